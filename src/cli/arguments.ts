@@ -1,0 +1,65 @@
+import { UsageError } from "./exit-codes.ts";
+
+const SIZE_PATTERN = /^(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?b)?|b)?$/i;
+const POWERS = "kmgt";
+
+/** Reads a size in bytes: `4GiB` and `4G` are binary, `4GB` is decimal, as in the GNU tools. */
+export function parseSize(text: string): number {
+  const match = SIZE_PATTERN.exec(text.trim());
+  if (match === null) throw new UsageError(`${JSON.stringify(text)} is not a size, such as 512MiB, 4GiB or 1000000`);
+  const [, digits = "", prefix = "", suffix = ""] = match;
+  const base = suffix.toLowerCase() === "b" ? 1000 : 1024;
+  const power = prefix === "" ? 0 : POWERS.indexOf(prefix.toLowerCase()) + 1;
+  const bytes = Number(digits) * base ** power;
+  if (!Number.isSafeInteger(bytes)) throw new UsageError(`${JSON.stringify(text)} is not a whole number of bytes`);
+  return bytes;
+}
+
+const DURATION_PATTERN = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/;
+const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** Reads a duration such as `500ms`, `10s` or `2m` (a bare number is seconds) as milliseconds. */
+export function parseDuration(text: string): number {
+  const match = DURATION_PATTERN.exec(text.trim());
+  if (match === null) throw new UsageError(`${JSON.stringify(text)} is not a duration, such as 500ms, 10s or 2m`);
+  const [, digits = "", unit = "s"] = match;
+  return Math.round(Number(digits) * (MILLISECONDS[unit] ?? 1000));
+}
+
+/** A range of bytes as in HTTP: both ends inclusive; `last` alone counts from the end. */
+export type ByteRange =
+  | { readonly from: number; readonly to: number | undefined }
+  | { readonly last: number; readonly from?: never };
+
+/** Reads `FIRST-LAST` (inclusive), `FIRST-` (to the end) or `-COUNT` (the last bytes). */
+export function parseRange(text: string): ByteRange {
+  const match = /^(\d*)-(\d*)$/.exec(text.trim());
+  const [, first = "", second = ""] = match ?? [];
+  const usage = `${JSON.stringify(text)} is not a range: FIRST-LAST (both included), FIRST- or -COUNT, in bytes`;
+  if (first === "" && second === "") throw new UsageError(usage);
+  const numbers = [first, second].map(Number);
+  if (!numbers.every(Number.isSafeInteger)) throw new UsageError(usage);
+  const [from = 0, to = 0] = numbers;
+  if (first === "") {
+    if (to === 0) throw new UsageError(`${JSON.stringify(text)} asks for no bytes at all`);
+    return { last: to };
+  }
+  if (second !== "" && to < from) throw new UsageError(`${JSON.stringify(text)} ends before it starts`);
+  return { from, to: second === "" ? undefined : to };
+}
+
+/** The half-open interval that a range selects from an object of `size` bytes. */
+export function selectRange(range: ByteRange, size: number): { readonly start: number; readonly end: number } {
+  if (range.from === undefined) return { start: Math.max(0, size - range.last), end: size };
+  if (range.from >= size) throw new UsageError(`the range starts at byte ${range.from}, the object has ${size} bytes`);
+  return { start: range.from, end: range.to === undefined ? size : Math.min(size, range.to + 1) };
+}
+
+/** Reads a whole number between two bounds, both included. */
+export function parseInteger(text: string, least: number, most: number): number {
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= least && value <= most)) {
+    throw new UsageError(`${JSON.stringify(text)} is not a whole number from ${least} to ${most}`);
+  }
+  return value;
+}

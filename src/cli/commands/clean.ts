@@ -1,0 +1,25 @@
+import { Command } from "commander";
+import type { Session } from "../session.ts";
+import { count, exactSize } from "../units.ts";
+
+export function cleanCommand(session: Session): Command {
+  return new Command("clean")
+    .description("remove loose copies of packed objects, and what interrupted programs left behind")
+    .option("--dry-run", "only tell what would be removed")
+    .action((options: { readonly dryRun?: boolean }) => clean(session, options.dryRun === true));
+}
+
+async function clean(session: Session, dryRun: boolean): Promise<void> {
+  const { output, signal } = session;
+  output.goOnWithoutReader();
+  await using container = await session.open();
+  const bar = await session.showProgress();
+  const report = await container.clean({ signal, dryRun, ...(bar !== undefined && { onProgress: bar.update }) });
+  const done = report.dryRun ? "would remove" : "removed";
+  await output.report(report, [
+    [done, `${count(report.looseObjects, "loose object")}, ${exactSize(report.looseBytes)}`],
+    [done, `${count(report.sandboxFiles, "unfinished file")}, ${exactSize(report.sandboxBytes)}`],
+    [done, count(report.duplicateFiles, "duplicate")],
+    [done, count(report.indexFiles, "unused index file")],
+  ]);
+}

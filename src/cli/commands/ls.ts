@@ -1,0 +1,24 @@
+import { Command } from "commander";
+import type { Session } from "../session.ts";
+
+export function lsCommand(session: Session): Command {
+  return new Command("ls")
+    .description("list the keys of all objects, in ascending order")
+    .option("-l, --long", "also size and where the object is")
+    .action((options: { readonly long?: boolean }) => ls(session, options.long === true));
+}
+
+async function ls(session: Session, long: boolean): Promise<void> {
+  const { output, signal } = session;
+  await using container = await session.open();
+  for await (const key of container.keys({ signal })) {
+    if (!long) {
+      const written = output.item({ key }, () => key);
+      if (written !== undefined) await written;
+      continue;
+    }
+    const stat = await container.stat(key);
+    // Undefined: deleted by somebody since.
+    if (stat !== undefined) await output.item({ ...stat }, () => `${key}  ${stat.rawSize}  ${stat.where}`);
+  }
+}

@@ -1,0 +1,52 @@
+import { Command, Option } from "commander";
+import { type CompressMode, TsdosError } from "../../index.ts";
+import type { Session } from "../session.ts";
+import { exactSize, humanNumber } from "../units.ts";
+
+interface PackFlags {
+  /** False for `--no-compress`. */
+  readonly compress?: CompressMode | false;
+  readonly verify: boolean;
+  readonly clean: boolean;
+}
+
+export function packCommand(session: Session): Command {
+  return new Command("pack")
+    .description("move loose objects to packs")
+    .addOption(
+      new Option(
+        "--compress <MODE>",
+        "compress: no, yes, keep (as the bytes are) or auto (when it looks worth it, the default)",
+      ).choices(["no", "yes", "keep", "auto"]),
+    )
+    .option("--no-compress", "as '--compress no'")
+    .option("--no-verify", "do not compare the bytes of loose objects with their keys")
+    .option("--no-clean", "keep the loose copies")
+    .action((flags: PackFlags) => pack(session, flags));
+}
+
+async function pack(session: Session, { compress, verify, clean }: PackFlags): Promise<void> {
+  const { output, signal } = session;
+  output.goOnWithoutReader();
+  await using container = await session.open();
+  const bar = await session.showProgress();
+  const report = await container.pack({
+    signal,
+    verifyHash: verify,
+    clean,
+    ...(compress !== undefined && { compress: compress === false ? "no" : compress }),
+    ...(bar !== undefined && { onProgress: bar.update }),
+  });
+  await output.report(report, [
+    ["packed objects", humanNumber(report.packedObjects)],
+    ["bytes", exactSize(report.rawBytes)],
+    ["stored as", exactSize(report.storedBytes)],
+    ["loose copies removed", humanNumber(report.cleanedObjects)],
+    ["freed", exactSize(report.cleanedBytes)],
+    ["damaged", humanNumber(report.damaged.length)],
+  ]);
+  for (const key of report.damaged) {
+    const message = `the bytes of loose object ${key} are not those of its key; it was not packed, and is where it was`;
+    await session.fail(new TsdosError("CORRUPT_OBJECT", message, { key }));
+  }
+}

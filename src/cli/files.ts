@@ -1,0 +1,194 @@
+import fs from "node:fs";
+import path from "node:path";
+import { addAbortSignal, type Readable } from "node:stream";
+import { type ErrorCode, TsdosError } from "../index.ts";
+import { escapePath } from "./escape.ts";
+import { OutputClosed, UsageError } from "./exit-codes.ts";
+import type { Sink } from "./line-writer.ts";
+
+// Here and in tree-files.ts the command line touches files: standard input and output, lists, manifests, and the user's
+// trees. The files of a container are the library's business.
+
+/** A path as the system takes it: bytes where it is not valid UTF-8. */
+export type FilePath = string | Buffer;
+
+const FULL_DISK = new Set(["ENOSPC", "EDQUOT"]);
+const DENIED = new Set(["EACCES", "EPERM", "EROFS"]);
+const PIECE_BYTES = 64 * 1024;
+const LONGEST_LINE = 1024 * 1024;
+
+/** The code of a system error, such as `ENOENT`; empty for another error. */
+export const errnoOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? "";
+
+/** What the system said about a file that is not the container's, as an error with a code. */
+export function fileError(doing: string, at: FilePath, cause: unknown, asCode?: ErrorCode): TsdosError {
+  const errno = errnoOf(cause);
+  const code = FULL_DISK.has(errno) ? "NO_SPACE" : DENIED.has(errno) ? "ACCESS_DENIED" : "IO_ERROR";
+  const shown = escapePath(at);
+  const said = cause instanceof Error ? cause.message : String(cause);
+  // Node's messages end in the call and the path: "EISDIR: illegal operation on a directory, read"
+  return new TsdosError(
+    asCode ?? code,
+    `cannot ${doing} ${shown}: ${said.split(", ")[0]}`,
+    { path: shown, errno },
+    cause,
+  );
+}
+
+/** Runs `action`; what the system throws becomes an error that says what was done to which file. */
+export function attempt<T>(doing: string, at: FilePath, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw fileError(doing, at, error);
+  }
+}
+
+export function packageVersion(): string {
+  const text = fs.readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+// --- standard streams and lists -------------------------------------------------------------------------------------
+
+export function writeAll(fd: number, chunk: string | Uint8Array): void {
+  const bytes = typeof chunk === "string" ? Buffer.from(chunk) : chunk;
+  for (let at = 0; at < bytes.length; ) at += fs.writeSync(fd, bytes, at);
+}
+
+/**
+ * Standard output or error as a sink that resolves when its reader has taken the bytes, and rejects when `signal` aborts first.
+ * Files are written here and not by Node's stream, which loses the rest, and says nothing, when a disk takes half of a write.
+ */
+export function standardSink(stream: NodeJS.WriteStream & { fd: 1 | 2 }, signal: AbortSignal): Sink {
+  const name = stream.fd === 1 ? "standard output" : "standard error";
+  const stat = fs.fstatSync(stream.fd);
+  if (stat.isFile() || (stat.isCharacterDevice() && !stream.isTTY)) {
+    return async (chunk) => attempt("write to", name, () => writeAll(stream.fd, chunk));
+  }
+  // Every write learns of its own failure.
+  stream.on("error", () => {});
+  return (chunk) =>
+    new Promise((resolve, reject) => {
+      const stop = (): void => reject(signal.reason);
+      signal.addEventListener("abort", stop, { once: true });
+      stream.write(chunk, (error) => {
+        signal.removeEventListener("abort", stop);
+        if (!error) resolve();
+        else if (["EPIPE", "ERR_STREAM_DESTROYED"].includes(errnoOf(error))) reject(new OutputClosed());
+        else reject(fileError("write to", name, error));
+      });
+    });
+}
+
+/** The bytes of a pipe, a device or a file; `-` is standard input. Ends with an error when `signal` aborts. */
+function byteStream(from: FilePath, signal: AbortSignal): Readable {
+  return addAbortSignal(signal, from === "-" ? process.stdin : fs.createReadStream(from));
+}
+
+/** The bytes of a file as a source for the store: opened when they are asked for, and failing with the file's name. */
+export async function* fileBytes(from: FilePath, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  try {
+    yield* byteStream(from, signal);
+  } catch (error) {
+    throw signal.aborted ? error : fileError("read", from, error, "SOURCE_FAILED");
+  }
+}
+
+/** The lines of a file (`-` is standard input), without their line feeds, in batches as they come. */
+export async function* readLines(from: string, signal: AbortSignal): AsyncGenerator<readonly string[]> {
+  const stream = byteStream(from, signal).setEncoding("utf8") as AsyncIterable<string>;
+  let rest = "";
+  try {
+    for await (const chunk of stream) {
+      const lines = `${rest}${chunk}`.split("\n");
+      rest = lines.pop() ?? "";
+      if (rest.length > LONGEST_LINE)
+        throw new UsageError(`${from} has a line of more than ${LONGEST_LINE} characters`);
+      if (lines.length > 0) yield lines;
+    }
+  } catch (error) {
+    if (signal.aborted || error instanceof UsageError) throw error;
+    throw fileError("read", from, error);
+  }
+  if (rest !== "") yield [rest];
+}
+
+/** A text file that appears under its name, complete and synced, with {@link commit}, or not at all. */
+export class NewTextFile {
+  readonly path: string;
+  /** Where the text is until then. */
+  readonly temporaryPath: string;
+  readonly #file: number;
+  #buffer = "";
+  #open = true;
+
+  constructor(at: string) {
+    this.path = attempt("write", at, () => {
+      const existing = fs.statSync(at, { throwIfNoEntry: false });
+      if (existing !== undefined && !existing.isFile()) throw new UsageError(`${at} is not a plain file`);
+      return existing === undefined ? path.resolve(at) : fs.realpathSync(at);
+    });
+    this.temporaryPath = `${this.path}.${process.pid}.tmp`;
+    this.#file = attempt("write", at, () => fs.openSync(this.temporaryPath, "wx"));
+  }
+
+  line(text: string): void {
+    this.#buffer += `${text}\n`;
+    if (this.#buffer.length >= PIECE_BYTES) this.#flush();
+  }
+
+  commit(): void {
+    this.#flush();
+    attempt("write", this.path, () => {
+      fs.fsyncSync(this.#file);
+      fs.closeSync(this.#file);
+      fs.renameSync(this.temporaryPath, this.path);
+      this.#open = false;
+    });
+  }
+
+  /** Leaves nothing behind, unless it was committed. */
+  [Symbol.dispose](): void {
+    if (!this.#open) return;
+    this.#open = false;
+    fs.closeSync(this.#file);
+    fs.rmSync(this.temporaryPath, { force: true });
+  }
+
+  #flush(): void {
+    attempt("write", this.path, () => writeAll(this.#file, this.#buffer));
+    this.#buffer = "";
+  }
+}
+
+// --- paths ----------------------------------------------------------------------------------------------------------
+
+/** What a path on the command line leads to, links followed. */
+export interface FoundPath {
+  readonly kind: "file" | "folder" | "other";
+  /** Without links. */
+  readonly realPath: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** @throws TsdosError `SOURCE_FAILED` when nothing is there. */
+export function findPath(at: string): FoundPath {
+  try {
+    const stat = fs.statSync(at);
+    const kind = stat.isFile() ? "file" : stat.isDirectory() ? "folder" : "other";
+    return { kind, realPath: kind === "other" ? at : fs.realpathSync(at), size: stat.size };
+  } catch (error) {
+    throw fileError("read", at, error, "SOURCE_FAILED");
+  }
+}
+
+/** The path without links; of a path that does not exist, the absolute path. */
+export function realPath(at: string): string {
+  try {
+    return fs.realpathSync(at);
+  } catch {
+    return path.resolve(at);
+  }
+}

@@ -1,0 +1,77 @@
+import { Command, Option } from "commander";
+import { parseDuration } from "./arguments.ts";
+import { addCommand } from "./commands/add.ts";
+import { catCommand } from "./commands/cat.ts";
+import { cleanCommand } from "./commands/clean.ts";
+import { completionCommand } from "./commands/completion.ts";
+import { dumpCommand } from "./commands/dump.ts";
+import { hasCommand } from "./commands/has.ts";
+import { initCommand } from "./commands/init.ts";
+import { inspectCommand } from "./commands/inspect.ts";
+import { lsCommand } from "./commands/ls.ts";
+import { packCommand } from "./commands/pack.ts";
+import { rebuildIndexCommand } from "./commands/rebuild-index.ts";
+import { restoreCommand } from "./commands/restore.ts";
+import { rmCommand } from "./commands/rm.ts";
+import { statCommand } from "./commands/stat.ts";
+import { statusCommand } from "./commands/status.ts";
+import { validateCommand } from "./commands/validate.ts";
+import { packageVersion } from "./files.ts";
+import type { GlobalOptions, Session } from "./session.ts";
+
+const commands = [
+  initCommand,
+  addCommand,
+  catCommand,
+  lsCommand,
+  hasCommand,
+  statCommand,
+  statusCommand,
+  inspectCommand,
+  packCommand,
+  cleanCommand,
+  rmCommand,
+  restoreCommand,
+  validateCommand,
+  rebuildIndexCommand,
+  dumpCommand,
+  completionCommand,
+];
+
+/** The whole command line. Nothing runs before it is parsed; errors of the command line are thrown. */
+export function createProgram(session: Session): Command {
+  const program = new Command("tsdos")
+    .description("A disk object store: keeps files under the SHA-256 of their content.")
+    .usage("[options] COMMAND")
+    .version(packageVersion(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print help")
+    .addOption(
+      new Option("-p, --path <DIR>", "the container's folder").env("TSDOS_PATH").default("./container", "./container"),
+    )
+    .option("--json", "print JSON: one object, or one a line for lists; errors too")
+    .option("-q, --quiet", "no progress bar, no notes")
+    .option(
+      "--lock-timeout <TIME>",
+      "how long to wait for another packer, such as 500ms or 2m (default: 10s)",
+      parseDuration,
+    )
+    .option("--debug", "print stack traces of errors")
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => void session.output.text(text.trimEnd()),
+      writeErr: () => {},
+    })
+    .exitOverride()
+    .hook("preAction", (root) => session.configure(root.opts<GlobalOptions>()));
+  for (const create of commands) add(program, create(session));
+  // The name that rsdos has for `pack`.
+  const optimize = new Command("optimize").description("as 'pack'");
+  add(program, optimize, { hidden: true });
+  add(optimize, packCommand(session));
+  return program;
+}
+
+function add(parent: Command, command: Command, options: { readonly hidden?: boolean } = {}): void {
+  command.copyInheritedSettings(parent);
+  parent.addCommand(command, options);
+}

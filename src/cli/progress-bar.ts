@@ -1,0 +1,34 @@
+import type { OnProgress, Progress } from "../index.ts";
+import { progressLine, RateMeter } from "./progress-text.ts";
+
+/** A line on the terminal that says how far a long operation is. Without a terminal there is none. */
+export interface ProgressBar {
+  readonly update: OnProgress;
+  /** Takes the line away, so that something else can be written; the next update draws it again. */
+  hide(): void;
+}
+
+const REDRAW_MS = 100;
+
+/** A bar on `stream`, or undefined when nobody would see it. The library that draws is loaded only then. */
+export async function createProgressBar(stream: NodeJS.WriteStream): Promise<ProgressBar | undefined> {
+  if (!stream.isTTY || process.env["TERM"] === "dumb") return undefined;
+  const { createLogUpdate } = await import("log-update");
+  // The cursor stays: hiding it needs handlers for signals and exit that bring it back.
+  const draw = createLogUpdate(stream, { showCursor: true });
+  let meter = new RateMeter();
+  let phase: string | undefined;
+  let drawnAt = Number.NEGATIVE_INFINITY;
+  return {
+    update(progress: Progress): void {
+      const now = performance.now();
+      if (progress.phase !== phase) meter = new RateMeter();
+      else if (now - drawnAt < REDRAW_MS) return;
+      phase = progress.phase;
+      drawnAt = now;
+      meter.add(now, progress);
+      draw(progressLine(progress, meter, stream.columns ?? 80));
+    },
+    hide: () => draw.clear(),
+  };
+}

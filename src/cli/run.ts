@@ -1,0 +1,53 @@
+import { CommanderError } from "commander";
+import { OutputClosed, signalExitCodes, UsageError } from "./exit-codes.ts";
+import { createProgram } from "./program.ts";
+import { Session } from "./session.ts";
+
+/** How long a reader that takes nothing may hold up the end of an interrupted run. */
+const LAST_FLUSH_MS = 1000;
+
+/** Runs one command line (without `node` and the script's name); resolves with the exit code, everything written. */
+export async function run(args: readonly string[]): Promise<number> {
+  const controller = new AbortController();
+  let interrupted: number | undefined;
+  for (const [name, code] of Object.entries(signalExitCodes)) {
+    process.on(name, () => {
+      // The second time there is no waiting: a store survives any end of the process.
+      if (interrupted !== undefined) process.exit(code);
+      interrupted = code;
+      controller.abort();
+    });
+  }
+  const session = new Session(controller.signal);
+  // Errors of the command line itself come before its options are known.
+  session.configure({ path: "", json: args.includes("--json"), debug: args.includes("--debug") });
+  try {
+    await createProgram(session).parseAsync([...args], { from: "user" });
+    await session.output.flush();
+  } catch (error) {
+    if (interrupted === undefined && !(error instanceof OutputClosed)) await fail(session, error);
+  }
+  if (interrupted === undefined) {
+    await session.close();
+    return session.exitCode;
+  }
+  await session.note("interrupted; every object whose line was printed is stored");
+  const ending = session.output.flush().then(() => session.close());
+  await Promise.race([ending.catch(() => {}), new Promise((resolve) => setTimeout(resolve, LAST_FLUSH_MS))]);
+  return interrupted;
+}
+
+async function fail(session: Session, error: unknown): Promise<void> {
+  // Help and version are printed, and then thrown by the parser.
+  if (error instanceof CommanderError && error.exitCode === 0) return session.output.flush();
+  const known = error instanceof CommanderError ? usageError(error) : error;
+  // What was said before the failure comes out before it.
+  await session.output.flush().catch(() => {});
+  await session.fail(known);
+}
+
+function usageError({ code, message }: CommanderError): UsageError {
+  // What the parser would do: print the help, as an error.
+  if (code === "commander.help") return new UsageError("no command was given; 'tsdos --help' lists them");
+  return new UsageError(message.replace(/^error: /, ""));
+}

@@ -1,0 +1,115 @@
+import { styleText } from "node:util";
+import { Container, type OpenOptions } from "../index.ts";
+import { exitCodes, reportOf } from "./exit-codes.ts";
+import { standardSink } from "./files.ts";
+import { LineWriter, type Sink } from "./line-writer.ts";
+import { Output } from "./output.ts";
+import { createProgressBar, type ProgressBar } from "./progress-bar.ts";
+
+/** The options that every command has. */
+export interface GlobalOptions {
+  readonly path: string;
+  readonly lockTimeout?: number;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly debug?: boolean;
+}
+
+/** One run of the program: where it writes, what stops it, how it ends. */
+export class Session {
+  readonly signal: AbortSignal;
+  readonly #stdout: Sink;
+  readonly #messages: LineWriter;
+  #options: GlobalOptions = { path: "" };
+  #output: Output;
+  #bar: ProgressBar | undefined;
+  #exitCode: number = exitCodes.ok;
+
+  constructor(signal: AbortSignal) {
+    this.signal = signal;
+    const stderr = standardSink(process.stderr, signal);
+    this.#messages = new LineWriter((chunk) => {
+      this.#bar?.hide();
+      return stderr(chunk);
+    });
+    const stdout = standardSink(process.stdout, signal);
+    this.#stdout = (chunk) => {
+      if (process.stdout.isTTY) this.#bar?.hide();
+      return stdout(chunk);
+    };
+    this.#output = new Output(this.#stdout, false, signal);
+  }
+
+  /** Takes the global options once they are known. */
+  configure(options: GlobalOptions): void {
+    this.#options = options;
+    this.#output = new Output(this.#stdout, options.json === true, this.signal);
+  }
+
+  get options(): GlobalOptions {
+    return this.#options;
+  }
+
+  get output(): Output {
+    return this.#output;
+  }
+
+  /** That of the first failure. */
+  get exitCode(): number {
+    return this.#exitCode;
+  }
+
+  set exitCode(code: number) {
+    if (this.#exitCode === exitCodes.ok) this.#exitCode = code;
+  }
+
+  open(options: OpenOptions = {}): Promise<Container> {
+    const { path, lockTimeout } = this.#options;
+    return Container.open(path, lockTimeout === undefined ? options : { ...options, lockTimeoutMs: lockTimeout });
+  }
+
+  /** Shows how far a long operation is, from now to the end of the program. */
+  async showProgress(): Promise<ProgressBar | undefined> {
+    if (!this.#options.quiet) this.#bar ??= await createProgressBar(process.stderr);
+    return this.#bar;
+  }
+
+  /** Tells something that is no failure, unless `--quiet`. */
+  async note(text: string): Promise<void> {
+    if (!this.#options.quiet) await this.#say(`tsdos: ${text}`);
+  }
+
+  /** Tells how a command ended, for people: only on a terminal. */
+  async summary(text: string): Promise<void> {
+    if (process.stderr.isTTY && !this.#options.json) await this.note(text);
+  }
+
+  /** Tells of a failure, which sets the exit code; the command goes on unless it says otherwise. */
+  async fail(error: unknown): Promise<void> {
+    const { code, message, details, exitCode } = reportOf(error);
+    this.exitCode = exitCode;
+    const { json, debug } = this.#options;
+    const stack = debug && error instanceof Error ? stackOf(error) : undefined;
+    if (json) return this.#say(JSON.stringify({ error: { code, message, details, stack } }));
+    const name = styleText("red", "tsdos:", { stream: process.stderr });
+    await this.#say(`${name} ${code}: ${message}${stack === undefined ? "" : `\n${stack}`}`);
+  }
+
+  /** When standard error is gone there is nobody left to tell; the exit code stays. */
+  async #say(text: string): Promise<void> {
+    await this.#messages.line(text)?.catch(() => {});
+  }
+
+  /** Ends the bar and the messages; the output is flushed before. */
+  async close(): Promise<void> {
+    this.#bar?.hide();
+    this.#bar = undefined;
+    await this.#messages.flush().catch(() => {});
+  }
+}
+
+/** The stack of an error and of its causes. */
+function stackOf(error: Error): string {
+  const { cause, stack = error.message } = error;
+  return cause instanceof Error ? `${stack}\ncaused by ${stackOf(cause)}` : stack;
+}

@@ -1,0 +1,98 @@
+import zlib from "node:zlib";
+import type { CompressionSpec } from "../format/compression-spec.ts";
+import { isZstdHeader } from "../format/magic.ts";
+
+/** One way to encode bytes. Both directions are synchronous and work on whole objects or frames. */
+export interface Codec {
+  compress(bytes: Uint8Array, level: number): Uint8Array;
+  /** Decodes to exactly `rawSize` bytes; throws any error when the bytes are damaged. */
+  decompress(stored: Uint8Array, rawSize: number): Uint8Array;
+}
+
+/** Output buffers of the decoders, in bytes: the whole object up to 1 MiB at once. */
+function chunkSizeFor(rawSize: number): number {
+  return Math.min(Math.max(rawSize, 64), 1024 ** 2);
+}
+
+function exactly(bytes: Uint8Array, rawSize: number): Uint8Array {
+  if (bytes.length !== rawSize) throw new Error(`decodes to ${bytes.length} bytes instead of ${rawSize}`);
+  return bytes;
+}
+
+export const zlibCodec: Codec = {
+  compress: (bytes, level) => zlib.deflateSync(bytes, { level }),
+  decompress(stored, rawSize) {
+    if (stored.length === 0 && rawSize === 0) return stored;
+    const options = { maxOutputLength: Math.max(1, rawSize), chunkSize: chunkSizeFor(rawSize) };
+    return exactly(zlib.inflateSync(stored, options), rawSize);
+  },
+};
+
+/**
+ * Parameters for a zstd level. Each frame carries its content's checksum, so that a frame that is read alone is verified.
+ * Node cannot be given level -1 (it is its mark for "not set"): level -2 with the target length of level -1 is the same thing.
+ */
+export function zstdParameters(level: number, contentSize?: number): Record<number, number> {
+  const c = zlib.constants;
+  const params: Record<number, number> = {
+    [c.ZSTD_c_compressionLevel]: level === -1 ? -2 : level,
+    [c.ZSTD_c_contentSizeFlag]: contentSize === undefined ? 0 : 1,
+  };
+  if (level === -1) params[c.ZSTD_c_targetLength] = 1;
+  return params;
+}
+
+export const zstdCodec: Codec = {
+  compress: (bytes, level) =>
+    zlib.zstdCompressSync(bytes, { params: zstdParameters(level, bytes.length), pledgedSrcSize: bytes.length }),
+  decompress(stored, rawSize) {
+    const options = { maxOutputLength: Math.max(1, rawSize), chunkSize: chunkSizeFor(rawSize) };
+    return exactly(zlib.zstdDecompressSync(stored, options), rawSize);
+  },
+};
+
+/** An empty last block: what rsdos 0.2 leaves off its zstd frames. */
+const ZSTD_LAST_BLOCK: Uint8Array = Uint8Array.of(1, 0, 0);
+
+/**
+ * Whatever stands in a version 1 pack under the flag `compressed`: zlib, or what rsdos 0.2 wrote: a zstd frame without its last
+ * block, or nothing at all for an empty object.
+ */
+export const legacyCodec: Codec = {
+  compress: zlibCodec.compress,
+  decompress(stored, rawSize) {
+    if (stored.length === 0 && rawSize === 0) return stored;
+    if (!isZstdHeader(stored)) return zlibCodec.decompress(stored, rawSize);
+    try {
+      return zstdCodec.decompress(Buffer.concat([stored, ZSTD_LAST_BLOCK]), rawSize);
+    } catch {
+      return zstdCodec.decompress(stored, rawSize);
+    }
+  },
+};
+
+/** Compresses one frame in a thread of the runtime's pool, so that several run side by side. */
+export function compressFrame(bytes: Uint8Array, level: number): Promise<Uint8Array> {
+  const c = zlib.constants;
+  const params = { ...zstdParameters(level, bytes.length), [c.ZSTD_c_checksumFlag]: 1 };
+  return new Promise((resolve, reject) => {
+    zlib.zstdCompress(bytes, { params, pledgedSrcSize: bytes.length }, (error, result) => {
+      if (error === null) resolve(result);
+      else reject(error);
+    });
+  });
+}
+
+/** The codec and level for small objects of a configuration; undefined for none. */
+export function codecOf(spec: CompressionSpec): { readonly codec: Codec; readonly level: number } | undefined {
+  switch (spec.codec) {
+    case "none":
+      return undefined;
+    case "zlib":
+      return { codec: zlibCodec, level: spec.level };
+    case "zstd":
+      return { codec: zstdCodec, level: spec.level };
+    default:
+      return spec satisfies never;
+  }
+}

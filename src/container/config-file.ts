@@ -1,0 +1,52 @@
+import { TsdosError } from "../errors.ts";
+import type { FileSystem } from "../file-system.ts";
+import { type ContainerConfig, parseConfig, printConfig } from "../format/config.ts";
+import { CONFIG_FILE } from "../format/paths.ts";
+
+/** Bytes; what is larger is no configuration. */
+const MAX_SIZE = 1024 ** 2;
+
+/**
+ * Reads `config.json` of a container.
+ * @throws TsdosError `NOT_A_CONTAINER`, `INVALID_CONFIG`, `UNSUPPORTED_VERSION`
+ */
+export function readConfig(fs: FileSystem, root: string): ContainerConfig {
+  const path = `${root}/${CONFIG_FILE}`;
+  const folder = fs.stat(root);
+  if (folder !== undefined && !folder.isDirectory) throw notAContainer(root, "it is a file");
+  const file = fs.openIfExists(path);
+  if (file === undefined) {
+    throw notAContainer(root, folder === undefined ? "there is no such folder" : `it has no ${CONFIG_FILE}`);
+  }
+  try {
+    const size = fs.size(file);
+    if (size > MAX_SIZE) {
+      throw new TsdosError("INVALID_CONFIG", `${path} has ${size} bytes: that is no configuration`, { path });
+    }
+    const bytes = Buffer.alloc(size);
+    const got = fs.read(file, bytes, 0, size, 0);
+    return parseConfig(bytes.toString("utf8", 0, got), path);
+  } finally {
+    fs.close(file);
+  }
+}
+
+function notAContainer(root: string, reason: string): TsdosError {
+  return new TsdosError("NOT_A_CONTAINER", `${root} is not a container: ${reason}; make one with create (tsdos init)`, { path: root });
+}
+
+/** Writes `config.json`: the commit point of `create`. */
+export function writeConfig(fs: FileSystem, root: string, config: ContainerConfig): void {
+  const path = `${root}/${CONFIG_FILE}`;
+  const temporary = `${path}.tmp`;
+  const bytes = Buffer.from(printConfig(config));
+  const file = fs.open(temporary, "create");
+  try {
+    fs.write(file, bytes, 0, bytes.length, 0);
+    fs.sync(file);
+  } finally {
+    fs.close(file);
+  }
+  fs.rename(temporary, path);
+  fs.syncDirectory(root);
+}

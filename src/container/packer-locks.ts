@@ -1,0 +1,33 @@
+import { acquireLock, type OsLock } from "../fs/os-lock.ts";
+import type { PackerLock } from "../store/packer-lock.ts";
+
+/** The packer lock of format version 2: one operating-system lock for all packs. */
+export class FolderLock implements PackerLock {
+  readonly #lock: OsLock;
+  readonly #prepare: () => void;
+
+  /** `prepare` makes the folder of the lock file, when it is first needed. */
+  constructor(lock: OsLock, prepare: () => void) {
+    this.#lock = lock;
+    this.#prepare = prepare;
+  }
+
+  async acquire(doing: string, options: { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined }): Promise<void> {
+    this.#prepare();
+    const { timeoutMs, signal } = options;
+    await acquireLock(this.#lock, signal === undefined ? { doing, timeoutMs } : { doing, timeoutMs, signal });
+  }
+
+  enterPack(): void {}
+
+  leavePack(): void {}
+
+  release(): void {
+    this.#lock.release();
+  }
+
+  close(): void {
+    this.#lock.close();
+  }
+}
+

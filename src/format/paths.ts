@@ -1,0 +1,71 @@
+import type { ObjectKey } from "../key/object-key.ts";
+import { isObjectKey } from "../key/object-key.ts";
+
+/** Names of files and folders in a container (docs/format.md, "Layout"). A parse for every print. */
+export const CONFIG_FILE = "config.json";
+export const LOOSE_FOLDER = "loose";
+export const SANDBOX_FOLDER = "sandbox";
+export const DUPLICATES_FOLDER = "duplicates";
+export const PACKED_FOLDER = "packed";
+/** The packs' folder of version 1; also recognised in version 2. */
+export const PACKS_FOLDER = "packs";
+/** The SQLite index of version 1. */
+export const SQLITE_INDEX_FILE = "packs.idx";
+export const INDEX_FOLDER = "index";
+export const MANIFEST_FILE = "MANIFEST";
+export const LOCK_FILE = "lock";
+/** Who holds the lock, in a file of its own: while the lock is held, the lock file itself cannot be read. */
+export const LOCK_HOLDER_FILE = "lock.holder";
+
+/** The largest pack id: it is a 32-bit field. */
+export const MAX_PACK_ID = 0xffff_ffff;
+
+/** The path of a loose object below the loose folder. */
+export function loosePath(looseFolder: string, prefixLength: number, key: ObjectKey): string {
+  return prefixLength === 0
+    ? `${looseFolder}/${key}`
+    : `${looseFolder}/${key.slice(0, prefixLength)}/${key.slice(prefixLength)}`;
+}
+
+/** The key of a loose file; undefined when the names do not make one. */
+export function parseLoosePath(prefix: string, name: string): ObjectKey | undefined {
+  const key = prefix + name;
+  return isObjectKey(key) ? key : undefined;
+}
+
+/** True when `name` may be a prefix folder of loose objects. */
+export function isLoosePrefix(name: string, prefixLength: number): boolean {
+  return name.length === prefixLength && /^[0-9a-f]+$/.test(name);
+}
+
+export function packFileName(packId: number, formatVersion: 1 | 2): string {
+  return formatVersion === 1 ? String(packId) : `${packId}.pack`;
+}
+
+export function tocFileName(packId: number): string {
+  return `${packId}.toc`;
+}
+
+export function segmentFileName(number: number): string {
+  return `${String(number).padStart(8, "0")}.seg`;
+}
+
+function parseDecimal(text: string, max: number): number | undefined {
+  if (!/^(0|[1-9][0-9]*)$/.test(text)) return undefined;
+  const value = Number(text);
+  return value <= max ? value : undefined;
+}
+
+/** The pack id of a pack's file name, undefined when it is not one. Decimal without leading zeros. */
+export function parsePackFileName(name: string, formatVersion: 1 | 2): number | undefined {
+  if (formatVersion === 1) return parseDecimal(name, MAX_PACK_ID);
+  return name.endsWith(".pack") ? parseDecimal(name.slice(0, -5), MAX_PACK_ID) : undefined;
+}
+
+export function parseTocFileName(name: string): number | undefined {
+  return name.endsWith(".toc") ? parseDecimal(name.slice(0, -4), MAX_PACK_ID) : undefined;
+}
+
+export function parseSegmentFileName(name: string): number | undefined {
+  return /^[0-9]{8,15}\.seg$/.test(name) ? Number(name.slice(0, -4)) : undefined;
+}

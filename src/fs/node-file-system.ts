@@ -1,0 +1,202 @@
+import fs from "node:fs";
+import { TsdosError, type ErrorCode } from "../errors.ts";
+import type { FileStat, FileSystem, OpenMode } from "../file-system.ts";
+
+const FLAGS: Record<OpenMode, number> = {
+  read: fs.constants.O_RDONLY,
+  create: fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL,
+  update: fs.constants.O_RDWR | fs.constants.O_CREAT,
+};
+const FILE_MODE = 0o666;
+
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  ENOSPC: "NO_SPACE",
+  EDQUOT: "NO_SPACE",
+  EFBIG: "NO_SPACE",
+  EROFS: "ACCESS_DENIED",
+  EACCES: "ACCESS_DENIED",
+  EPERM: "ACCESS_DENIED",
+  ENOENT: "NOT_FOUND",
+};
+
+const ADVICE: Partial<Record<ErrorCode, string>> = {
+  NO_SPACE: "free some space and run it again; nothing that was acknowledged is lost",
+  ACCESS_DENIED: "check the permissions, and whether the file system is mounted read-only",
+};
+
+/** A TsdosError for what the operating system said. */
+export function fromSystemError(error: unknown, action: string, path: string): TsdosError {
+  const system = error as NodeJS.ErrnoException;
+  const errno = system.code ?? "unknown";
+  const code = CODES[errno] ?? "IO_ERROR";
+  const advice = ADVICE[code];
+  const reason = /^[A-Z0-9]+: ([^,]*)/.exec(system.message)?.[1] ?? system.message;
+  return new TsdosError(
+    code,
+    `cannot ${action} ${path}: ${reason} (${errno})${advice === undefined ? "" : `; ${advice}`}`,
+    { path, errno },
+    error,
+  );
+}
+
+/** The operating system's files, through Node's synchronous calls. */
+export class NodeFileSystem implements FileSystem {
+  readonly #paths = new Map<number, string>();
+
+  open(path: string, mode: OpenMode): number {
+    try {
+      const file = fs.openSync(path, FLAGS[mode], FILE_MODE);
+      this.#paths.set(file, path);
+      return file;
+    } catch (error) {
+      throw fromSystemError(error, mode === "read" ? "open" : "open for writing", path);
+    }
+  }
+
+  openIfExists(path: string): number | undefined {
+    try {
+      const file = fs.openSync(path, FLAGS.read);
+      this.#paths.set(file, path);
+      return file;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw fromSystemError(error, "open", path);
+    }
+  }
+
+  close(file: number): void {
+    this.#do("close", file, () => fs.closeSync(file));
+    this.#paths.delete(file);
+  }
+
+  read(file: number, into: Uint8Array, at: number, length: number, position: number): number {
+    try {
+      let done = 0;
+      while (done < length) {
+        const got = fs.readSync(file, into, at + done, length - done, position + done);
+        if (got === 0) break;
+        done += got;
+      }
+      return done;
+    } catch (error) {
+      throw fromSystemError(error, "read", this.#pathOf(file));
+    }
+  }
+
+  write(file: number, bytes: Uint8Array, from: number, to: number, position: number): void {
+    try {
+      let at = from;
+      while (at < to) at += fs.writeSync(file, bytes, at, to - at, position + at - from);
+    } catch (error) {
+      throw fromSystemError(error, "write", this.#pathOf(file));
+    }
+  }
+
+  sync(file: number): void {
+    this.#do("sync", file, () => fs.fdatasyncSync(file));
+  }
+
+  async syncAll(files: readonly number[]): Promise<void> {
+    await Promise.all(files.map((file) => this.#syncOne(file)));
+  }
+
+  #syncOne(file: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      fs.fdatasync(file, (error) => {
+        if (error === null) resolve();
+        else reject(fromSystemError(error, "sync", this.#pathOf(file)));
+      });
+    });
+  }
+
+  syncDirectory(path: string): void {
+    const folder = this.open(path, "read");
+    try {
+      this.#do("sync", folder, () => fs.fsyncSync(folder));
+    } finally {
+      this.close(folder);
+    }
+  }
+
+  size(file: number): number {
+    return this.#do("stat", file, () => fs.fstatSync(file).size);
+  }
+
+  truncate(file: number, size: number): void {
+    this.#do("truncate", file, () => fs.ftruncateSync(file, size));
+  }
+
+  stat(path: string): FileStat | undefined {
+    try {
+      const stat = fs.statSync(path, { throwIfNoEntry: false });
+      if (stat === undefined) return undefined;
+      return {
+        isDirectory: stat.isDirectory(),
+        isFile: stat.isFile(),
+        size: stat.size,
+        mtimeMs: stat.mtimeMs,
+        inode: stat.ino,
+      };
+    } catch (error) {
+      throw fromSystemError(error, "stat", path);
+    }
+  }
+
+  list(path: string): string[] | undefined {
+    try {
+      return fs.readdirSync(path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw fromSystemError(error, "list", path);
+    }
+  }
+
+  makeDirectory(path: string): void {
+    try {
+      fs.mkdirSync(path, { recursive: true });
+    } catch (error) {
+      throw fromSystemError(error, "create the folder", path);
+    }
+  }
+
+  rename(from: string, to: string): void {
+    try {
+      fs.renameSync(from, to);
+    } catch (error) {
+      throw fromSystemError(error, `rename ${from} to`, to);
+    }
+  }
+
+  remove(path: string): boolean {
+    try {
+      fs.unlinkSync(path);
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+      throw fromSystemError(error, "remove", path);
+    }
+  }
+
+  removeDirectory(path: string): boolean {
+    try {
+      fs.rmdirSync(path);
+      return true;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "ENOENT" || code === "ENOTEMPTY" || code === "EEXIST") return false;
+      throw fromSystemError(error, "remove the folder", path);
+    }
+  }
+
+  #do<T>(action: string, file: number, call: () => T): T {
+    try {
+      return call();
+    } catch (error) {
+      throw fromSystemError(error, action, this.#pathOf(file));
+    }
+  }
+
+  #pathOf(file: number): string {
+    return this.#paths.get(file) ?? `file ${file}`;
+  }
+}

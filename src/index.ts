@@ -1,0 +1,34 @@
+export { Container, type CreateOptions, type OpenOptions } from "./container/container.ts";
+export { type ErrorCode, type ErrorDetails, errorCodes, isTsdosError, type LockHolder, TsdosError } from "./errors.ts";
+export type { ContainerConfig } from "./format/config.ts";
+export { isObjectKey, type ObjectKey, parseKey } from "./key/object-key.ts";
+export { describeFile, type DumpRecord } from "./maintenance/describe-file.ts";
+export type {
+  CleanOptions,
+  CleanReport,
+  ContainerStatus,
+  PackOptions,
+  PackReport,
+  Problem,
+  ValidateReport,
+} from "./maintenance/reports.ts";
+export type { RebuildCounts as RebuildReport } from "./pack-index/pack-index.ts";
+export type { LongOperationOptions, OnProgress, Progress } from "./progress.ts";
+export type {
+  CompressMode,
+  Destination,
+  Durability,
+  ExtractOptions,
+  ExtractResult,
+  InsertManyOptions,
+  InsertOptions,
+  InsertResult,
+  Keys,
+  ObjectStat,
+  ObjectStore,
+  Sources,
+  Verify,
+  Where,
+} from "./store/object-store.ts";
+export { type FileSource, fromFile, type Source } from "./store/source.ts";
+export type { ObjectSlice, StoredObject } from "./store/stored-object.ts";

@@ -1,0 +1,104 @@
+import { isTsdosError } from "../errors.ts";
+import { DUPLICATES_FOLDER, SANDBOX_FOLDER } from "../format/paths.ts";
+import type { ObjectKey } from "../key/object-key.ts";
+import type { LongOperationOptions } from "../progress.ts";
+import type { CombinedStore } from "../store/combined-store.ts";
+import { Pacer } from "../store/context.ts";
+import type { Located } from "../store/read-runs.ts";
+import type { CleanOptions, CleanReport } from "./reports.ts";
+
+/** One hour. */
+const SANDBOX_AGE_MS = 3_600_000;
+
+/**
+ * Removes the loose copies of objects whose packed copies are durable and were read back and verified just now (I4).
+ * A copy that does not read back keeps its loose twin.
+ */
+export async function removePackedCopies(
+  store: CombinedStore,
+  keys: readonly ObjectKey[],
+  options: LongOperationOptions & { readonly dryRun?: boolean },
+): Promise<{ objects: number; bytes: number }> {
+  const { loose, packed } = store;
+  const pacer = new Pacer();
+  const removed: ObjectKey[] = [];
+  let bytes = 0;
+  const entries = new Map<ObjectKey, Located["entry"]>(packed.findMany(keys).found.map(({ key, entry }) => [key, entry]));
+  for (const run of packed.readMany([...entries].map(([key, entry]) => ({ key, entry })), { verify: "hash" })) {
+    for (const { key, reader } of run) {
+      options.signal?.throwIfAborted();
+      const size = loose.sizeOf(key);
+      if (size === undefined || !(await readsBack(reader))) continue;
+      if (!options.dryRun) {
+        packed.ensureDurable(entries.get(key) as Located["entry"]);
+        packed.context.fs.remove(loose.pathOf(key));
+      }
+      removed.push(key);
+      bytes += size;
+    }
+    if (pacer.due) await pacer.pause();
+  }
+  return { objects: removed.length, bytes };
+}
+
+async function readsBack(reader: { readonly rawSize: number; chunks(start: number, end: number, reuse: boolean): AsyncIterable<Uint8Array> | Iterable<Uint8Array> }): Promise<boolean> {
+  try {
+    for await (const _ of reader.chunks(0, reader.rawSize, true));
+    return true;
+  } catch (error) {
+    if (isTsdosError(error, "CORRUPT_OBJECT")) return false;
+    throw error;
+  }
+}
+
+/** Removes what is not needed: loose copies of packed objects, and files that interrupted operations have left. */
+export async function clean(store: CombinedStore, options: CleanOptions): Promise<CleanReport> {
+  const dryRun = options.dryRun ?? false;
+  const { context } = store.packed;
+  return store.packed.exclusively("clean", options.signal, async () => {
+    let looseObjects = 0;
+    let looseBytes = 0;
+    for (const keys of store.loose.sortedKeys()) {
+      const { objects, bytes } = await removePackedCopies(store, keys, { ...options, dryRun });
+      looseObjects += objects;
+      looseBytes += bytes;
+      options.onProgress?.({ phase: "clean", objects: looseObjects, bytes: looseBytes });
+    }
+    const sandbox = removeStale(store, `${context.root}/${SANDBOX_FOLDER}`, options);
+    const duplicates = removeStale(store, `${context.root}/${DUPLICATES_FOLDER}`, options);
+    const indexFiles = store.packed.index.removeOrphans(dryRun);
+    if (!dryRun) removeEmptyPrefixes(store);
+    return {
+      looseObjects,
+      looseBytes,
+      sandboxFiles: sandbox.files,
+      sandboxBytes: sandbox.bytes,
+      duplicateFiles: duplicates.files,
+      indexFiles,
+      dryRun,
+    };
+  });
+}
+
+/** Removes the files of a folder that nobody has written to for a while. */
+function removeStale(store: CombinedStore, folder: string, options: CleanOptions): { files: number; bytes: number } {
+  const { fs } = store.packed.context;
+  const before = Date.now() - (options.sandboxAgeMs ?? SANDBOX_AGE_MS);
+  let files = 0;
+  let bytes = 0;
+  for (const name of fs.list(folder) ?? []) {
+    const path = `${folder}/${name}`;
+    const stat = fs.stat(path);
+    if (!stat?.isFile || stat.mtimeMs > before) continue;
+    if (!options.dryRun && !fs.remove(path)) continue;
+    files++;
+    bytes += stat.size;
+  }
+  return { files, bytes };
+}
+
+function removeEmptyPrefixes(store: CombinedStore): void {
+  for (const prefix of store.loose.prefixes()) {
+    if (prefix !== "") store.packed.context.fs.removeDirectory(`${store.loose.folder}/${prefix}`);
+  }
+}

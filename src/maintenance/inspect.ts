@@ -1,0 +1,31 @@
+import { BatchIterator } from "../store/batch-iterator.ts";
+import type { CombinedStore } from "../store/combined-store.ts";
+import { looseStat } from "../store/loose-store.ts";
+import type { ObjectStat, Where } from "../store/object-store.ts";
+import { packedStat } from "../store/packed-store.ts";
+import { locatedBatches } from "./located-batches.ts";
+
+/** Every object of one place, in ascending order of keys. */
+export function inspect(store: CombinedStore, where: Where, signal: AbortSignal | undefined): AsyncIterableIterator<ObjectStat> {
+  if (where !== "loose" && where !== "packed") throw new RangeError(`inspect "loose" or "packed", not ${JSON.stringify(where)}`);
+  return new BatchIterator(inspectBatches(store, where, signal));
+}
+
+async function* inspectBatches(store: CombinedStore, where: Where, signal: AbortSignal | undefined): AsyncGenerator<ObjectStat[]> {
+  for (const batch of where === "loose" ? looseBatches(store) : packedBatches(store)) {
+    signal?.throwIfAborted();
+    yield batch;
+  }
+}
+
+function* looseBatches({ loose }: CombinedStore): Generator<ObjectStat[]> {
+  for (const keys of loose.sortedKeys()) {
+    const stats = keys.map((key) => ({ key, size: loose.sizeOf(key) }));
+    yield stats.flatMap(({ key, size }) => (size === undefined ? [] : [looseStat(key, size)]));
+  }
+}
+
+function* packedBatches({ packed }: CombinedStore): Generator<ObjectStat[]> {
+  packed.index.refresh();
+  for (const batch of locatedBatches(packed.index)) yield batch.map(({ key, entry }) => packedStat(key, entry));
+}

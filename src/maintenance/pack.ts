@@ -1,0 +1,123 @@
+import { isTsdosError } from "../errors.ts";
+import type { ObjectKey } from "../key/object-key.ts";
+import type { CombinedStore } from "../store/combined-store.ts";
+import { addLarge, addSmall, type Compressing } from "../store/large-object.ts";
+import type { PackWriter } from "../store/pack-writer.ts";
+import { Pacer } from "../store/context.ts";
+import { keyOf } from "../key/hash.ts";
+import { fromFile, SourceReader } from "../store/source.ts";
+import { removePackedCopies } from "./clean.ts";
+import type { PackOptions, PackReport } from "./reports.ts";
+
+/** A commit is made when this much waits; what is committed is cleaned before more is packed, so little extra disk is needed. */
+const COMMIT_OBJECTS = 16_384;
+const COMMIT_BYTES: number = 256 * 1024 ** 2;
+
+/** Moves loose objects to packs; readers and loose writers go on meanwhile. */
+export async function packLoose(store: CombinedStore, options: PackOptions): Promise<PackReport> {
+  const { context } = store.packed;
+  const sync = (options.durability ?? context.durability) === "full";
+  const writer = await store.packed.openWriter("pack", sync, options.signal);
+  const packer = new Packer(store, writer, options);
+  try {
+    for (const keys of store.loose.sortedKeys()) {
+      for (const key of keys) await packer.add(key);
+    }
+    await packer.commit();
+    store.packed.index.flush(sync);
+    return packer.report();
+  } finally {
+    writer.close();
+  }
+}
+
+class Packer {
+  readonly #store: CombinedStore;
+  readonly #writer: PackWriter;
+  readonly #options: PackOptions;
+  readonly #compressing: Compressing;
+  readonly #reader: SourceReader;
+  readonly #pacer = new Pacer();
+  #committed: ObjectKey[] = [];
+  #packedObjects = 0;
+  #rawBytes = 0;
+  #storedBytes = 0;
+  #cleanedObjects = 0;
+  #cleanedBytes = 0;
+  readonly #damaged: ObjectKey[] = [];
+
+  constructor(store: CombinedStore, writer: PackWriter, options: PackOptions) {
+    const { config, fs } = store.packed.context;
+    this.#store = store;
+    this.#writer = writer;
+    this.#options = options;
+    this.#compressing = { mode: options.compress ?? "auto", spec: config.compressionSpec, recompress: options.recompress ?? false };
+    this.#reader = new SourceReader(fs);
+  }
+
+  async add(key: ObjectKey): Promise<void> {
+    this.#options.signal?.throwIfAborted();
+    if (!this.#writer.has(key)) {
+      const before = this.#writer.storedTotal;
+      const rawSize = await this.#addLoose(key);
+      if (rawSize === undefined) return;
+      this.#packedObjects++;
+      this.#rawBytes += rawSize;
+      this.#storedBytes += this.#writer.storedTotal - before;
+    }
+    this.#committed.push(key);
+    if (this.#committed.length >= COMMIT_OBJECTS || this.#writer.uncommittedBytes >= COMMIT_BYTES) await this.commit();
+    if (this.#pacer.due) await this.#pacer.pause();
+  }
+
+  /** Bytes of the content; undefined when it is damaged, or gone. */
+  async #addLoose(key: ObjectKey): Promise<number | undefined> {
+    try {
+      const content = await this.#reader.read(fromFile(this.#store.loose.pathOf(key)));
+      if (content.small !== undefined) {
+        if (this.#options.verifyHash !== false && keyOf(content.small) !== key) return this.#isDamaged(key);
+        addSmall(this.#writer, key, content.small, this.#compressing);
+        return content.small.length;
+      }
+      const added = await addLarge(this.#writer, content.chunks, {
+        compressing: this.#compressing,
+        size: content.size,
+        signal: this.#options.signal,
+        expected: key,
+      });
+      return added.key === key ? added.rawSize : this.#isDamaged(key);
+    } catch (error) {
+      // Deleted meanwhile.
+      if (isTsdosError(error, "SOURCE_FAILED") && error.details.errno === "ENOENT") return undefined;
+      throw error;
+    }
+  }
+
+  #isDamaged(key: ObjectKey): undefined {
+    this.#damaged.push(key);
+  }
+
+  /** Makes what was added durable, then removes the loose copies. */
+  async commit(): Promise<void> {
+    this.#writer.commit();
+    const keys = this.#committed;
+    this.#committed = [];
+    if (this.#options.clean !== false) {
+      const cleaned = await removePackedCopies(this.#store, keys, this.#options);
+      this.#cleanedObjects += cleaned.objects;
+      this.#cleanedBytes += cleaned.bytes;
+    }
+    this.#options.onProgress?.({ phase: "pack", objects: this.#packedObjects, bytes: this.#rawBytes });
+  }
+
+  report(): PackReport {
+    return {
+      packedObjects: this.#packedObjects,
+      rawBytes: this.#rawBytes,
+      storedBytes: this.#storedBytes,
+      cleanedObjects: this.#cleanedObjects,
+      cleanedBytes: this.#cleanedBytes,
+      damaged: this.#damaged,
+    };
+  }
+}

@@ -1,0 +1,86 @@
+import type { ErrorCode } from "../errors.ts";
+import type { ObjectKey } from "../key/object-key.ts";
+import type { LongOperationOptions } from "../progress.ts";
+import type { CompressMode, Durability } from "../store/object-store.ts";
+
+export interface PackOptions extends LongOperationOptions {
+  /** Default `auto`. */
+  readonly compress?: CompressMode;
+  /** Also compress content that is compressed already by its looks. Default false. */
+  readonly recompress?: boolean;
+  /** Verify that each loose object has its key's hash before it is packed. Default true. */
+  readonly verifyHash?: boolean;
+  /** Remove loose copies whose packed copies are durable and read back right. Default true. */
+  readonly clean?: boolean;
+  readonly durability?: Durability;
+}
+
+export interface PackReport {
+  readonly packedObjects: number;
+  /** Bytes of the contents of the objects that were packed. */
+  readonly rawBytes: number;
+  /** Bytes that they take in the packs. */
+  readonly storedBytes: number;
+  readonly cleanedObjects: number;
+  readonly cleanedBytes: number;
+  /** Loose objects whose bytes do not have their key's hash: left where they are. */
+  readonly damaged: readonly ObjectKey[];
+}
+
+export interface CleanOptions extends LongOperationOptions {
+  /** Say what would be removed, and remove nothing. Default false. */
+  readonly dryRun?: boolean;
+  /** Milliseconds since its last change after which a sandbox file is no longer being written. Default one hour. */
+  readonly sandboxAgeMs?: number;
+}
+
+export interface CleanReport {
+  /** Loose copies of packed objects. */
+  readonly looseObjects: number;
+  readonly looseBytes: number;
+  readonly sandboxFiles: number;
+  readonly sandboxBytes: number;
+  /** Version 1: copies that a writer on Windows could not put in place. */
+  readonly duplicateFiles: number;
+  /** Index files that nothing refers to. */
+  readonly indexFiles: number;
+  readonly dryRun: boolean;
+}
+
+/** One thing that is wrong. */
+export interface Problem {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly path?: string;
+  readonly key?: string;
+  /** Byte offset in `path`. */
+  readonly offset?: number;
+}
+
+export interface ValidateReport {
+  readonly valid: boolean;
+  readonly objects: number;
+  /** Bytes of the contents that were read. */
+  readonly bytes: number;
+  readonly problems: readonly Problem[];
+}
+
+export interface ContainerStatus {
+  readonly path: string;
+  readonly formatVersion: 1 | 2;
+  readonly containerId: string;
+  readonly compression: string;
+  /** Bytes. */
+  readonly packSizeTarget: number;
+  readonly loose: { readonly objects: number; readonly bytes: number };
+  readonly packed: {
+    readonly objects: number;
+    readonly rawBytes: number;
+    readonly storedBytes: number;
+    readonly packs: number;
+    readonly packFileBytes: number;
+    readonly indexBytes: number;
+  };
+  /** Bytes in packs that no object needs. */
+  readonly deadBytes: number;
+}

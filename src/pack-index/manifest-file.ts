@@ -1,0 +1,53 @@
+import type { FileSystem } from "../file-system.ts";
+import { EMPTY_MANIFEST, type Manifest, parseManifest, printManifest } from "../format/manifest.ts";
+import { MANIFEST_FILE } from "../format/paths.ts";
+
+/** More than this is not a MANIFEST of ours: a bound before allocating. Bytes. */
+const MAX_SIZE = 64 * 1024 ** 2;
+
+/** MANIFEST as it was read. */
+export interface ManifestState {
+  /** {@link EMPTY_MANIFEST} when missing or damaged: then the TOCs are read from their beginning. */
+  readonly manifest: Manifest;
+  readonly damaged: boolean;
+  /** Differs when the file was replaced. */
+  readonly stamp: string;
+}
+
+/** What tells whether MANIFEST was replaced, without reading it. */
+export function manifestStamp(fs: FileSystem, folder: string): string {
+  const stat = fs.stat(`${folder}/${MANIFEST_FILE}`);
+  return stat === undefined ? "" : `${stat.inode}:${stat.mtimeMs}:${stat.size}`;
+}
+
+export function readManifest(fs: FileSystem, folder: string): ManifestState {
+  const stamp = manifestStamp(fs, folder);
+  const file = fs.openIfExists(`${folder}/${MANIFEST_FILE}`);
+  if (file === undefined) return { manifest: EMPTY_MANIFEST, damaged: false, stamp: "" };
+  try {
+    const size = fs.size(file);
+    const bytes = Buffer.alloc(Math.min(size, MAX_SIZE));
+    const got = fs.read(file, bytes, 0, bytes.length, 0);
+    const manifest = size <= MAX_SIZE ? parseManifest(bytes.toString("utf8", 0, got)) : undefined;
+    return { manifest: manifest ?? EMPTY_MANIFEST, damaged: manifest === undefined, stamp };
+  } finally {
+    fs.close(file);
+  }
+}
+
+/** Replaces MANIFEST as a whole: write beside it, sync, rename, sync the folder. */
+export function replaceManifest(fs: FileSystem, folder: string, manifest: Manifest, sync: boolean): void {
+  const path = `${folder}/${MANIFEST_FILE}`;
+  const temporary = `${path}.tmp`;
+  fs.remove(temporary);
+  const bytes = Buffer.from(printManifest(manifest));
+  const file = fs.open(temporary, "create");
+  try {
+    fs.write(file, bytes, 0, bytes.length, 0);
+    if (sync) fs.sync(file);
+  } finally {
+    fs.close(file);
+  }
+  fs.rename(temporary, path);
+  if (sync) fs.syncDirectory(folder);
+}

@@ -1,0 +1,55 @@
+import type { PackEntry, RecordBatch } from "../format/entry.ts";
+
+export interface IndexTotals {
+  /** Distinct keys. */
+  readonly objects: number;
+  /** Bytes of the contents. */
+  readonly rawBytes: number;
+  /** Bytes in the packs that live entries refer to. */
+  readonly storedBytes: number;
+}
+
+export interface RebuildCounts {
+  readonly packs: number;
+  readonly objects: number;
+  /** Entries that were invalid and had to be left out. */
+  readonly damagedEntries: number;
+  readonly segments: number;
+}
+
+/**
+ * Finds packed objects: key -> where it stands. Keys are given as 32 bytes at an offset in an array.
+ * Any number of readers; `commit`, `remove`, `flush` and `rebuild` are for the holder of the packer lock only.
+ */
+export interface PackIndex {
+  /**
+   * The live entry of a key as this instance last saw the files.
+   * @throws TsdosError `CORRUPT_INDEX` when damage makes it impossible to say that the key is absent.
+   */
+  get(keys: Uint8Array, at: number): PackEntry | undefined;
+  /** True when {@link flush} by a holder of the lock would make later opens faster. */
+  readonly wantsFlush: boolean;
+  /** Picks up what other processes have committed; true when anything changed. Cheap when nothing did. */
+  refresh(): boolean;
+  /**
+   * Live index records, one for each key, in ascending order of keys, in batches of bounded size; those with keys above `after`
+   * (32 bytes), if given. Goes on over the state that it started with while the index changes.
+   */
+  batches(after?: Uint8Array): IterableIterator<RecordBatch>;
+  totals(): IndexTotals;
+  /** True when nothing may be appended to the pack any more. */
+  isSealed(packId: number): boolean;
+  /** Appends records, all of one pack; with `sync` they are durable when it returns. */
+  commit(packId: number, batch: RecordBatch, sync: boolean): void;
+  /** Makes what was committed for the pack without `sync`, by whomever, durable. */
+  sync(packId: number): void;
+  /** Removes every entry of each of `count` keys (32 bytes each, in a row). Durable with `sync`. */
+  remove(keys: Uint8Array, count: number, sync: boolean): void;
+  /** Makes the next open fast; `force` also when there is little to gain. */
+  flush(sync: boolean, force?: boolean): void;
+  /** Makes the index anew from the packs' tables of contents. */
+  rebuild(sync: boolean): RebuildCounts;
+  /** Removes index files that nothing refers to, and says how many; with `dryRun` it only counts them. */
+  removeOrphans(dryRun: boolean): number;
+  close(): void;
+}

@@ -1,0 +1,239 @@
+import { TsdosError } from "../errors.ts";
+import type { FileSystem } from "../file-system.ts";
+import { compareBytes, getU32, prefixOf, setU32 } from "../format/bytes.ts";
+import { crc32Of } from "../format/crc32.ts";
+import { ENTRY_SIZE } from "../format/entry.ts";
+import {
+  FOOTER_SIZE,
+  PAGE_ENTRIES,
+  PAGE_ROW_SIZE,
+  PAGE_SIZE,
+  pageCount,
+  pageTableOffset,
+  parseSegmentFooter,
+  printSegmentFooter,
+} from "../format/segment.ts";
+import type { RecordCursor } from "./record-cursor.ts";
+
+const KEY_SIZE = 32;
+/** A segment is read into memory whole once it has served this many lookups per page, if it is small enough. */
+const LOAD_AFTER_LOOKUPS_PER_PAGE = 0.25;
+/** Bytes; above it each lookup stays one 4 KiB read. */
+const LOAD_MAX_BYTES = 16 * 1024 ** 2;
+/** Pages in one read of a sequential walk: 256 KiB. */
+const WALK_PAGES = 64;
+
+/** An immutable sorted file of index records. Whoever keeps one calls `retain`, and `release` when done. */
+export class SegmentFile {
+  readonly path: string;
+  readonly number: number;
+  readonly entries: number;
+  readonly #fs: FileSystem;
+  readonly #file: number;
+  readonly #prefixes: Uint32Array;
+  readonly #checksums: Uint32Array;
+  #users = 1;
+  #lookups = 0;
+  #whole: Uint8Array | undefined;
+  /** With `#whole`: which pages were verified. Without: the one page in `#page`. */
+  readonly #verified: Uint8Array;
+  readonly #page: Uint8Array = new Uint8Array(PAGE_SIZE);
+  #pageNumber = -1;
+
+  /**
+   * Opens a segment and reads its page table.
+   * @returns undefined when the file is missing
+   * @throws TsdosError `CORRUPT_INDEX`
+   */
+  static open(fs: FileSystem, path: string, number: number): SegmentFile | undefined {
+    const file = fs.openIfExists(path);
+    if (file === undefined) return undefined;
+    try {
+      return new SegmentFile(fs, path, number, file);
+    } catch (error) {
+      fs.close(file);
+      throw error;
+    }
+  }
+
+  private constructor(fs: FileSystem, path: string, number: number, file: number) {
+    this.#fs = fs;
+    this.path = path;
+    this.number = number;
+    this.#file = file;
+    const size = fs.size(file);
+    const footerBytes = new Uint8Array(FOOTER_SIZE);
+    const got = size < FOOTER_SIZE ? 0 : fs.read(file, footerBytes, 0, FOOTER_SIZE, size - FOOTER_SIZE);
+    const footer = got === FOOTER_SIZE ? parseSegmentFooter(footerBytes, size) : undefined;
+    if (footer === undefined) throw this.#damage(Math.max(0, size - FOOTER_SIZE), "footer");
+    this.entries = footer.entries;
+    const pages = pageCount(footer.entries);
+    const table = new Uint8Array(pages * PAGE_ROW_SIZE);
+    const tableAt = pageTableOffset(footer.entries);
+    fs.read(file, table, 0, table.length, tableAt);
+    if (crc32Of(table) !== footer.tableChecksum) throw this.#damage(tableAt, "page table");
+    this.#prefixes = new Uint32Array(pages);
+    this.#checksums = new Uint32Array(pages);
+    for (let page = 0; page < pages; page++) {
+      this.#prefixes[page] = getU32(table, page * PAGE_ROW_SIZE);
+      this.#checksums[page] = getU32(table, page * PAGE_ROW_SIZE + 4);
+    }
+    this.#verified = new Uint8Array(pages);
+  }
+
+  retain(): this {
+    this.#users++;
+    return this;
+  }
+
+  release(): void {
+    if (--this.#users === 0) this.#fs.close(this.#file);
+  }
+
+  /** Calls `visit` for the records of a key, newest first, until it returns true. */
+  visit(keys: Uint8Array, at: number, visit: (bytes: Uint8Array, at: number) => boolean): void {
+    this.#lookups++;
+    const prefix = prefixOf(keys, at);
+    let page = this.#firstPageOf(prefix);
+    for (; page < this.#prefixes.length && (this.#prefixes[page] as number) <= prefix; page++) {
+      const base = this.#load(page);
+      const bytes = this.#whole ?? this.#page;
+      const end = base + this.#pageBytes(page);
+      for (let record = firstAtLeast(bytes, base, end, keys, at); record < end; record += ENTRY_SIZE) {
+        if (compareBytes(bytes, record, keys, at, KEY_SIZE) !== 0) return;
+        if (visit(bytes, record)) return;
+      }
+    }
+  }
+
+  /** All records in order, or from a page in front of those above `after`; read in large pieces that are verified page by page. */
+  cursor(after?: Uint8Array): RecordCursor {
+    const buffer = new Uint8Array(WALK_PAGES * PAGE_SIZE);
+    let at = -ENTRY_SIZE;
+    let filled = 0;
+    let nextPage = after === undefined ? 0 : this.#firstPageOf(prefixOf(after, 0));
+    const refill = (): boolean => {
+      const pages = Math.min(WALK_PAGES, this.#prefixes.length - nextPage);
+      if (pages === 0) return false;
+      filled = this.#fs.read(this.#file, buffer, 0, pages * PAGE_SIZE, nextPage * PAGE_SIZE);
+      filled = Math.min(filled, this.entries * ENTRY_SIZE - nextPage * PAGE_SIZE);
+      for (let i = 0; i < pages; i++) this.#verify(nextPage + i, buffer, i * PAGE_SIZE);
+      nextPage += pages;
+      at = 0;
+      return true;
+    };
+    return {
+      bytes: buffer,
+      get at() {
+        return at;
+      },
+      next: () => {
+        at += ENTRY_SIZE;
+        return at < filled || refill();
+      },
+    };
+  }
+
+  /** The first page that may hold a key with this prefix: the last one that starts below it, else the first. */
+  #firstPageOf(prefix: number): number {
+    let low = 0;
+    let high = this.#prefixes.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#prefixes[middle] as number) < prefix) low = middle + 1;
+      else high = middle;
+    }
+    return Math.max(0, low - 1);
+  }
+
+  #pageBytes(page: number): number {
+    return Math.min(PAGE_ENTRIES, this.entries - page * PAGE_ENTRIES) * ENTRY_SIZE;
+  }
+
+  /** Makes a page's verified bytes available, and says where they start in `#whole` or `#page`. */
+  #load(page: number): number {
+    if (this.#whole === undefined && this.#lookups > this.#prefixes.length * LOAD_AFTER_LOOKUPS_PER_PAGE) this.#loadWhole();
+    if (this.#whole !== undefined) {
+      if (this.#verified[page] === 0) this.#verify(page, this.#whole, page * PAGE_SIZE);
+      this.#verified[page] = 1;
+      return page * PAGE_SIZE;
+    }
+    if (this.#pageNumber !== page) {
+      this.#pageNumber = -1;
+      this.#fs.read(this.#file, this.#page, 0, this.#pageBytes(page), page * PAGE_SIZE);
+      this.#verify(page, this.#page, 0);
+      this.#pageNumber = page;
+    }
+    return 0;
+  }
+
+  #loadWhole(): void {
+    const size = this.entries * ENTRY_SIZE;
+    if (size > LOAD_MAX_BYTES) return;
+    const whole = new Uint8Array(size);
+    this.#fs.read(this.#file, whole, 0, size, 0);
+    this.#whole = whole;
+  }
+
+  #verify(page: number, bytes: Uint8Array, at: number): void {
+    if (crc32Of(bytes, at, at + this.#pageBytes(page)) !== this.#checksums[page]) throw this.#damage(page * PAGE_SIZE, "page");
+  }
+
+  #damage(offset: number, what: string): TsdosError {
+    return new TsdosError(
+      "CORRUPT_INDEX",
+      `the index segment ${this.path} is damaged (${what} at byte ${offset}); run rebuild-index: it makes the index anew and loses nothing`,
+      { path: this.path, offset },
+    );
+  }
+}
+
+/** Where the first record with a key not below the given one stands in `bytes[from..end)`. */
+function firstAtLeast(bytes: Uint8Array, from: number, end: number, keys: Uint8Array, at: number): number {
+  let low = 0;
+  let high = (end - from) / ENTRY_SIZE;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (compareBytes(bytes, from + middle * ENTRY_SIZE, keys, at, KEY_SIZE) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return from + low * ENTRY_SIZE;
+}
+
+/** Writes the cursor's records as a new segment file and returns how many there were. */
+export function writeSegment(fs: FileSystem, path: string, cursor: RecordCursor, sync: boolean): number {
+  const file = fs.open(path, "create");
+  try {
+    const buffer = new Uint8Array(WALK_PAGES * PAGE_SIZE);
+    const table: number[] = [];
+    let filled = 0;
+    let position = 0;
+    const flush = (): void => {
+      for (let page = 0; page < filled; page += PAGE_SIZE) {
+        table.push(prefixOf(buffer, page), crc32Of(buffer, page, Math.min(page + PAGE_SIZE, filled)));
+      }
+      fs.write(file, buffer, 0, filled, position);
+      position += filled;
+      filled = 0;
+    };
+    while (cursor.next()) {
+      const { bytes, at } = cursor;
+      for (let i = 0; i < ENTRY_SIZE; i++) buffer[filled + i] = bytes[at + i] as number;
+      filled += ENTRY_SIZE;
+      if (filled === buffer.length) flush();
+    }
+    flush();
+    const entries = position / ENTRY_SIZE;
+    const tail = new Uint8Array(table.length * 4 + FOOTER_SIZE);
+    table.forEach((value, i) => {
+      setU32(tail, i * 4, value);
+    });
+    const tableChecksum = crc32Of(tail, 0, table.length * 4);
+    tail.set(printSegmentFooter({ entries, tableChecksum }), table.length * 4);
+    fs.write(file, tail, 0, tail.length, position);
+    if (sync) fs.sync(file);
+    return entries;
+  } finally {
+    fs.close(file);
+  }
+}

@@ -1,0 +1,131 @@
+import { TsdosError } from "../errors.ts";
+import type { FileSystem } from "../file-system.ts";
+import { ENTRY_SIZE, isValidTocEntry, type RecordBatch, sealTocEntry, tocEntryToRecord } from "../format/entry.ts";
+import type { TocDamage } from "../format/manifest.ts";
+import { parseTocHeader, printTocHeader, type TocHeader, tocHeaderSize } from "../format/toc-header.ts";
+
+/** Bytes in one read of a scan. */
+const READ_SIZE = 1024 ** 2;
+
+/** The table of contents of one pack: an append-only log of entries, the source of truth of format version 2. */
+export class TocFile {
+  readonly path: string;
+  readonly packId: number;
+  readonly #fs: FileSystem;
+  /** The file, open for reading; a writer opens it again for each append. */
+  #file: number | undefined;
+  #header: TocHeader | undefined;
+  /** Where the next unread entry stands: all before it was valid, or is reported damage. */
+  position = 0;
+
+  constructor(fs: FileSystem, path: string, packId: number) {
+    this.#fs = fs;
+    this.path = path;
+    this.packId = packId;
+  }
+
+  get sealed(): boolean {
+    return this.#header?.sealed ?? false;
+  }
+
+  /**
+   * Reads the entries that were appended since the last call, from `from` at first.
+   * An invalid entry with a valid one behind it, or below `knownValid` (bytes that were once valid), is damage; a trailing run of
+   * invalid ones is an append that has not ended, and is looked at again next time.
+   */
+  readNew(from: number, knownValid: number, visit: (bytes: Uint8Array, at: number) => void): TocDamage[] {
+    this.#file ??= this.#fs.openIfExists(this.path);
+    if (this.#file === undefined) return knownValid > 0 ? [{ packId: this.packId, offset: 0 }] : [];
+    const size = this.#fs.size(this.#file);
+    const damage: TocDamage[] = [];
+    if (this.position === 0) {
+      this.position = this.#readHeader(size);
+      if (this.position === 0) {
+        if (size < ENTRY_SIZE && knownValid === 0) return [];
+        damage.push({ packId: this.packId, offset: 0 });
+        this.position = ENTRY_SIZE;
+      }
+      this.position = Math.max(this.position, from);
+    }
+    if (size <= this.position && this.position >= knownValid) return damage;
+    let pending: TocDamage[] = [];
+    let validEnd = this.position;
+    const buffer = new Uint8Array(Math.min(READ_SIZE, Math.max(ENTRY_SIZE, size - this.position)));
+    for (let at = this.position; at + ENTRY_SIZE <= size; ) {
+      const length = Math.min(buffer.length, size - at) & ~(ENTRY_SIZE - 1);
+      const got = this.#fs.read(this.#file, buffer, 0, length, at);
+      for (let entry = 0; entry + ENTRY_SIZE <= got; entry += ENTRY_SIZE) {
+        if (!isValidTocEntry(buffer, entry)) {
+          pending.push({ packId: this.packId, offset: at + entry });
+          continue;
+        }
+        damage.push(...pending);
+        pending = [];
+        validEnd = at + entry + ENTRY_SIZE;
+        tocEntryToRecord(buffer, entry, this.packId);
+        visit(buffer, entry);
+      }
+      if (got < length) break;
+      at += got;
+    }
+    if (validEnd < knownValid) {
+      damage.push(...pending.filter((one) => one.offset < knownValid));
+      if (size < knownValid) damage.push({ packId: this.packId, offset: Math.max(validEnd, size) });
+      validEnd = knownValid;
+    }
+    this.position = validEnd;
+    return damage;
+  }
+
+  /** Bytes of the header; 0 when there is no valid one. */
+  #readHeader(size: number): number {
+    const file = this.#file as number;
+    const first = new Uint8Array(ENTRY_SIZE);
+    if (this.#fs.read(file, first, 0, ENTRY_SIZE, 0) < ENTRY_SIZE) return 0;
+    const headerSize = tocHeaderSize(first);
+    if (headerSize === undefined || headerSize > size) return 0;
+    const bytes = new Uint8Array(headerSize);
+    this.#fs.read(file, bytes, 0, headerSize, 0);
+    const header = parseTocHeader(bytes);
+    if (header === undefined || header.packId !== this.packId) return 0;
+    this.#header = header;
+    return headerSize;
+  }
+
+  /** Appends entries, given as index records, behind the last valid one; cuts what an interrupted append has left there. */
+  append(batch: RecordBatch, containerId: string, sync: boolean): void {
+    const isNew = this.position === 0;
+    const file = this.#fs.open(this.path, "update");
+    try {
+      if (isNew) {
+        this.#header = { containerId, packId: this.packId, sealed: false, replaces: [] };
+        const header = printTocHeader(this.#header);
+        this.#fs.write(file, header, 0, header.length, 0);
+        this.position = header.length;
+      }
+      if (this.#fs.size(file) < this.position) throw this.#shrunk();
+      if (this.#fs.size(file) > this.position) this.#fs.truncate(file, this.position);
+      const size = batch.count * ENTRY_SIZE;
+      const entries = batch.bytes.slice(0, size);
+      for (let at = 0; at < size; at += ENTRY_SIZE) sealTocEntry(entries, at);
+      this.#fs.write(file, entries, 0, size, this.position);
+      if (sync) this.#fs.sync(file);
+      this.position += size;
+    } finally {
+      this.#fs.close(file);
+    }
+  }
+
+  #shrunk(): TsdosError {
+    return new TsdosError(
+      "CORRUPT_INDEX",
+      `${this.path} is shorter than it was (${this.position} bytes were valid): nothing is appended to it; restore it from a backup`,
+      { path: this.path, offset: this.position },
+    );
+  }
+
+  close(): void {
+    if (this.#file !== undefined) this.#fs.close(this.#file);
+    this.#file = undefined;
+  }
+}

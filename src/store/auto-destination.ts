@@ -1,0 +1,45 @@
+import type { Sources, Where } from "./object-store.ts";
+import type { Source } from "./source.ts";
+import { IDLE, SourcePuller } from "./source-puller.ts";
+
+/** A call with more sources than this goes to packs: one commit instead of a file and a rename for each. */
+const LOOSE_MAX_SOURCES = 64;
+/** So does a call whose sources in memory hold more bytes than this. */
+const LOOSE_MAX_BYTES: number = 8 * 1024 ** 2;
+
+/**
+ * The rule of `to: "auto"`: many sources go to packs, few go loose, where they need no lock. Looks at the first sources without
+ * reading them, and gives all of them back. A source that pauses decides with what has come: it is interactive.
+ */
+export async function chooseDestination(sources: Sources): Promise<{ readonly to: Where; readonly all: Sources }> {
+  const puller = new SourcePuller<Source>(sources);
+  const first: Source[] = [];
+  let bytes = 0;
+  while (first.length <= LOOSE_MAX_SOURCES && bytes <= LOOSE_MAX_BYTES) {
+    const pulled = puller.next(first.length > 0);
+    const next = pulled instanceof Promise ? await pulled : pulled;
+    if (next === IDLE) return { to: "loose", all: resumed(first, puller) };
+    if (next.done) return { to: "loose", all: first };
+    first.push(next.value);
+    if (next.value instanceof Uint8Array) bytes += next.value.length;
+  }
+  return { to: first.length > 1 ? "packed" : "loose", all: puller.isSync ? resumedSync(first, puller) : resumed(first, puller) };
+}
+
+function* resumedSync(first: readonly Source[], puller: SourcePuller<Source>): Generator<Source> {
+  yield* first;
+  yield* puller.rest();
+}
+
+async function* resumed(first: readonly Source[], puller: SourcePuller<Source>): AsyncGenerator<Source> {
+  try {
+    yield* first;
+    for (;;) {
+      const next = await puller.next(false);
+      if (next === IDLE || next.done) return;
+      yield next.value;
+    }
+  } finally {
+    await puller.stop();
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * Turns batches into single items. While a batch lasts, `next` answers from it at once: several times faster per item than an
+ * async generator, which matters when the items are objects of a kilobyte.
+ */
+export class BatchIterator<T> implements AsyncIterableIterator<T> {
+  readonly #batches: AsyncGenerator<readonly T[]>;
+  #batch: readonly T[] = [];
+  #at = 0;
+  /** The latest unfinished pull; further calls of `next` wait for it in turn. */
+  #pending: Promise<unknown> | undefined;
+
+  constructor(batches: AsyncGenerator<readonly T[]>) {
+    this.#batches = batches;
+  }
+
+  next(): Promise<IteratorResult<T>> {
+    if (this.#pending === undefined && this.#at < this.#batch.length) {
+      return Promise.resolve({ value: this.#batch[this.#at++] as T, done: false });
+    }
+    const result = (this.#pending ?? Promise.resolve()).then(() => this.#pull());
+    const pending = result.then(clear, clear);
+    const self = this;
+    function clear(): void {
+      if (self.#pending === pending) self.#pending = undefined;
+    }
+    this.#pending = pending;
+    return result;
+  }
+
+  async #pull(): Promise<IteratorResult<T>> {
+    while (this.#at >= this.#batch.length) {
+      const next = await this.#batches.next();
+      if (next.done) return { value: undefined, done: true };
+      this.#batch = next.value;
+      this.#at = 0;
+    }
+    return { value: this.#batch[this.#at++] as T, done: false };
+  }
+
+  async return(): Promise<IteratorResult<T>> {
+    this.#batch = [];
+    this.#at = 0;
+    await this.#batches.return(undefined);
+    return { value: undefined, done: true };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}

@@ -1,0 +1,62 @@
+import { isTsdosError } from "../errors.ts";
+import { Pacer } from "./context.ts";
+import type { Inserter, InsertManyOptions, InsertResult, Sources } from "./object-store.ts";
+import { IDLE, SourcePuller } from "./source-puller.ts";
+
+/** Feeds sources to an inserter and yields the results, batch by batch, as they become durable. */
+export async function* insertLoop(inserter: Inserter, sources: Sources, options: InsertManyOptions): AsyncGenerator<InsertResult[]> {
+  const { signal, onProgress, onSourceError } = options;
+  const puller = new SourcePuller(sources);
+  const pacer = new Pacer();
+  let objects = 0;
+  let bytes = 0;
+  let index = 0;
+  let added: number[] = [];
+  const settle = async (): Promise<InsertResult[]> => {
+    const stored = await inserter.settle();
+    const results = stored.map((one, i) => ({ ...one, index: added[i] as number }));
+    added = [];
+    objects += results.length;
+    for (const { rawSize } of results) bytes += rawSize;
+    onProgress?.({ phase: "insert", objects, bytes });
+    return results;
+  };
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      const pulled = puller.next(inserter.waiting > 0);
+      const next = pulled instanceof Promise ? await pulled : pulled;
+      if (next === IDLE || next.done || inserter.full) {
+        const results = await settle();
+        if (results.length > 0) yield results;
+      }
+      if (next === IDLE) continue;
+      if (next.done) return;
+      try {
+        const adding = inserter.add(next.value);
+        if (adding !== undefined) await adding;
+        added.push(index);
+      } catch (error) {
+        if (!isTsdosError(error, "SOURCE_FAILED")) throw error;
+        if (onSourceError === undefined) {
+          const results = await settle();
+          if (results.length > 0) yield results;
+          throw error;
+        }
+        onSourceError(error, index);
+      }
+      index++;
+      if (pacer.due) await pacer.pause();
+    }
+  } finally {
+    await puller.stop();
+  }
+}
+
+/** The one result of a call with one source. */
+export async function onlyResult(results: AsyncIterableIterator<InsertResult>): Promise<InsertResult> {
+  let only: InsertResult | undefined;
+  for await (const result of results) only = result;
+  if (only === undefined) throw new TypeError("one source gives one result");
+  return only;
+}

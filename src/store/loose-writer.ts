@@ -1,0 +1,224 @@
+import { randomBytes } from "node:crypto";
+import { isTsdosError } from "../errors.ts";
+import { LOOSE_FOLDER, SANDBOX_FOLDER } from "../format/paths.ts";
+import { createKeyHasher, keyOf } from "../key/hash.ts";
+import type { ObjectKey } from "../key/object-key.ts";
+import { Pacer, type StoreContext } from "./context.ts";
+import type { Elsewhere, LooseStore } from "./loose-store.ts";
+import type { Durability, Inserter, InsertOptions, Stored } from "./object-store.ts";
+import { type Content, type Source, SourceReader } from "./source.ts";
+
+/** Files that are written before they are synced side by side and renamed. */
+const WINDOW_FILES = 128;
+/** Results that wait at most. */
+const WINDOW_RESULTS = 512;
+
+/** How often a prefix folder is made again that `clean` removes at the same time. */
+const RENAME_ATTEMPTS = 10;
+
+/** A file whose name or bytes are not durable yet. */
+interface Pending {
+  readonly key: ObjectKey;
+  readonly file: number;
+  /** In the sandbox; undefined for an object that was there already and only needs to be made durable. */
+  readonly temporary?: string;
+}
+
+/** Writes loose objects in windows: sandbox files, then one wave of syncs, then renames, then one sync for each folder (I2). */
+export class LooseWriter implements Inserter {
+  readonly #context: StoreContext;
+  readonly #store: LooseStore;
+  readonly #durability: Durability;
+  readonly #options: InsertOptions;
+  readonly #elsewhere: Elsewhere | undefined;
+  readonly #reader: SourceReader;
+  readonly #names: string;
+  #counter = 0;
+  #pending = new Map<ObjectKey, Pending>();
+  #results: Stored[] = [];
+
+  constructor(context: StoreContext, store: LooseStore, options: InsertOptions, elsewhere: Elsewhere | undefined) {
+    this.#context = context;
+    this.#store = store;
+    this.#options = options;
+    this.#durability = options.durability ?? context.durability;
+    this.#elsewhere = elsewhere;
+    this.#reader = new SourceReader(context.fs);
+    this.#names = `${context.root}/${SANDBOX_FOLDER}/${process.pid}-${randomBytes(6).toString("hex")}`;
+  }
+
+  /** Results that were not given out yet. */
+  get waiting(): number {
+    return this.#results.length;
+  }
+
+  get full(): boolean {
+    return this.#pending.size >= WINDOW_FILES || this.#results.length >= WINDOW_RESULTS;
+  }
+
+  /** Takes the next source. Small contents from memory and files are handled without a promise. */
+  add(source: Source): Promise<void> | undefined {
+    const content = this.#reader.read(source);
+    if (content instanceof Promise) return content.then((opened) => this.#addContent(opened));
+    return this.#addContent(content);
+  }
+
+  #addContent(content: Content): Promise<void> | undefined {
+    return content.small === undefined ? this.#addLarge(content) : this.#addSmall(content.small);
+  }
+
+  #addSmall(bytes: Uint8Array): Promise<void> | undefined {
+    const key = keyOf(bytes);
+    if (this.#isPresent(key, bytes.length)) return undefined;
+    const elsewhere = this.#elsewhere?.(key);
+    if (elsewhere instanceof Promise) return elsewhere.then((found) => this.#finishSmall(key, bytes, found));
+    return this.#finishSmall(key, bytes, elsewhere);
+  }
+
+  #finishSmall(key: ObjectKey, bytes: Uint8Array, elsewhere: Stored | undefined): undefined {
+    if (elsewhere !== undefined) {
+      this.#results.push(elsewhere);
+      return;
+    }
+    const { fs } = this.#context;
+    const temporary = this.#temporaryName();
+    const file = this.#create(temporary);
+    try {
+      fs.write(file, bytes, 0, bytes.length, 0);
+    } catch (error) {
+      this.#drop(file, temporary);
+      throw error;
+    }
+    this.#place(key, file, temporary, bytes.length);
+  }
+
+  async #addLarge(content: Content & { readonly small?: never }): Promise<void> {
+    const { fs } = this.#context;
+    const temporary = this.#temporaryName();
+    const file = this.#create(temporary);
+    const hasher = createKeyHasher();
+    const pacer = new Pacer();
+    let size = 0;
+    let key: ObjectKey;
+    try {
+      for await (const chunk of content.chunks) {
+        this.#options.signal?.throwIfAborted();
+        hasher.update(chunk);
+        fs.write(file, chunk, 0, chunk.length, size);
+        size += chunk.length;
+        if (pacer.due) await pacer.pause();
+      }
+      key = hasher.key();
+      const present = this.#isPresent(key, size);
+      const elsewhere = present ? undefined : await this.#elsewhere?.(key);
+      if (elsewhere !== undefined) this.#results.push(elsewhere);
+      if (present || elsewhere !== undefined) {
+        this.#drop(file, temporary);
+        return;
+      }
+    } catch (error) {
+      this.#drop(file, temporary);
+      throw error;
+    }
+    this.#place(key, file, temporary, size);
+  }
+
+  /** True when the content is loose already (or about to be): notes the result, and what is needed to make it durable. */
+  #isPresent(key: ObjectKey, rawSize: number): boolean {
+    const { fs } = this.#context;
+    if (!this.#pending.has(key)) {
+      const path = this.#store.pathOf(key);
+      const stat = fs.stat(path);
+      if (stat === undefined || !stat.isFile) return false;
+      if (stat.size !== rawSize || (this.#options.checkExisting && !this.#store.isIntact(key))) return false;
+      if (this.#durability === "full") {
+        const file = fs.openIfExists(path);
+        if (file === undefined) return false;
+        this.#pending.set(key, { key, file });
+      }
+    }
+    this.#results.push({ key, rawSize, inserted: false, where: "loose" });
+    return true;
+  }
+
+  /** The file is complete: it gets its name now, or after its sync. */
+  #place(key: ObjectKey, file: number, temporary: string, rawSize: number): void {
+    if (this.#durability === "full") {
+      this.#pending.set(key, { key, file, temporary });
+    } else {
+      this.#context.fs.close(file);
+      this.#rename(temporary, key);
+    }
+    this.#results.push({ key, rawSize, inserted: true, where: "loose" });
+  }
+
+  /** Makes everything so far as durable as asked, and gives out the results in the order of the sources. */
+  async settle(): Promise<Stored[]> {
+    const { fs } = this.#context;
+    if (this.#pending.size > 0) {
+      const pending = [...this.#pending.values()];
+      await fs.syncAll(pending.map(({ file }) => file));
+      const folders = new Set<string>();
+      for (const { key, file, temporary } of pending) {
+        fs.close(file);
+        this.#pending.delete(key);
+        if (temporary !== undefined && this.#rename(temporary, key)) folders.add(`${this.#context.root}/${LOOSE_FOLDER}`);
+        folders.add(this.#folderOf(key));
+      }
+      for (const folder of folders) fs.syncDirectory(folder);
+    }
+    const results = this.#results;
+    this.#results = [];
+    return results;
+  }
+
+  /** Closes and removes whatever was not acknowledged. */
+  abandon(): void {
+    for (const { file, temporary } of this.#pending.values()) this.#drop(file, temporary);
+    this.#pending.clear();
+    this.#results = [];
+  }
+
+  /** Gives the sandbox file its name; true when the prefix folder had to be made. */
+  #rename(temporary: string, key: ObjectKey): boolean {
+    const { fs } = this.#context;
+    const path = this.#store.pathOf(key);
+    for (let attempt = 0; ; attempt++) {
+      try {
+        fs.rename(temporary, path);
+        return attempt > 0;
+      } catch (error) {
+        // No prefix folder yet, or `clean` removed it just now.
+        if (!isTsdosError(error, "NOT_FOUND") || attempt === RENAME_ATTEMPTS) {
+          fs.remove(temporary);
+          throw error;
+        }
+        fs.makeDirectory(this.#folderOf(key));
+      }
+    }
+  }
+
+  #create(temporary: string): number {
+    try {
+      return this.#context.fs.open(temporary, "create");
+    } catch (error) {
+      if (!isTsdosError(error, "NOT_FOUND")) throw error;
+      this.#context.fs.makeDirectory(`${this.#context.root}/${SANDBOX_FOLDER}`);
+      return this.#context.fs.open(temporary, "create");
+    }
+  }
+
+  #drop(file: number, temporary: string | undefined): void {
+    this.#context.fs.close(file);
+    if (temporary !== undefined) this.#context.fs.remove(temporary);
+  }
+
+  #temporaryName(): string {
+    return `${this.#names}-${++this.#counter}.tmp`;
+  }
+
+  #folderOf(key: ObjectKey): string {
+    const path = this.#store.pathOf(key);
+    return path.slice(0, path.lastIndexOf("/"));
+  }
+}

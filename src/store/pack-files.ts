@@ -1,0 +1,66 @@
+import type { FileSystem } from "../file-system.ts";
+import { packFileName, parsePackFileName, parseTocFileName } from "../format/paths.ts";
+
+/** Packs that are kept open for reading. */
+const OPEN_MAX = 64;
+
+/** The pack files of a container: their names, and the ones that are open for reading. */
+export class PackFiles {
+  readonly folder: string;
+  readonly #fs: FileSystem;
+  readonly #formatVersion: 1 | 2;
+  /** In the order of their last use. */
+  readonly #open = new Map<number, number>();
+
+  constructor(fs: FileSystem, folder: string, formatVersion: 1 | 2) {
+    this.#fs = fs;
+    this.folder = folder;
+    this.#formatVersion = formatVersion;
+  }
+
+  pathOf(packId: number): string {
+    return `${this.folder}/${packFileName(packId, this.#formatVersion)}`;
+  }
+
+  /** The ids that are taken in the folder, ascending: those of packs, and of tables of contents whose pack is lost. */
+  ids(): number[] {
+    const version = this.#formatVersion;
+    const names = this.#fs.list(this.folder) ?? [];
+    const ids = names.map((name) => parsePackFileName(name, version) ?? (version === 2 ? parseTocFileName(name) : undefined));
+    return [...new Set(ids.filter((id) => id !== undefined))].sort((a, b) => a - b);
+  }
+
+  /**
+   * Reads into `into[at..at + length)`; returns how many bytes were there. The pack stays open for the next read.
+   * @throws TsdosError `NOT_FOUND` when there is no such pack (any more)
+   */
+  read(packId: number, into: Uint8Array, at: number, length: number, position: number): number {
+    let file = this.#open.get(packId);
+    if (file === undefined) {
+      file = this.#fs.open(this.pathOf(packId), "read");
+      if (this.#open.size >= OPEN_MAX) this.#closeOldest();
+    } else {
+      this.#open.delete(packId);
+    }
+    this.#open.set(packId, file);
+    return this.#fs.read(file, into, at, length, position);
+  }
+
+  #closeOldest(): void {
+    for (const [packId, file] of this.#open) {
+      this.#open.delete(packId);
+      this.#fs.close(file);
+      return;
+    }
+  }
+
+  /** Bytes of a pack; undefined when there is none. */
+  sizeOf(packId: number): number | undefined {
+    return this.#fs.stat(this.pathOf(packId))?.size;
+  }
+
+  close(): void {
+    for (const file of this.#open.values()) this.#fs.close(file);
+    this.#open.clear();
+  }
+}

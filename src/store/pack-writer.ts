@@ -1,0 +1,225 @@
+import { TsdosError } from "../errors.ts";
+import { crc32Of } from "../format/crc32.ts";
+import { ENTRY_SIZE, FLAG_NO_CHECKSUM, type PackEntry, writeRecord } from "../format/entry.ts";
+import { MAX_PACK_ID } from "../format/paths.ts";
+import type { ObjectKey } from "../key/object-key.ts";
+import { MemoryIndex } from "../pack-index/memory-index.ts";
+import type { PackIndex } from "../pack-index/pack-index.ts";
+import type { StoreContext } from "./context.ts";
+import type { PackFiles } from "./pack-files.ts";
+import type { PackerLock } from "./packer-lock.ts";
+
+/** Stored bytes are gathered to writes of this size. */
+const BUFFER_SIZE = 1024 ** 2;
+/** Larger pieces go to the file directly. */
+const DIRECT_SIZE = 128 * 1024;
+
+/** What a pack writer works on. */
+export interface PackWriting {
+  readonly context: StoreContext;
+  readonly files: PackFiles;
+  readonly index: PackIndex;
+  readonly lock: PackerLock;
+  /** Makes an object that is there durable. */
+  readonly ensureDurable: (entry: PackEntry) => void;
+}
+
+/** How the stored bytes of an object were made. */
+export type Stored = Pick<PackEntry, "rawSize" | "storedSize" | "codec" | "checksum">;
+
+/**
+ * Appends objects to packs. Belongs to the holder of the packer lock; nothing is visible before `commit`, which
+ * makes bytes durable first and entries second (I3).
+ */
+export class PackWriter {
+  readonly #shared: PackWriting;
+  readonly #sync: boolean;
+  readonly #buffer = Buffer.allocUnsafeSlow(BUFFER_SIZE);
+  #buffered = 0;
+  #packId = -1;
+  #file: number | undefined;
+  #created = false;
+  /** The end of the pack, with what is buffered. */
+  #end = 0;
+  /** The end at the last commit. */
+  #committed = 0;
+  readonly #pending = new MemoryIndex();
+  readonly #record = Buffer.alloc(ENTRY_SIZE);
+
+  constructor(shared: PackWriting, sync: boolean) {
+    this.#shared = shared;
+    this.#sync = sync;
+  }
+
+  /** Objects that were added and not committed. */
+  get uncommitted(): number {
+    return this.#pending.count;
+  }
+
+  /** Stored bytes of all objects that this writer has added. */
+  storedTotal = 0;
+
+  /** Bytes that were added and not committed. */
+  get uncommittedBytes(): number {
+    return this.#end - this.#committed;
+  }
+
+  /** True when the key is committed, or waits for the commit. Sees all commits: only the holder of the lock makes any. */
+  has(key: ObjectKey): boolean {
+    this.#record.write(key, 0, "hex");
+    if (this.#pending.newest(this.#record, 0) >= 0) return true;
+    const entry = this.#shared.index.get(this.#record, 0);
+    if (entry !== undefined && this.#sync) this.#shared.ensureDurable(entry);
+    return entry !== undefined;
+  }
+
+  /** Adds an object whose stored bytes are in memory. */
+  add(key: ObjectKey, bytes: Uint8Array, rawSize: number, codec: number): void {
+    this.begin();
+    const stored = { rawSize, storedSize: bytes.length, codec, checksum: crc32Of(bytes) };
+    this.append(bytes);
+    this.finish(key, stored);
+  }
+
+  /** Starts an object: opens the pack, or a new one when the last has reached its target size. Returns where the object starts. */
+  begin(): number {
+    if (this.#file !== undefined && this.#end >= this.#shared.context.config.packSizeTarget) {
+      this.commit();
+      this.#leave();
+    }
+    if (this.#file === undefined) this.#enter();
+    return this.#end;
+  }
+
+  /** Appends stored bytes of the object that was begun. */
+  append(bytes: Uint8Array): void {
+    if (this.#buffered + bytes.length > BUFFER_SIZE || bytes.length > DIRECT_SIZE) this.flush();
+    if (bytes.length > DIRECT_SIZE) {
+      this.#shared.context.fs.write(this.#file as number, bytes, 0, bytes.length, this.#end);
+    } else {
+      this.#buffer.set(bytes, this.#buffered);
+      this.#buffered += bytes.length;
+    }
+    this.#end += bytes.length;
+  }
+
+  get packId(): number {
+    return this.#packId;
+  }
+
+  get files(): PackFiles {
+    return this.#shared.files;
+  }
+
+  /** Moves the last `size` bytes of the object that was begun to `start`, over what stands there. */
+  moveBack(start: number, size: number): void {
+    const { fs } = this.#shared.context;
+    const file = this.#file as number;
+    this.flush();
+    const from = this.#end - size;
+    for (let done = 0; done < size; ) {
+      const length = fs.read(file, this.#buffer, 0, Math.min(BUFFER_SIZE, size - done), from + done);
+      fs.write(file, this.#buffer, 0, length, start + done);
+      done += length;
+    }
+    this.rollback(start + size);
+  }
+
+  /** Takes back the object that was begun at `start`. */
+  rollback(start: number): void {
+    const flushedEnd = this.#end - this.#buffered;
+    if (start >= flushedEnd) {
+      this.#buffered = start - flushedEnd;
+    } else {
+      this.#buffered = 0;
+      this.#shared.context.fs.truncate(this.#file as number, start);
+    }
+    this.#end = start;
+  }
+
+  /** Ends the object that was begun: its stored bytes are the last `storedSize` ones. */
+  finish(key: ObjectKey, stored: Stored): void {
+    this.#record.write(key, 0, "hex");
+    writeRecord(this.#record, 0, {
+      packId: this.#packId,
+      offset: this.#end - stored.storedSize,
+      flags: this.#shared.context.config.containerVersion === 1 ? FLAG_NO_CHECKSUM : 0,
+      dictionaryId: 0,
+      ...stored,
+    });
+    this.#pending.add(this.#record, 0);
+    this.storedTotal += stored.storedSize;
+  }
+
+  /** Makes everything added so far visible, and as durable as asked. */
+  commit(): void {
+    const { context, files, index } = this.#shared;
+    if (this.#pending.count > 0) {
+      this.flush();
+      if (this.#sync) {
+        context.fs.sync(this.#file as number);
+        if (this.#created) context.fs.syncDirectory(files.folder);
+      }
+      index.commit(this.#packId, { bytes: this.#pending.bytes, count: this.#pending.count }, this.#sync);
+      this.#created = false;
+      this.#pending.clear();
+      this.#committed = this.#end;
+    }
+  }
+
+  /** Ends the writer: takes back what was not committed, and gives the lock back. */
+  close(): void {
+    const { lock } = this.#shared;
+    try {
+      if (this.#file !== undefined) {
+        const { fs } = this.#shared.context;
+        if (fs.size(this.#file) > this.#committed) fs.truncate(this.#file, this.#committed);
+        this.#leave();
+      }
+    } finally {
+      this.#file = undefined;
+      lock.release();
+    }
+  }
+
+  #enter(): void {
+    const { context, files, index, lock } = this.#shared;
+    const ids = files.ids();
+    const last = ids.at(-1) ?? -1;
+    const target = context.config.packSizeTarget;
+    const isFull = last < 0 || index.isSealed(last) || (files.sizeOf(last) ?? target) >= target;
+    const packId = isFull ? last + 1 : last;
+    if (packId > MAX_PACK_ID) throw new TsdosError("NO_SPACE", `there are no more pack ids after ${last}`, { path: files.folder });
+    lock.enterPack(packId);
+    try {
+      const path = files.pathOf(packId);
+      this.#created = isFull;
+      if (isFull) context.fs.makeDirectory(files.folder);
+      this.#file = context.fs.open(path, "update");
+    } catch (error) {
+      lock.leavePack();
+      throw error;
+    }
+    this.#packId = packId;
+    this.#end = context.fs.size(this.#file);
+    this.#committed = this.#end;
+  }
+
+  #leave(): void {
+    const file = this.#file as number;
+    this.#file = undefined;
+    try {
+      this.#shared.context.fs.close(file);
+    } finally {
+      this.#shared.lock.leavePack();
+    }
+  }
+
+  /** Hands what is buffered to the operating system. */
+  flush(): void {
+    if (this.#buffered === 0) return;
+    const position = this.#end - this.#buffered;
+    this.#shared.context.fs.write(this.#file as number, this.#buffer, 0, this.#buffered, position);
+    this.#buffered = 0;
+  }
+}

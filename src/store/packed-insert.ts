@@ -1,0 +1,124 @@
+import { keyOf } from "../key/hash.ts";
+import type { ObjectKey } from "../key/object-key.ts";
+import { addLarge, addSmall, type Compressing } from "./large-object.ts";
+import type { Elsewhere } from "./loose-store.ts";
+import { insertLoop } from "./insert-loop.ts";
+import type { Inserter, InsertManyOptions, InsertResult, Sources, Stored, Where } from "./object-store.ts";
+import type { PackWriter } from "./pack-writer.ts";
+import type { PackedStore } from "./packed-store.ts";
+import { type Content, type Source, SourceReader } from "./source.ts";
+
+/** A commit costs two syncs, whatever it holds: it is made when this much waits, or when the sources pause. */
+const COMMIT_OBJECTS = 16_384;
+const COMMIT_BYTES: number = 64 * 1024 ** 2;
+
+export interface PackedInsertOptions extends InsertManyOptions {
+  readonly elsewhere?: Elsewhere | undefined;
+  /** What the lock's holder is said to do. Default `insert`. */
+  readonly doing?: string;
+  /** A writer that is open already; closed at the end. */
+  readonly writer?: PackWriter;
+}
+
+/** Inserts sources into packs; each batch of results is yielded once it is committed. */
+export async function* insertPacked(store: PackedStore, sources: Sources, options: PackedInsertOptions): AsyncGenerator<InsertResult[]> {
+  const { signal } = options;
+  const { context } = store;
+  const sync = (options.durability ?? context.durability) === "full";
+  signal?.throwIfAborted();
+  const writer = options.writer ?? (await store.openWriter(options.doing ?? "insert", sync, signal));
+  try {
+    yield* insertLoop(new PackedInserter(store, writer, options), sources, options);
+    store.index.flush(sync);
+  } finally {
+    writer.close();
+  }
+}
+
+/** Adds one source after the other, and keeps their results until they are committed. */
+class PackedInserter implements Inserter {
+  readonly #store: PackedStore;
+  readonly #writer: PackWriter;
+  readonly #options: PackedInsertOptions;
+  readonly #compressing: Compressing;
+  readonly #reader: SourceReader;
+  #results: Stored[] = [];
+
+  constructor(store: PackedStore, writer: PackWriter, options: PackedInsertOptions) {
+    const { config, fs } = store.context;
+    this.#store = store;
+    this.#writer = writer;
+    this.#options = options;
+    this.#compressing = { mode: options.compress ?? "auto", spec: config.compressionSpec, recompress: options.recompress ?? false };
+    this.#reader = new SourceReader(fs);
+  }
+
+  get waiting(): number {
+    return this.#results.length;
+  }
+
+  get full(): boolean {
+    return this.#results.length >= COMMIT_OBJECTS || this.#writer.uncommittedBytes >= COMMIT_BYTES;
+  }
+
+  settle(): Stored[] {
+    this.#writer.commit();
+    const results = this.#results;
+    this.#results = [];
+    return results;
+  }
+
+  add(source: Source): Promise<void> | undefined {
+    const content = this.#reader.read(source);
+    if (content instanceof Promise) return content.then((opened) => this.#addContent(opened));
+    return this.#addContent(content);
+  }
+
+  #addContent(content: Content): Promise<void> | undefined {
+    if (content.small === undefined) return this.#addLarge(content);
+    const bytes = content.small;
+    const key = keyOf(bytes);
+    if (this.#options.checkExisting) return this.#addChecked(key, bytes);
+    if (this.#writer.has(key)) {
+      this.#results.push({ key, rawSize: bytes.length, inserted: false, where: "packed" });
+      return undefined;
+    }
+    const elsewhere = this.#options.elsewhere?.(key);
+    if (elsewhere instanceof Promise) return elsewhere.then((found) => this.#addNew(key, bytes, found));
+    return this.#addNew(key, bytes, elsewhere);
+  }
+
+  async #addChecked(key: ObjectKey, bytes: Uint8Array): Promise<void> {
+    const where = await this.#isPresent(key);
+    if (where === undefined) this.#addNew(key, bytes, undefined);
+    else this.#results.push({ key, rawSize: bytes.length, inserted: false, where });
+  }
+
+  #addNew(key: ObjectKey, bytes: Uint8Array, elsewhere: Stored | undefined): undefined {
+    if (elsewhere === undefined) addSmall(this.#writer, key, bytes, this.#compressing);
+    this.#results.push(elsewhere ?? { key, rawSize: bytes.length, inserted: true, where: "packed" });
+  }
+
+  async #isIntact(key: ObjectKey): Promise<boolean> {
+    // What waits for the commit was hashed in this call.
+    const entry = this.#store.find(key);
+    return entry === undefined || this.#store.isIntact(key, entry);
+  }
+
+  async #addLarge(content: Content & { readonly small?: never }): Promise<void> {
+    const { signal } = this.#options;
+    const added = await addLarge(this.#writer, content.chunks, {
+      compressing: this.#compressing,
+      size: content.size,
+      signal,
+      isPresent: (key) => this.#isPresent(key),
+    });
+    this.#results.push(added);
+  }
+
+  /** Where the content is already, intact if that is to be checked. */
+  async #isPresent(key: ObjectKey): Promise<Where | undefined> {
+    if (this.#writer.has(key) && !(this.#options.checkExisting && !(await this.#isIntact(key)))) return "packed";
+    return (await this.#options.elsewhere?.(key))?.where;
+  }
+}

@@ -1,0 +1,246 @@
+import { type Codec, legacyCodec, zlibCodec, zstdCodec } from "../codec/codec.ts";
+import { decompressStream } from "../codec/stream-codec.ts";
+import { TsdosError } from "../errors.ts";
+import { crc32Continue, crc32Of } from "../format/crc32.ts";
+import { type CodecName, codecName, FLAG_NO_CHECKSUM, type PackEntry } from "../format/entry.ts";
+import { type Frame, parseSeekTable, SEEK_FOOTER_SIZE, seekTableSize } from "../format/seek-table.ts";
+import { createKeyHasher } from "../key/hash.ts";
+import type { ObjectKey } from "../key/object-key.ts";
+import { corruptObject, mustHash, type Place, verifyKey } from "./corruption.ts";
+import type { Verify } from "./object-store.ts";
+import type { PackFiles } from "./pack-files.ts";
+import { SMALL_MAX } from "./source.ts";
+import type { ObjectReader } from "./stored-object.ts";
+
+/** Bytes of one piece of a large object. */
+const PIECE_SIZE = 256 * 1024;
+
+/** What a reader of packed objects needs besides the entry. */
+export interface PackedReading {
+  readonly files: PackFiles;
+  readonly formatVersion: 1 | 2;
+  readonly verify: Verify;
+  /** Large objects whose stored bytes this process has verified already, so that slices of them are quick. */
+  readonly verified: Set<string>;
+}
+
+/** Reads one object out of a pack, and verifies it: its CRC-32, or its SHA-256 where there is none. */
+export class PackedReader implements ObjectReader {
+  readonly where = "packed";
+  readonly #entry: PackEntry;
+  readonly #context: PackedReading;
+  readonly #place: Place;
+  /** The stored bytes, when they were read together with their neighbours'. */
+  readonly #preloaded: Uint8Array | undefined;
+
+  constructor(key: ObjectKey, entry: PackEntry, context: PackedReading, preloaded?: Uint8Array) {
+    this.#entry = entry;
+    this.#context = context;
+    this.#place = { key, path: context.files.pathOf(entry.packId), offset: entry.offset };
+    this.#preloaded = preloaded;
+  }
+
+  get rawSize(): number {
+    return this.#entry.rawSize;
+  }
+
+  get #hasChecksum(): boolean {
+    return (this.#entry.flags & FLAG_NO_CHECKSUM) === 0;
+  }
+
+  get #codec(): CodecName {
+    const name = codecName(this.#entry.codec);
+    if (name !== undefined && this.#entry.dictionaryId === 0) return name;
+    const what = name === undefined ? `codec ${this.#entry.codec}` : `dictionary ${this.#entry.dictionaryId}`;
+    const { key, path, offset } = this.#place;
+    throw new TsdosError(
+      "UNSUPPORTED_CODEC",
+      `object ${key} in ${path} at byte ${offset} needs ${what}, which this tsdos does not know; use a newer tsdos`,
+      { key, path, offset },
+    );
+  }
+
+  whole(): Uint8Array | Promise<Uint8Array> {
+    const codec = this.#codec;
+    if (codec === "zstd-frames" || Math.max(this.#entry.storedSize, this.rawSize) > SMALL_MAX) return this.#wholeLarge();
+    const stored = this.#stored();
+    const bytes = codec === "none" ? stored : this.#decode(codecFor(codec, this.#context.formatVersion), stored, this.rawSize);
+    if (mustHash(this.#context.verify, this.#hasChecksum, this.rawSize)) verifyKey(bytes, this.#place);
+    return bytes;
+  }
+
+  async #wholeLarge(): Promise<Uint8Array> {
+    const bytes = Buffer.allocUnsafeSlow(this.rawSize);
+    let at = 0;
+    for await (const chunk of this.chunks(0, this.rawSize, true)) {
+      bytes.set(chunk, at);
+      at += chunk.length;
+    }
+    return bytes;
+  }
+
+  chunks(start: number, end: number, reuse: boolean): AsyncIterable<Uint8Array> | Iterable<Uint8Array> {
+    const codec = this.#codec;
+    if (codec !== "zstd-frames" && Math.max(this.#entry.storedSize, this.rawSize) <= SMALL_MAX) return this.#smallChunks(start, end);
+    const full = start === 0 && end === this.rawSize;
+    switch (codec) {
+      case "none":
+        return full ? this.#hashed(this.#storedPieces(reuse)) : this.#rawRange(start, end, reuse);
+      case "zstd-frames":
+        return full ? this.#hashed(this.#frameRange(start, end)) : this.#frameRange(start, end);
+      case "zlib":
+      case "zstd":
+        return this.#decodedRange(start, end);
+      default:
+        return codec satisfies never;
+    }
+  }
+
+  async *#smallChunks(start: number, end: number): AsyncGenerator<Uint8Array> {
+    const whole = await this.whole();
+    if (end > start) yield whole.subarray(start, end);
+  }
+
+  /** The stored bytes in memory of their own, their checksum verified. */
+  #stored(): Uint8Array {
+    const { storedSize, packId, offset, checksum } = this.#entry;
+    let stored = this.#preloaded;
+    if (stored === undefined) {
+      stored = Buffer.allocUnsafe(storedSize);
+      this.#expect(this.#context.files.read(packId, stored, 0, storedSize, offset), storedSize);
+    } else if (this.#entry.codec === 0) {
+      stored = Buffer.from(stored);
+    }
+    if (this.#hasChecksum && crc32Of(stored) !== checksum) throw this.#badChecksum();
+    return stored;
+  }
+
+  /** All stored bytes in pieces; the last one is given only once the checksum of all is right. */
+  *#storedPieces(reuse: boolean): Generator<Uint8Array> {
+    const { storedSize, packId, offset, checksum } = this.#entry;
+    let crc = 0;
+    let buffer: Uint8Array | undefined;
+    for (let at = 0; at < storedSize; ) {
+      const length = Math.min(PIECE_SIZE, storedSize - at);
+      if (buffer === undefined || !reuse) buffer = Buffer.allocUnsafeSlow(length);
+      this.#expect(this.#context.files.read(packId, buffer, 0, length, offset + at), length);
+      const piece = length === buffer.length ? buffer : buffer.subarray(0, length);
+      if (this.#hasChecksum) crc = crc32Continue(crc, piece);
+      at += length;
+      if (at === storedSize && this.#hasChecksum && crc !== checksum) throw this.#badChecksum();
+      yield piece;
+    }
+    this.#context.verified.add(this.#verifiedName);
+  }
+
+  get #verifiedName(): string {
+    return `${this.#entry.packId}:${this.#entry.offset}`;
+  }
+
+  /** Part of an object that is stored as it is: the checksum is over all of it, so all is verified once. */
+  *#rawRange(start: number, end: number, reuse: boolean): Generator<Uint8Array> {
+    if (!this.#context.verified.has(this.#verifiedName)) for (const _ of this.#storedPieces(true));
+    let buffer: Uint8Array | undefined;
+    for (let at = start; at < end; ) {
+      const length = Math.min(PIECE_SIZE, end - at);
+      if (buffer === undefined || !reuse) buffer = Buffer.allocUnsafeSlow(length);
+      this.#expect(this.#context.files.read(this.#entry.packId, buffer, 0, length, this.#entry.offset + at), length);
+      yield length === buffer.length ? buffer : buffer.subarray(0, length);
+      at += length;
+    }
+  }
+
+  /** Part of an object in independent frames, each of which carries a checksum of its own. */
+  *#frameRange(start: number, end: number): Generator<Uint8Array> {
+    const { packId, offset } = this.#entry;
+    let rawAt = 0;
+    let storedAt = offset;
+    for (const frame of this.#frames()) {
+      if (rawAt + frame.rawSize > start && rawAt < end) {
+        const stored = Buffer.allocUnsafeSlow(frame.storedSize);
+        this.#expect(this.#context.files.read(packId, stored, 0, stored.length, storedAt), stored.length);
+        const bytes = this.#decode(zstdCodec, stored, frame.rawSize);
+        yield bytes.subarray(Math.max(0, start - rawAt), Math.min(frame.rawSize, end - rawAt));
+      }
+      rawAt += frame.rawSize;
+      storedAt += frame.storedSize;
+    }
+  }
+
+  #frames(): Frame[] {
+    const { packId, offset, storedSize, rawSize } = this.#entry;
+    const end = offset + storedSize;
+    const footer = new Uint8Array(SEEK_FOOTER_SIZE);
+    if (storedSize >= footer.length) this.#context.files.read(packId, footer, 0, footer.length, end - footer.length);
+    const size = seekTableSize(footer);
+    if (size === undefined || size > storedSize) throw corruptObject(this.#place, "its seek table is damaged");
+    const table = new Uint8Array(size);
+    this.#context.files.read(packId, table, 0, size, end - size);
+    const frames = parseSeekTable(table, storedSize, rawSize);
+    if (frames === undefined) throw corruptObject(this.#place, "its seek table is damaged");
+    return frames;
+  }
+
+  /** Part of a large object in one compressed stream (version 1, zlib): decoded from its beginning. */
+  async *#decodedRange(start: number, end: number): AsyncGenerator<Uint8Array> {
+    const full = start === 0 && end === this.rawSize;
+    const hasher = full && mustHash(this.#context.verify, this.#hasChecksum, this.rawSize) ? createKeyHasher() : undefined;
+    let at = 0;
+    let held: Uint8Array | undefined;
+    try {
+      for await (const chunk of decompressStream(this.#storedPieces(true))) {
+        hasher?.update(chunk);
+        const from = Math.max(0, start - at);
+        const to = Math.min(chunk.length, end - at);
+        at += chunk.length;
+        if (held !== undefined) yield held;
+        held = from < to ? chunk.subarray(from, to) : undefined;
+        if (at > this.rawSize) throw new Error(`it decodes to more than ${this.rawSize} bytes`);
+      }
+      if (at !== this.rawSize) throw new Error(`it decodes to ${at} bytes instead of ${this.rawSize}`);
+    } catch (error) {
+      throw error instanceof TsdosError ? error : corruptObject(this.#place, (error as Error).message, error);
+    }
+    const actual = hasher?.key() ?? this.#place.key;
+    if (actual !== this.#place.key) throw corruptObject(this.#place, `the SHA-256 of its content is ${actual}`);
+    if (held !== undefined) yield held;
+  }
+
+  /** Passes the pieces on, verifying the SHA-256 of all of them before the last one is given, if so asked. */
+  *#hashed(pieces: Iterable<Uint8Array>): Generator<Uint8Array> {
+    if (!mustHash(this.#context.verify, this.#hasChecksum, this.rawSize)) {
+      yield* pieces;
+      return;
+    }
+    const hasher = createKeyHasher();
+    let at = 0;
+    for (const piece of pieces) {
+      hasher.update(piece);
+      at += piece.length;
+      const actual = at === this.rawSize ? hasher.key() : this.#place.key;
+      if (actual !== this.#place.key) throw corruptObject(this.#place, `the SHA-256 of its content is ${actual}`);
+      yield piece;
+    }
+  }
+
+  #decode(codec: Codec, stored: Uint8Array, rawSize: number): Uint8Array {
+    try {
+      return codec.decompress(stored, rawSize);
+    } catch (error) {
+      throw corruptObject(this.#place, `it cannot be decoded (${(error as Error).message})`, error);
+    }
+  }
+
+  #expect(got: number, wanted: number): void {
+    if (got !== wanted) throw corruptObject(this.#place, "the pack ends before the object does");
+  }
+
+  #badChecksum(): TsdosError {
+    return corruptObject(this.#place, "the checksum of its stored bytes is wrong");
+  }
+}
+
+function codecFor(codec: "zlib" | "zstd", formatVersion: 1 | 2): Codec {
+  if (formatVersion === 1) return legacyCodec;
+  return codec === "zlib" ? zlibCodec : zstdCodec;
+}

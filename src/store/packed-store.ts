@@ -1,0 +1,258 @@
+import { codecName, type PackEntry } from "../format/entry.ts";
+import { type ObjectKey, parseKey } from "../key/object-key.ts";
+import type { PackIndex } from "../pack-index/pack-index.ts";
+import { BatchIterator } from "./batch-iterator.ts";
+import type { StoreContext } from "./context.ts";
+import { isTsdosError } from "../errors.ts";
+import type {
+  ExtractOptions,
+  ExtractResult,
+  InsertManyOptions,
+  InsertOptions,
+  InsertResult,
+  Keys,
+  ObjectStat,
+  ObjectStore,
+  Sources,
+} from "./object-store.ts";
+import { onlyResult } from "./insert-loop.ts";
+import { insertPacked } from "./packed-insert.ts";
+import type { PackFiles } from "./pack-files.ts";
+import { PackWriter } from "./pack-writer.ts";
+import { PackedReader, type PackedReading } from "./packed-reader.ts";
+import type { PackerLock } from "./packer-lock.ts";
+import type { Elsewhere } from "./loose-store.ts";
+import { keysOf } from "./merged-keys.ts";
+import { type Located, readRuns } from "./read-runs.ts";
+import { collectKeys, windowsOf } from "./key-windows.ts";
+import type { Source } from "./source.ts";
+import { ObjectSlice, type StoredObject } from "./stored-object.ts";
+
+/** Large verified objects that are remembered at most. */
+const VERIFIED_MAX = 10_000;
+
+export interface PackedStoreOptions {
+  readonly context: StoreContext;
+  readonly files: PackFiles;
+  readonly index: PackIndex;
+  readonly lock: PackerLock;
+  /** Milliseconds to wait for the packer lock. */
+  readonly lockTimeoutMs: number;
+}
+
+/** Many objects in few files, in `packed/`. */
+export class PackedStore implements ObjectStore {
+  readonly index: PackIndex;
+  readonly files: PackFiles;
+  readonly #options: PackedStoreOptions;
+  readonly #durable = new Map<number, number>();
+  readonly #verified = new Set<string>();
+  readonly #key = Buffer.alloc(32);
+
+  constructor(options: PackedStoreOptions) {
+    this.#options = options;
+    this.index = options.index;
+    this.files = options.files;
+  }
+
+  async has(key: string): Promise<boolean> {
+    return this.find(parseKey(key)) !== undefined;
+  }
+
+  async stat(key: string): Promise<ObjectStat | undefined> {
+    const parsed = parseKey(key);
+    const entry = this.find(parsed);
+    return entry === undefined ? undefined : packedStat(parsed, entry);
+  }
+
+  insert(source: Source, options: InsertOptions = {}): Promise<InsertResult> {
+    return onlyResult(this.insertMany([source], options));
+  }
+
+  insertMany(sources: Sources, options: InsertManyOptions = {}, elsewhere?: Elsewhere): AsyncIterableIterator<InsertResult> {
+    return new BatchIterator(insertPacked(this, sources, { ...options, elsewhere }));
+  }
+
+  async extract(key: string, options: ExtractOptions = {}): Promise<StoredObject | undefined> {
+    options.signal?.throwIfAborted();
+    const parsed = parseKey(key);
+    const entry = this.find(parsed);
+    return entry === undefined ? undefined : this.object(parsed, this.reader(parsed, entry, options), options);
+  }
+
+  extractMany(keys: Keys, options: ExtractOptions = {}): AsyncIterableIterator<ExtractResult> {
+    return new BatchIterator(this.#extractBatches(keys, options));
+  }
+
+  async *#extractBatches(keys: Keys, options: ExtractOptions): AsyncGenerator<readonly ExtractResult[]> {
+    for await (const window of windowsOf(keys)) {
+      options.signal?.throwIfAborted();
+      const { found, missing } = this.findMany(window);
+      yield missing.map((key) => ({ key, object: undefined }));
+      for (const run of this.readMany(found, options)) {
+        yield run.map(({ key, reader }) => ({ key, object: this.object(key, reader, options) }));
+      }
+    }
+  }
+
+  keys(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<ObjectKey> {
+    return new BatchIterator(this.#keyBatches(options.signal));
+  }
+
+  async *#keyBatches(signal?: AbortSignal): AsyncGenerator<readonly ObjectKey[]> {
+    for (const batch of this.sortedKeys()) {
+      signal?.throwIfAborted();
+      yield batch;
+    }
+  }
+
+  async delete(keys: Keys, options: { readonly signal?: AbortSignal; readonly durability?: "full" | "process" } = {}): Promise<ObjectKey[]> {
+    const deleted: ObjectKey[] = [];
+    const sync = (options.durability ?? this.#options.context.durability) === "full";
+    for await (const window of windowsOf(keys)) {
+      options.signal?.throwIfAborted();
+      if (this.findMany(window).found.length === 0) continue;
+      await this.exclusively("delete", options.signal, () => {
+        const present = [...new Set(this.findMany(window).found.map(({ key }) => key))];
+        this.index.remove(collectKeys(present), present.length, sync);
+        deleted.push(...present);
+      });
+    }
+    return deleted;
+  }
+
+  // --- for the other stores and for maintenance ---
+
+  get context(): StoreContext {
+    return this.#options.context;
+  }
+
+  /** The entry of a key; looks once more at the files when it is not known. */
+  find(key: ObjectKey): PackEntry | undefined {
+    this.#key.write(key, 0, "hex");
+    const entry = this.index.get(this.#key, 0);
+    if (entry !== undefined || !this.index.refresh()) return entry;
+    return this.index.get(this.#key, 0);
+  }
+
+  /** The entries of many keys; looks once more at the files for those that are not known. */
+  findMany(keys: readonly ObjectKey[]): { found: Located[]; missing: ObjectKey[] } {
+    const found: Located[] = [];
+    const look = (wanted: readonly ObjectKey[]): ObjectKey[] =>
+      wanted.filter((key) => {
+        this.#key.write(key, 0, "hex");
+        const entry = this.index.get(this.#key, 0);
+        if (entry !== undefined) found.push({ key, entry });
+        return entry === undefined;
+      });
+    let missing = look(keys);
+    if (missing.length > 0 && this.index.refresh()) missing = look(missing);
+    return { found, missing };
+  }
+
+  reader(key: ObjectKey, entry: PackEntry, options: ExtractOptions, preloaded?: Uint8Array): PackedReader {
+    return new PackedReader(key, entry, this.#reading(options), preloaded);
+  }
+
+  /** Readers in the order in which the objects stand in the packs, neighbours read together. */
+  *readMany(found: Located[], options: ExtractOptions): Generator<{ key: ObjectKey; reader: PackedReader }[]> {
+    const reading = this.#reading(options);
+    for (const run of readRuns(this.files, found)) {
+      yield run.map(({ key, entry, stored }) => ({ key, reader: new PackedReader(key, entry, reading, stored) }));
+    }
+  }
+
+  #reading(options: ExtractOptions): PackedReading {
+    if (this.#verified.size > VERIFIED_MAX) this.#verified.clear();
+    const formatVersion = this.#options.context.config.containerVersion;
+    return { files: this.files, formatVersion, verify: options.verify ?? "auto", verified: this.#verified };
+  }
+
+  /** `relocate` of the combined store looks in the loose store too; here a moved object is in another pack. */
+  object(key: ObjectKey, reader: PackedReader, options: ExtractOptions): StoredObject {
+    const relocate = (moved: ObjectKey): PackedReader | undefined => {
+      this.index.refresh();
+      const entry = this.find(moved);
+      return entry === undefined ? undefined : this.reader(moved, entry, options);
+    };
+    return new ObjectSlice(key, reader, { fs: this.context.fs, relocate });
+  }
+
+  /** Every key in ascending order, in batches. */
+  *sortedKeys(): Generator<ObjectKey[]> {
+    this.index.refresh();
+    for (const batch of this.index.batches()) yield keysOf(batch);
+  }
+
+  /** As {@link openWriter}, but undefined when somebody else has the lock. */
+  async tryOpenWriter(doing: string, sync: boolean): Promise<PackWriter | undefined> {
+    try {
+      return await this.openWriter(doing, sync, undefined, 0);
+    } catch (error) {
+      if (isTsdosError(error, "LOCKED")) return undefined;
+      throw error;
+    }
+  }
+
+  /** Takes the packer lock and starts a writer, which gives it back when it is closed. */
+  async openWriter(doing: string, sync: boolean, signal: AbortSignal | undefined, timeoutMs?: number): Promise<PackWriter> {
+    const { lock, context, lockTimeoutMs } = this.#options;
+    await lock.acquire(doing, { timeoutMs: timeoutMs ?? lockTimeoutMs, signal });
+    try {
+      this.index.refresh();
+      const ensureDurable = (entry: PackEntry): void => this.ensureDurable(entry);
+      return new PackWriter({ context, files: this.files, index: this.index, lock, ensureDurable }, sync);
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+  }
+
+  /** Does something that only the holder of the packer lock may do. */
+  async exclusively<T>(doing: string, signal: AbortSignal | undefined, work: () => T | Promise<T>): Promise<T> {
+    const { lock, lockTimeoutMs } = this.#options;
+    await lock.acquire(doing, { timeoutMs: lockTimeoutMs, signal });
+    try {
+      this.index.refresh();
+      return await work();
+    } finally {
+      lock.release();
+    }
+  }
+
+  /** Makes an object that is there durable, if another writer may not have done so. */
+  ensureDurable(entry: PackEntry): void {
+    const { fs } = this.context;
+    if (entry.offset + entry.storedSize <= (this.#durable.get(entry.packId) ?? 0)) return;
+    const file = fs.open(this.files.pathOf(entry.packId), "read");
+    try {
+      const size = fs.size(file);
+      fs.sync(file);
+      this.index.sync(entry.packId);
+      this.#durable.set(entry.packId, size);
+    } finally {
+      fs.close(file);
+    }
+  }
+
+  /** True when the stored copy reads back with the right hash. */
+  async isIntact(key: ObjectKey, entry: PackEntry): Promise<boolean> {
+    try {
+      for await (const _ of this.reader(key, entry, { verify: "hash" }).chunks(0, entry.rawSize, true));
+      return true;
+    } catch (error) {
+      if (isTsdosError(error, "CORRUPT_OBJECT") || isTsdosError(error, "NOT_FOUND")) return false;
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.files.close();
+    this.index.close();
+  }
+}
+
+export function packedStat(key: ObjectKey, entry: PackEntry): ObjectStat {
+  const { rawSize, storedSize, packId, offset } = entry;
+  return { key, where: "packed", rawSize, storedSize, codec: codecName(entry.codec) ?? `codec ${entry.codec}`, packId, offset };
+}

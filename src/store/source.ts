@@ -1,0 +1,142 @@
+import { isTsdosError, TsdosError } from "../errors.ts";
+import type { FileSystem } from "../file-system.ts";
+
+/** A source that is a file, named by its path. Made by {@link fromFile}. */
+export interface FileSource {
+  readonly kind: "file";
+  readonly path: string;
+}
+
+/** Where the bytes of a new object come from. */
+export type Source = Uint8Array | Blob | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array> | FileSource;
+
+/** A file as the source of an object. It is opened when its turn comes. */
+export function fromFile(path: string): FileSource {
+  return { kind: "file", path };
+}
+
+/** Content of up to this many bytes is held in memory: its key is known before anything is written. */
+export const SMALL_MAX: number = 4 * 1024 ** 2;
+/** Bytes read at once from a large file. */
+const READ_SIZE = 1024 ** 2;
+
+/** Content that fits into memory, or the pieces of content that does not. A piece is valid until the next one is asked for. */
+export type Content =
+  | { readonly small: Uint8Array }
+  | { readonly small?: never; readonly chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>; readonly size: number | undefined };
+
+/** Reads sources. One reader serves one call: small contents share its buffer, and are valid until the next `read`. */
+export class SourceReader {
+  readonly #fs: FileSystem;
+  #buffer = new Uint8Array(64 * 1024);
+
+  constructor(fs: FileSystem) {
+    this.#fs = fs;
+  }
+
+  /**
+   * Opens a source. For bytes and small files the answer comes without a promise.
+   * @throws TsdosError `SOURCE_FAILED`; TypeError for something that is not a source
+   */
+  read(source: Source): Content | Promise<Content> {
+    if (source instanceof Uint8Array) return { small: source };
+    if (isFileSource(source)) return this.#readFile(source.path);
+    if (source instanceof Blob) return readStream(source.stream() as unknown as AsyncIterable<Uint8Array>, "a Blob");
+    if (typeof source === "object" && source !== null && Symbol.asyncIterator in source) {
+      return readStream(source as AsyncIterable<Uint8Array>, "a stream");
+    }
+    throw new TypeError("a source is a Uint8Array, Blob, ReadableStream, Readable, AsyncIterable of Uint8Array, or fromFile(path)");
+  }
+
+  #readFile(path: string): Content {
+    const file = this.#attempt(path, () => this.#fs.open(path, "read"));
+    let keepOpen = false;
+    try {
+      const stat = this.#attempt(path, () => this.#fs.stat(path));
+      if (stat === undefined || !stat.isFile) throw sourceFailed(path, stat?.isDirectory ? "it is a folder" : "it is not a regular file");
+      const wanted = Math.min(stat.size, SMALL_MAX) + 1;
+      if (this.#buffer.length < wanted) this.#buffer = new Uint8Array(Math.min(wanted * 2, SMALL_MAX + 1));
+      const got = this.#attempt(path, () => this.#fs.read(file, this.#buffer, 0, wanted, 0));
+      if (got < wanted) return { small: this.#buffer.subarray(0, got) };
+      keepOpen = true;
+      return { chunks: this.#pieces(file, path), size: stat.size };
+    } finally {
+      if (!keepOpen) this.#fs.close(file);
+    }
+  }
+
+  *#pieces(file: number, path: string): Generator<Uint8Array> {
+    try {
+      const buffer = new Uint8Array(READ_SIZE);
+      for (let position = 0; ; ) {
+        const got = this.#attempt(path, () => this.#fs.read(file, buffer, 0, READ_SIZE, position));
+        if (got > 0) yield got === READ_SIZE ? buffer : buffer.subarray(0, got);
+        if (got < READ_SIZE) return;
+        position += got;
+      }
+    } finally {
+      this.#fs.close(file);
+    }
+  }
+
+  #attempt<T>(path: string, call: () => T): T {
+    try {
+      return call();
+    } catch (error) {
+      throw sourceFailed(path, isTsdosError(error) ? (error.details.errno ?? error.message) : String(error), error);
+    }
+  }
+}
+
+function isFileSource(source: Source): source is FileSource {
+  return (source as FileSource).kind === "file" && typeof (source as FileSource).path === "string";
+}
+
+function sourceFailed(path: string, reason: string, cause?: unknown): TsdosError {
+  const errno = isTsdosError(cause) ? cause.details.errno : undefined;
+  return new TsdosError(
+    "SOURCE_FAILED",
+    `cannot read the source ${path}: ${reason}; nothing of it was stored`,
+    errno === undefined ? { path } : { path, errno },
+    cause,
+  );
+}
+
+async function readStream(stream: AsyncIterable<Uint8Array>, what: string): Promise<Content> {
+  const iterator = checked(stream, what)[Symbol.asyncIterator]();
+  const head: Uint8Array[] = [];
+  let size = 0;
+  while (size <= SMALL_MAX) {
+    const next = await iterator.next();
+    if (next.done) return { small: head.length === 1 ? (head[0] as Uint8Array) : Buffer.concat(head) };
+    head.push(next.value);
+    size += next.value.length;
+  }
+  return { chunks: resumed(head, iterator), size: undefined };
+}
+
+/** The stream's pieces; what it throws, or pieces that are not bytes, become `SOURCE_FAILED`. */
+async function* checked(stream: AsyncIterable<Uint8Array>, what: string): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of stream) {
+      if (!(chunk instanceof Uint8Array)) throw new TypeError(`${what} gave a ${typeof chunk}, not a Uint8Array`);
+      if (chunk.length > 0) yield chunk;
+    }
+  } catch (error) {
+    if (error instanceof TypeError || isTsdosError(error)) throw error;
+    throw new TsdosError("SOURCE_FAILED", `${what} failed: ${(error as Error).message}; nothing of it was stored`, {}, error);
+  }
+}
+
+async function* resumed(head: Uint8Array[], rest: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    while (head.length > 0) yield head.shift() as Uint8Array;
+    for (;;) {
+      const next = await rest.next();
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    await rest.return?.();
+  }
+}

@@ -1,0 +1,157 @@
+import { isTsdosError, TsdosError } from "../errors.ts";
+import type { FileSystem } from "../file-system.ts";
+import type { ObjectKey } from "../key/object-key.ts";
+import { Pacer } from "./context.ts";
+import type { Where } from "./object-store.ts";
+
+/** How the bytes of one object are read where they are. */
+export interface ObjectReader {
+  readonly where: Where;
+  /** Bytes of the content. */
+  readonly rawSize: number;
+  /** The content, verified, in memory of its own. */
+  whole(): Uint8Array | Promise<Uint8Array>;
+  /**
+   * The content from `start` to before `end` in pieces. With `reuse` a piece is valid until the next one is asked for.
+   * Throws (late, if need be) rather than end early or give wrong bytes.
+   */
+  chunks(start: number, end: number, reuse: boolean): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+}
+
+/** Finds an object again after it was moved, by packing or repacking. */
+export type Relocate = (key: ObjectKey) => ObjectReader | undefined;
+
+/** The bytes from `start` to before `end` of an object. A lazy handle: nothing is read until it is asked for. */
+export class ObjectSlice {
+  readonly key: ObjectKey;
+  #reader: ObjectReader;
+  readonly #fs: FileSystem;
+  readonly #start: number;
+  readonly #end: number;
+  readonly #relocate: Relocate;
+
+  constructor(key: ObjectKey, reader: ObjectReader, context: { readonly fs: FileSystem; readonly relocate: Relocate }, range?: readonly [number, number]) {
+    this.key = key;
+    this.#reader = reader;
+    this.#fs = context.fs;
+    this.#relocate = context.relocate;
+    [this.#start, this.#end] = range ?? [0, reader.rawSize];
+  }
+
+  /** Bytes of this slice, or of the object. */
+  get rawSize(): number {
+    return this.#end - this.#start;
+  }
+
+  get where(): Where {
+    return this.#reader.where;
+  }
+
+  /**
+   * All bytes.
+   * @throws TsdosError `CORRUPT_OBJECT` when they are damaged, `NOT_FOUND` when the object was deleted meanwhile
+   */
+  async bytes(): Promise<Uint8Array> {
+    if (this.#start === 0 && this.#end === this.#reader.rawSize) {
+      try {
+        return await this.#reader.whole();
+      } catch (error) {
+        return this.#moved(error).whole();
+      }
+    }
+    const bytes = new Uint8Array(this.rawSize);
+    let at = 0;
+    for await (const chunk of this.#pieces(true)) {
+      bytes.set(chunk, at);
+      at += chunk.length;
+    }
+    return bytes;
+  }
+
+  /** All bytes as UTF-8 text. */
+  async text(): Promise<string> {
+    return new TextDecoder().decode(await this.bytes());
+  }
+
+  /** The bytes as a web stream. */
+  stream(): ReadableStream<Uint8Array> {
+    const iterator = this[Symbol.asyncIterator]();
+    return new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        const next = await iterator.next();
+        if (next.done) controller.close();
+        else controller.enqueue(next.value);
+      },
+      async cancel() {
+        await iterator.return?.();
+      },
+    });
+  }
+
+  /** The bytes in pieces of up to a MiB. Damage throws; it never ends the iteration early. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
+    return this.#pieces(false);
+  }
+
+  /** Part of this, as `Blob.slice` counts: a negative number counts from the end. */
+  slice(start = 0, end: number = this.rawSize): ObjectSlice {
+    const from = this.#start + clamp(start, this.rawSize);
+    const to = Math.max(from, this.#start + clamp(end, this.rawSize));
+    return new ObjectSlice(this.key, this.#reader, { fs: this.#fs, relocate: this.#relocate }, [from, to]);
+  }
+
+  /** Writes the bytes to a file, which is created, or overwritten. A file that cannot be completed is removed. */
+  async toFile(path: string): Promise<void> {
+    const file = this.#fs.open(path, "update");
+    let complete = false;
+    try {
+      this.#fs.truncate(file, 0);
+      let at = 0;
+      for await (const chunk of this.#pieces(true)) {
+        this.#fs.write(file, chunk, 0, chunk.length, at);
+        at += chunk.length;
+      }
+      complete = true;
+    } finally {
+      this.#fs.close(file);
+      if (!complete) this.#fs.remove(path);
+    }
+  }
+
+  async *#pieces(reuse: boolean): AsyncGenerator<Uint8Array> {
+    const pacer = new Pacer();
+    let started = false;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        for await (const chunk of this.#reader.chunks(this.#start, this.#end, reuse)) {
+          started = true;
+          yield chunk;
+          if (pacer.due) await pacer.pause();
+        }
+        return;
+      } catch (error) {
+        if (started || attempt > 0) throw error;
+        this.#moved(error);
+      }
+    }
+  }
+
+  /** After a read failed since the file is gone: where the object is now. */
+  #moved(error: unknown): ObjectReader {
+    if (!isTsdosError(error, "NOT_FOUND")) throw error;
+    const found = this.#relocate(this.key);
+    if (found === undefined) {
+      throw new TsdosError("NOT_FOUND", `object ${this.key} was deleted after it was found`, { key: this.key }, error);
+    }
+    this.#reader = found;
+    return found;
+  }
+}
+
+/** An object as `extract` returns it. */
+export type StoredObject = ObjectSlice;
+
+function clamp(position: number, size: number): number {
+  const whole = Math.trunc(position);
+  return Math.min(size, Math.max(0, whole < 0 ? size + whole : whole));
+}

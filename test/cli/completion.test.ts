@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { describeCommands, printCompletion, type Shell, shells } from "../../src/cli/completion-scripts.ts";
+import { createProgram } from "../../src/cli/program.ts";
+import { Session } from "../../src/cli/session.ts";
+
+const program = describeCommands(createProgram(new Session(new AbortController().signal)));
+
+function has(shell: Shell): boolean {
+  return spawnSync(shell, ["-c", "exit 0"]).status === 0;
+}
+
+for (const shell of shells) {
+  test(`${shell} accepts its completion script`, {
+    skip: has(shell) ? false : `${shell} is not installed`,
+  }, (context) => {
+    const folder = mkdtempSync(join(tmpdir(), "tsdos-completion-"));
+    context.after(() => rmSync(folder, { recursive: true }));
+    const script = printCompletion(shell, program);
+    const file = join(folder, `tsdos.${shell}`);
+    writeFileSync(file, script);
+    const { status, stderr } = spawnSync(shell, ["-n", file], { encoding: "utf8" });
+    assert.equal(stderr, "");
+    assert.equal(status, 0);
+    for (const word of ["init", "create", "rebuild-index", "manifest"]) assert.ok(script.includes(word), word);
+  });
+}
+
+/** What bash offers for the last of `words`. */
+function completeInBash(...words: string[]): string[] {
+  const script = `${printCompletion("bash", program)}
+COMP_WORDS=(tsdos "$@"); COMP_CWORD=$#; _tsdos; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const { stdout } = spawnSync("bash", ["-c", script, "bash", ...words], { encoding: "utf8" });
+  return stdout.split("\n").filter((line) => line !== "");
+}
+
+test("bash completes commands, options and their values", {
+  skip: has("bash") ? false : "bash is not installed",
+}, () => {
+  assert.deepEqual(completeInBash("re"), ["restore", "rebuild-index"]);
+  assert.deepEqual(completeInBash("-p", "init", "val"), ["validate"]);
+  assert.deepEqual(completeInBash("init", "--fo"), ["--format"]);
+  assert.deepEqual(completeInBash("init", "--format", ""), ["1", "2"]);
+  assert.deepEqual(completeInBash("init", "--format", "=", ""), ["1", "2"]);
+  assert.deepEqual(completeInBash("create", "--format", "2", "--qu"), ["--quiet"]);
+  assert.deepEqual(completeInBash("inspect", "p"), ["packed"]);
+  assert.deepEqual(completeInBash("completion", ""), ["bash", "zsh", "fish"]);
+  assert.deepEqual(completeInBash("add", "--compress", "y"), ["yes"]);
+  assert.deepEqual(completeInBash("add", "f"), [], "left to bash, which completes file names");
+});
+
+test("fish completes commands, options and their values", {
+  skip: has("fish") ? false : "fish is not installed",
+}, () => {
+  const complete = (line: string): string[] => {
+    const script = `${printCompletion("fish", program)}\ncomplete -C '${line}'`;
+    const { stdout } = spawnSync("fish", ["--no-config", "-c", script], { encoding: "utf8" });
+    return stdout.split("\n").flatMap((text) => text.split("\t")[0] || []);
+  };
+  assert.deepEqual(complete("tsdos rebuild"), ["rebuild-index"]);
+  assert.deepEqual(complete("tsdos init --form"), ["--format"]);
+  assert.deepEqual(complete("tsdos init --format "), ["1", "2"]);
+  assert.deepEqual(complete("tsdos inspect "), ["loose", "packed"]);
+});

@@ -1,0 +1,172 @@
+import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { type TestContext, test } from "node:test";
+import { Container, type CreateOptions } from "../../src/index.ts";
+
+const main = join(import.meta.dirname, "../../src/cli/main.ts");
+
+export interface Finished {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+interface RunOptions {
+  readonly input?: string | Uint8Array;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** A temporary folder for one test; programs run in it. */
+export class Workspace {
+  readonly folder: string;
+
+  constructor(context: TestContext, folder: string = mkdtempSync(join(tmpdir(), "tsdos-cli-"))) {
+    this.folder = folder;
+    context.after(() => rmSync(folder, { recursive: true, force: true }));
+  }
+
+  path(...names: string[]): string {
+    return join(this.folder, ...names);
+  }
+
+  write(name: string, content: string | Uint8Array, mode = 0o644): string {
+    mkdirSync(join(this.path(name), ".."), { recursive: true });
+    writeFileSync(this.path(name), content, { mode });
+    return this.path(name);
+  }
+
+  /** Creates `./container` and puts contents into it; returns their keys. */
+  async container(
+    contents: readonly (string | Uint8Array)[] = [],
+    where: "loose" | "packed" = "loose",
+    options: CreateOptions = {},
+  ): Promise<string[]> {
+    await using container = await Container.create(this.path("container"), options);
+    const sources = contents.map((content) => Buffer.from(content));
+    const results = await Array.fromAsync(container.insertMany(sources, { to: where, durability: "process" }));
+    return results.map(({ key }) => key);
+  }
+
+  /** Starts the command line in this folder. */
+  start(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcessWithoutNullStreams {
+    const { TSDOS_PATH: _, ...inherited } = process.env;
+    return spawn(process.execPath, [main, ...args], { cwd: this.folder, env: { ...inherited, ...env } });
+  }
+
+  async run(args: readonly string[], { input = "", env = {} }: RunOptions = {}): Promise<Finished> {
+    const child = this.start(args, env);
+    // A program that ends without reading its input is no failure of the test.
+    child.stdin.on("error", () => {});
+    child.stdin.end(input);
+    return finish(child);
+  }
+
+  /** Runs a shell command line in this folder; `tsdos` is the program. */
+  shell(line: string, env: NodeJS.ProcessEnv = {}): Finished {
+    const script = `tsdos() { "${process.execPath}" "${main}" "$@"; }\n${line}`;
+    const { status, stdout, stderr } = spawnSync("bash", ["-c", script], {
+      cwd: this.folder,
+      env: { ...process.env, ...env },
+      encoding: "utf8",
+    });
+    return { code: status, stdout, stderr };
+  }
+
+  /** What unfinished work has left in the container. */
+  leftovers(): string[] {
+    try {
+      return readdirSync(this.path("container", "sandbox"));
+    } catch {
+      return [];
+    }
+  }
+
+  async isValid(): Promise<boolean> {
+    await using container = await Container.open(this.path("container"));
+    return (await container.validate()).valid;
+  }
+
+  async allKeys(): Promise<string[]> {
+    await using container = await Container.open(this.path("container"));
+    return Array.fromAsync(container.keys());
+  }
+
+  /** Flips one byte of the only file of the container whose name ends so. */
+  damage(ending: string, offset: number): string {
+    const names = readdirSync(this.path("container"), { recursive: true, encoding: "utf8" });
+    const name = names.find((each) => each.endsWith(ending));
+    if (name === undefined) throw new Error(`no ${ending} in the container`);
+    const file = this.path("container", name);
+    const bytes = readFileSync(file);
+    bytes[offset] = (bytes[offset] ?? 0) ^ 0xff;
+    writeFileSync(file, bytes);
+    return file;
+  }
+}
+
+/** Waits for the end of a program, and collects what it prints from now on. */
+export async function finish(child: ChildProcessWithoutNullStreams): Promise<Finished> {
+  const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
+  const [code, stdout, stderr] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
+  return { code, stdout, stderr };
+}
+
+/** Waits until standard output has said so much. */
+export async function firstLine(child: ChildProcessWithoutNullStreams): Promise<string> {
+  let seen = "";
+  for (;;) {
+    const chunk = child.stdout.read() as Buffer | null;
+    if (chunk !== null) seen += chunk.toString();
+    if (seen.includes("\n")) return seen;
+    await new Promise((resolve) => child.stdout.once("readable", resolve));
+  }
+}
+
+export function lines(output: string): string[] {
+  return output.split("\n").filter((line) => line !== "");
+}
+
+export function json(output: string): Record<string, unknown>[] {
+  return lines(output).map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+interface JsonError {
+  readonly code: string;
+  readonly message: string;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+/** The first error that a program printed under `--json`. */
+export function errorOf({ stderr }: Finished): JsonError | undefined {
+  return json(stderr)[0]?.["error"] as JsonError | undefined;
+}
+
+/** A test with a folder of its own. */
+export function cliTest(name: string, run: (workspace: Workspace, context: TestContext) => Promise<void>): void {
+  test(name, (context) => run(new Workspace(context), context));
+}
+
+/** A test in a small file system of its own, which may be mounted anew; skipped where it cannot be mounted. */
+export function mountTest(
+  name: string,
+  size: string,
+  run: (workspace: Workspace, remountReadOnly: () => void) => Promise<void>,
+): void {
+  test(name, async (context) => {
+    const folder = mkdtempSync(join(tmpdir(), "tsdos-mount-"));
+    const mount = (...options: string[]): boolean => spawnSync("mount", [...options, folder]).status === 0;
+    if (!mount("-t", "tmpfs", "-o", `size=${size}`, "tmpfs")) {
+      rmSync(folder, { recursive: true });
+      context.skip("needs the right to mount a file system");
+      return;
+    }
+    // Hooks run in the order in which they were given.
+    context.after(() => spawnSync("umount", ["-l", folder]));
+    await run(new Workspace(context, folder), () => {
+      if (!mount("-o", "remount,ro")) throw new Error(`cannot remount ${folder}`);
+    });
+  });
+}

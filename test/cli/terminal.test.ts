@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { cliTest, type Workspace } from "./support.ts";
+
+const withoutScript = spawnSync("script", ["--version"]).status === 0 ? false : "needs the program 'script'";
+
+/** Runs a command line in a terminal; what it showed. Standard output goes to the file `stdout`. */
+function inTerminal(work: Workspace, line: string, env: NodeJS.ProcessEnv = {}): string {
+  const quoted = line.replaceAll("'", `'\\''`);
+  return work.shell(`export -f tsdos; script -qec '${quoted}' /dev/null`, { SHELL: "/bin/bash", TERM: "xterm", ...env })
+    .stdout;
+}
+
+cliTest("a terminal shows how far it is, and a summary; nothing else does", async (work, context) => {
+  if (withoutScript) return context.skip(withoutScript);
+  await work.container();
+  for (let file = 0; file < 300; file++) work.write(`tree/${file}`, `content ${file}`);
+  const shown = inTerminal(work, "tsdos add -r tree --durability process > stdout");
+  assert.match(shown, /add {2}.*\d+ objects|add {2}.*\d+ of 300 objects/);
+  assert.match(shown, /tsdos: 300 files, .*; 300 new objects/);
+  const again = inTerminal(work, "tsdos pack > stdout");
+  assert.match(again, /\[#*-*\] \d+%|objects/);
+  for (const line of ["tsdos add -r tree -q > stdout", "TERM=dumb tsdos validate > stdout"]) {
+    assert.equal(inTerminal(work, line), "", line);
+  }
+});
+
+cliTest("errors are coloured on a terminal, unless NO_COLOR is set", async (work, context) => {
+  if (withoutScript) return context.skip(withoutScript);
+  const red = "\u001b[31m";
+  assert.ok(inTerminal(work, "unset NO_COLOR NODE_DISABLE_COLORS; tsdos ls").startsWith(`${red}tsdos:`));
+  assert.ok(inTerminal(work, "tsdos ls", { NO_COLOR: "1" }).startsWith("tsdos: NOT_A_CONTAINER"));
+});
