@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { python } from "../test/support/python.ts";
 import { rsdosDriver } from "../test/support/rsdos.ts";
 
@@ -21,8 +22,8 @@ function run(command: string, ...args: string[]): string {
   return execFileSync(command, args, { cwd: project, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] }).trim();
 }
 
-/** Builds what has to be built, and tells how to start the drivers. */
-export function preparePrograms(names: readonly ProgramName[], nodeOptions: readonly string[]): Program[] {
+/** Builds what has to be built, and tells how to start the drivers. With `profiles`, tsdos leaves CPU profiles there. */
+export function preparePrograms(names: readonly ProgramName[], profiles: string | undefined): Program[] {
   const prepare: Record<ProgramName, () => Omit<Program, "name">> = {
     rsdos: () => ({ title: "rsdos 0.2.0", command: [rsdosDriver({ build: true })] }),
     dos: () => {
@@ -31,8 +32,8 @@ export function preparePrograms(names: readonly ProgramName[], nodeOptions: read
     },
     tsdos: () => {
       run(process.execPath, "scripts/build.ts");
-      const driver = join(import.meta.dirname, "tsdos-driver.ts");
-      return { title: "tsdos", command: [process.execPath, ...nodeOptions, driver] };
+      const driver = fileURLToPath(import.meta.resolve("./tsdos-driver.ts"));
+      return { title: "tsdos", command: [process.execPath, driver, ...(profiles === undefined ? [] : [profiles])] };
     },
   };
   return names.map((name) => ({ name, ...prepare[name]() }));

@@ -10,7 +10,7 @@ export interface Result {
   readonly times: Times;
 }
 
-export function median(values: readonly number[]): number {
+function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
@@ -35,7 +35,7 @@ export function markdown(results: readonly Result[], programs: readonly Program[
   const synced = results.filter(({ line }) => line.durability === "full");
   if (unsynced.length > 0) {
     parts.push('### Not synced (tsdos with `durability: "process"`)', "", ...table(unsynced, programs));
-    if (unsynced.some(({ line }) => line.unlike !== undefined)) {
+    if (unsynced.some(({ line, times }) => line.unlike?.some((name) => times[name].length > 0))) {
       parts.push("", "\\* disk-objectstore cannot but sync here: shown, but not compared.");
     }
     parts.push("");

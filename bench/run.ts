@@ -61,9 +61,11 @@ async function runScenario(
   signal: AbortSignal,
 ): Promise<void> {
   const folder = scratch.fresh();
-  using cleanup = new DisposableStack();
+  await using cleanup = new AsyncDisposableStack();
   const drivers = new Map(programs.map((program) => [program.name, cleanup.use(new Driver(program))]));
-  signal.addEventListener("abort", () => cleanup.dispose(), { once: true });
+  const interrupt = (): void => drivers.values().forEach((driver) => void driver.kill());
+  signal.addEventListener("abort", interrupt, { once: true });
+  cleanup.defer(() => signal.removeEventListener("abort", interrupt));
   let containers = 0;
   for (const [index, step] of scenario.steps.entries()) {
     if (step.op === "create") containers += 1;
@@ -87,18 +89,14 @@ async function runScenario(
   for (const driver of drivers.values()) await driver.end();
 }
 
-async function main(): Promise<void> {
-  const names = options.programs.split(",").map((name) => {
-    const found = programNames.find((known) => known === name);
-    if (found === undefined) throw new Error(`there is no program ${name}`);
-    return found;
-  });
-  const interrupted = new AbortController();
-  process.once("SIGINT", () => interrupted.abort(new Error("interrupted")));
-  process.once("SIGTERM", () => interrupted.abort(new Error("terminated")));
+async function main(interrupted: AbortSignal): Promise<void> {
+  const asked = options.programs.split(",");
+  const unknownProgram = asked.find((name) => !programNames.some((known) => known === name));
+  if (unknownProgram !== undefined) throw new Error(`there is no program ${unknownProgram}`);
+  const names = programNames.filter((name) => asked.includes(name));
 
   mkdirSync(output, { recursive: true });
-  const programs = preparePrograms(names, options.profile ? ["--cpu-prof", "--cpu-prof-dir", output] : []);
+  const programs = preparePrograms(names, options.profile ? output : undefined);
   using scratch = new Scratch(options.dir);
   const all = scenarios(new Corpus(scratch.folder, counts.bulk, largeSize), counts);
   const lines = all.flatMap(({ steps }) => steps.flatMap(({ line }) => line ?? []));
@@ -114,12 +112,15 @@ async function main(): Promise<void> {
     console.error(`round ${round + 1} of ${rounds}`);
     for (const scenario of all.map(wanted)) {
       const taking = programs.filter(({ name }) => scenario.programs.includes(name));
-      if (scenario.steps.length > 0) await runScenario(scenario, taking, round, scratch, record, interrupted.signal);
-      interrupted.signal.throwIfAborted();
+      if (scenario.steps.length > 0) await runScenario(scenario, taking, round, scratch, record, interrupted);
+      interrupted.throwIfAborted();
     }
   }
 
-  const shown = results.filter(({ line }) => options.only.length === 0 || options.only.includes(line.id));
+  const isShown = ({ line, times }: Result): boolean =>
+    Object.values(times).some(({ length }) => length > 0) &&
+    (options.only.length === 0 || options.only.includes(line.id));
+  const shown = results.filter(isShown);
   const machine = describeMachine(programs, scratch.description, rounds);
   const file = join(output, `${new Date().toISOString().replaceAll(":", "-")}.json`);
   writeFileSync(file, `${JSON.stringify({ machine, results: shown }, undefined, 2)}\n`);
@@ -130,5 +131,13 @@ async function main(): Promise<void> {
 if (options.help) {
   console.log(usage);
 } else {
-  await main();
+  const interruption = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => interruption.abort());
+  try {
+    await main(interruption.signal);
+  } catch (error) {
+    if (!interruption.signal.aborted) throw error;
+    console.error("Interrupted; everything was removed.");
+    process.exitCode = 130;
+  }
 }

@@ -44,7 +44,7 @@ export class Scratch implements Disposable {
     // Without the option the kernel goes on preparing inode tables while the programs are measured.
     execFileSync("mount", ["-o", "loop,noinit_itable", image, folder]);
     this.#mounted = folder;
-    setDirtyShare(folder, 50);
+    setDirtyShare(folder, 30);
     return folder;
   }
 
@@ -75,10 +75,14 @@ export class Scratch implements Disposable {
 }
 
 /**
- * Grants the device that a folder is on a least share of the dirty pages that the kernel allows, in per cent. A device
- * begins with none, so that on a fresh one whoever writes a gibibyte is slowed down five times or not, by chance.
+ * Grants the device that a folder is on a least share of the dirty pages that the kernel allows, in per cent, where that
+ * may be done. A device begins with none: on a fresh one a gibibyte takes five times as long to write or not, by chance.
  */
 function setDirtyShare(folder: string, percent: number): void {
   const { dev } = statSync(folder);
-  writeFileSync(`/sys/class/bdi/${dev >> 8}:${dev & 0xff}/min_ratio`, String(percent));
+  try {
+    writeFileSync(`/sys/class/bdi/${dev >> 8}:${dev & 0xff}/min_ratio`, String(percent));
+  } catch (error) {
+    console.error(`Large files may be slow to write at times: ${error}`);
+  }
 }

@@ -1,7 +1,9 @@
 // Drives tsdos by its public entry, as compiled: one command of bench/protocol.ts per line on stdin, one answer per line
 // on stdout. Each command measures its work alone: inputs are in memory before the clock starts, results are checked
 // after it stopped. The container is opened and closed within.
-import { closeSync, fstatSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync, readSync, writeFileSync } from "node:fs";
+import { Session } from "node:inspector/promises";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type * as Tsdos from "../src/index.ts";
 import { type Answer, type Command, type Found, mixKeys, sumEvery } from "./protocol.ts";
@@ -11,16 +13,34 @@ const { Container, fromFile }: typeof Tsdos = await import(new URL("../dist/inde
 type Container = Tsdos.Container;
 type Measured = { readonly ms: number } & Found;
 
-function durability(command: Command): "full" | "process" {
-  return command.sync ? "full" : "process";
-}
-
 async function measure<T>(command: Command, work: (container: Container) => Promise<T>): Promise<[number, T]> {
+  const profile = await startProfile(command);
   const start = performance.now();
-  const container = await Container.open(command.path, { durability: durability(command) });
+  const container = await Container.open(command.path, { durability: command.sync ? "full" : "process" });
   const result = await work(container);
   await container.close();
-  return [performance.now() - start, result];
+  const ms = performance.now() - start;
+  await profile?.();
+  return [ms, result];
+}
+
+/** Starts a CPU profile if the driver was given a folder for profiles; what is returned ends it. */
+async function startProfile({ op, where }: Command): Promise<(() => Promise<void>) | undefined> {
+  const folder = process.argv[2];
+  if (folder === undefined) return undefined;
+  const session = new Session();
+  session.connect();
+  await session.post("Profiler.enable");
+  await session.post("Profiler.setSamplingInterval", { interval: 200 });
+  await session.post("Profiler.start");
+  return async () => {
+    const { profile } = await session.post("Profiler.stop");
+    session.disconnect();
+    writeFileSync(
+      join(folder, `${[op, where, process.pid].filter(Boolean).join("-")}.cpuprofile`),
+      JSON.stringify(profile),
+    );
+  };
 }
 
 async function create(command: Command): Promise<Measured> {
@@ -76,9 +96,8 @@ async function readWith(
 
 function read(command: Command): Promise<Measured> {
   return readWith(command, async (container, keys, sample) => {
-    for await (const { key, object } of container.extractMany(keys)) {
-      if (object?.where !== command.where) throw new Error(`${key} is not ${command.where}`);
-      take(sample, await object.bytes(), command.stride!);
+    for await (const { object } of container.extractMany(keys)) {
+      take(sample, await there(object, command).bytes(), command.stride!);
     }
   });
 }
@@ -86,11 +105,15 @@ function read(command: Command): Promise<Measured> {
 function readSingle(command: Command): Promise<Measured> {
   return readWith(command, async (container, keys, sample) => {
     for (const key of keys) {
-      const object = await container.extract(key);
-      if (object?.where !== command.where) throw new Error(`${key} is not ${command.where}`);
-      take(sample, await object.bytes(), command.stride!);
+      take(sample, await there(await container.extract(key), command).bytes(), command.stride!);
     }
   });
+}
+
+/** The object, if it is where the command wants it to be read from. */
+function there(object: Tsdos.StoredObject | undefined, { where }: Command): Tsdos.StoredObject {
+  if (object?.where !== where) throw new Error(`an object is ${object?.where ?? "missing"}, not ${where}`);
+  return object!;
 }
 
 function take(sample: Sample, content: Uint8Array, stride: number): void {
@@ -102,8 +125,7 @@ function take(sample: Sample, content: Uint8Array, stride: number): void {
 function stream(command: Command): Promise<Measured> {
   return readWith(command, async (container, keys, sample) => {
     for (const key of keys) {
-      const object = await container.extract(key);
-      if (object?.where !== command.where) throw new Error(`${key} is not ${command.where}`);
+      const object = there(await container.extract(key), command);
       let position = 0;
       for await (const piece of object) {
         sample.sum += sumEvery(command.stride!, piece, position);
@@ -117,9 +139,7 @@ function stream(command: Command): Promise<Measured> {
 
 async function exportFile(command: Command): Promise<Measured> {
   const { ms } = await readWith(command, async (container, keys) => {
-    const object = await container.extract(keys[0]!);
-    if (object?.where !== command.where) throw new Error(`${keys[0]} is not ${command.where}`);
-    await object.toFile(command.target!);
+    await there(await container.extract(keys[0]!), command).toFile(command.target!);
   });
   return { ms, ...sampleFile(command.target!, command.stride!) };
 }

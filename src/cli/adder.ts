@@ -4,13 +4,14 @@ import {
   fromFile,
   type InsertOptions,
   type InsertResult,
-  isTsdosError,
   type Source,
+  type TsdosError,
 } from "../index.ts";
 import type { PlannedPath } from "./add-plan.ts";
 import { escapePath } from "./escape.ts";
 import { type FilePath, fileBytes } from "./files.ts";
 import type { ManifestEntry } from "./manifest.ts";
+import { Queue } from "./queue.ts";
 import type { Session } from "./session.ts";
 import { type TreeEntry, walkTree } from "./tree-files.ts";
 
@@ -21,6 +22,16 @@ interface FileItem {
   /** Its place in the tree, if it belongs to one. */
   readonly entry?: TreeEntry;
 }
+
+interface PendingFile {
+  readonly item: FileItem;
+  /** Its position in the call of `insertMany`. */
+  readonly index: number;
+  failed: boolean;
+}
+
+/** What waits for its turn to be told about: a file until it is stored, folders and links for the files before them. */
+type Pending = PendingFile | ManifestEntry;
 
 interface Handlers {
   /** Absolute paths without links; trees are read without them. */
@@ -38,8 +49,8 @@ export class Adder {
   readonly #store: Container;
   readonly #options: InsertOptions;
   readonly #handlers: Handlers;
-  /** What the store took and did not yet acknowledge, with the folders and links between. */
-  readonly #pending: (FileItem | ManifestEntry)[] = [];
+  /** In the order of the walk. */
+  readonly #pending = new Queue<Pending>();
   #finished = false;
   #expected: { readonly totalObjects?: number; readonly totalBytes?: number } = {};
 
@@ -53,7 +64,7 @@ export class Adder {
   async add(plan: readonly PlannedPath[]): Promise<void> {
     const bar = await this.#session.showProgress();
     const measured = bar && plan.every(({ kind }) => kind !== "stream") ? this.#measure(plan) : undefined;
-    // What can be read once only goes alone: after the failure of another file it could not be given to the store again.
+    // A stream may let the store wait: what was given before it is stored and told about first.
     for (let at = 0; at < plan.length; ) {
       const next = plan.findIndex(
         ({ kind }, index) => index > at && (kind === "stream" || plan[at]?.kind === "stream"),
@@ -66,40 +77,28 @@ export class Adder {
     await measured;
   }
 
-  async #addAll(items: Iterator<FileItem>): Promise<void> {
+  async #addAll(items: Iterable<FileItem>): Promise<void> {
     const bar = await this.#session.showProgress();
-    for (;;) {
-      const { objects, bytes } = this.totals;
-      const onProgress = bar && {
-        onProgress: (progress: { objects: number; bytes: number }): void =>
-          bar.update({
-            phase: "add",
-            objects: objects + progress.objects,
-            bytes: bytes + progress.bytes,
-            ...this.#expected,
-          }),
-      };
-      try {
-        const options = { ...this.#options, ...onProgress };
-        for await (const result of this.#store.insertMany(this.#sources(items), options)) await this.#stored(result);
-        return;
-      } catch (error) {
-        const failed = this.#findFailed(error);
-        if (failed < 0) throw error;
-        this.#pending.splice(failed, 1);
-        this.#settleTree();
-        await this.#session.fail(error);
-      }
+    const { objects: before, bytes: bytesBefore } = this.totals;
+    const results = this.#store.insertMany(this.#sources(items), {
+      ...this.#options,
+      onSourceError: (error, index) => this.#failed(error, index),
+      ...(bar && {
+        onProgress: ({ objects, bytes }) =>
+          bar.update({ phase: "add", objects: before + objects, bytes: bytesBefore + bytes, ...this.#expected }),
+      }),
+    });
+    for await (const result of results) {
+      const told = this.#stored(result);
+      if (told !== undefined) await told;
     }
   }
 
-  /** The sources that were taken and not stored, when another one failed; then new ones. */
-  *#sources(items: Iterator<FileItem>): Generator<Source> {
-    for (const item of this.#pending.slice()) if ("source" in item) yield item.source();
-    // Not `for ... of`: the store may stop this generator, and what it did not take is still wanted then.
-    for (let next = items.next(); !next.done; next = items.next()) {
-      this.#pending.push(next.value);
-      yield next.value.source();
+  *#sources(items: Iterable<FileItem>): Generator<Source> {
+    let index = 0;
+    for (const item of items) {
+      this.#pending.push({ item, index: index++, failed: false });
+      yield item.source();
     }
   }
 
@@ -126,38 +125,41 @@ export class Adder {
     } else {
       const path = name;
       this.#pending.push(target === undefined ? { kind: "folder", mode, path } : { kind: "link", mode, path, target });
-      this.#settleTree();
+      this.#settle();
     }
   }
 
-  async #stored(result: InsertResult): Promise<void> {
-    const item = this.#pending.shift();
-    if (item === undefined || !("source" in item)) throw new Error("the store acknowledged more than it was given");
+  #stored(result: InsertResult): Promise<void> | undefined {
+    const pending = this.#pending.shift();
+    if (pending === undefined || !("item" in pending) || pending.index !== result.index) {
+      throw new Error("the store acknowledged something else than it was given");
+    }
+    const { item } = pending;
     this.totals.objects++;
     this.totals.inserted += result.inserted ? 1 : 0;
     this.totals.bytes += result.rawSize;
     const { key, rawSize: size } = result;
     if (item.entry) this.#handlers.onTree({ kind: "file", key, size, mode: item.entry.mode, path: item.entry.name });
-    this.#settleTree();
-    await this.#handlers.onStored(item.at, result);
+    this.#settle();
+    return this.#handlers.onStored(item.at, result);
   }
 
-  /** Hands on the folders and links that wait for no file before them. */
-  #settleTree(): void {
-    for (let first = this.#pending[0]; first !== undefined && "kind" in first; first = this.#pending[0]) {
-      this.#handlers.onTree(first);
+  #failed(error: TsdosError, index: number): void {
+    // A stream that ends because the program does.
+    if (this.#session.signal.aborted) return;
+    const pending = this.#pending.find((each) => "item" in each && each.index === index);
+    if (pending !== undefined && "item" in pending) pending.failed = true;
+    this.#settle();
+    void this.#session.fail(error);
+  }
+
+  /** Hands on the folders and links that wait for no file before them, and forgets the files that failed. */
+  #settle(): void {
+    for (let { first } = this.#pending; first !== undefined; { first } = this.#pending) {
+      if ("kind" in first) this.#handlers.onTree(first);
+      else if (!first.failed) return;
       this.#pending.shift();
     }
-  }
-
-  /** Which pending file an error is about; -1 when it is about something else. */
-  #findFailed(error: unknown): number {
-    if (!isTsdosError(error, "SOURCE_FAILED")) return -1;
-    const { path } = error.details;
-    const found = this.#pending.findIndex(
-      (item) => "source" in item && (item.at === path || escapePath(item.at) === path),
-    );
-    return found;
   }
 
   /** Counts what is to be added, beside the work, for the remaining time. */

@@ -1,4 +1,4 @@
-import { isTsdosError, type ObjectKey, parseKey, TsdosError } from "../index.ts";
+import { isTsdosError, type ObjectKey, parseKey, TsdosError, type Where } from "../index.ts";
 import { UsageError } from "./exit-codes.ts";
 import { readLines } from "./files.ts";
 
@@ -48,6 +48,7 @@ function parseLine(text: string, where: string): ObjectKey {
   }
 }
 
-export function missing(key: string): TsdosError {
-  return new TsdosError("NOT_FOUND", `no object ${key}`, { key });
+/** The error for an object that is not there, or not in the place that was asked for. */
+export function missing(key: string, where?: Where): TsdosError {
+  return new TsdosError("NOT_FOUND", `no ${where === undefined ? "" : `${where} `}object ${key}`, { key });
 }

@@ -57,7 +57,7 @@ export class Restorer {
     for await (const entries of readManifest(manifest, signal)) {
       for (const entry of entries) {
         if (entry.kind === "file") files.push(entry);
-        else this.#addOther(entry);
+        else await this.#try(() => this.#addOther(entry));
         if (files.length < BATCH_FILES) continue;
         await this.#writeFiles(files);
         files = [];

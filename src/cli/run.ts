@@ -31,7 +31,7 @@ export async function run(args: readonly string[]): Promise<number> {
     await session.close();
     return session.exitCode;
   }
-  await session.note("interrupted; every object whose line was printed is stored");
+  await session.note("interrupted; what was printed is done");
   const ending = session.output.flush().then(() => session.close());
   await Promise.race([ending.catch(() => {}), new Promise((resolve) => setTimeout(resolve, LAST_FLUSH_MS))]);
   return interrupted;

@@ -76,10 +76,22 @@ export function* walkTree(root: string, leaveOut: readonly string[] = []): Gener
 
 // --- trees that are written -----------------------------------------------------------------------------------------
 
+/** Node's own way, `recursive`, calls a read-only file system "no such file or directory". */
+function makeFolders(at: string): void {
+  try {
+    fs.mkdirSync(at);
+  } catch (error) {
+    if (errnoOf(error) === "EEXIST") return;
+    if (errnoOf(error) !== "ENOENT" || path.dirname(at) === at) throw error;
+    makeFolders(path.dirname(at));
+    fs.mkdirSync(at);
+  }
+}
+
 /** @throws TsdosError `ALREADY_EXISTS` when the folder holds anything, unless `force` says that this is meant. */
 export function prepareDestination(at: string, force: boolean): void {
   const names = attempt("write to", at, () => {
-    fs.mkdirSync(at, { recursive: true });
+    makeFolders(at);
     return fs.readdirSync(at);
   });
   if (names.length === 0 || force) return;

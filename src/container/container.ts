@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { isTsdosError, TsdosError } from "../errors.ts";
 import { NodeFileSystem } from "../fs/node-file-system.ts";
 import { printCompression, parseCompression } from "../format/compression-spec.ts";
@@ -88,10 +88,12 @@ export class Container implements ObjectStore, AsyncDisposable {
     const ours: string[] = [LOOSE_FOLDER, SANDBOX_FOLDER, PACKED_FOLDER, PACKS_FOLDER, DUPLICATES_FOLDER];
     const foreign = names.find((name) => !ours.includes(name) || (fs.list(`${root}/${name}`) ?? []).length > 0);
     if (foreign !== undefined) throw alreadyExists(root, `is not empty (it has ${foreign})`);
+    const made = missingFolders(fs, root);
     const folders = config.containerVersion === 1 ? [PACKS_FOLDER, DUPLICATES_FOLDER] : [PACKED_FOLDER];
     for (const folder of [LOOSE_FOLDER, SANDBOX_FOLDER, ...folders]) fs.makeDirectory(`${root}/${folder}`);
     fs.remove(`${root}/config.json.tmp`);
     const stores = openStores({ fs, root, config, create: true, ...settings(options) });
+    for (const folder of made) fs.syncDirectory(dirname(folder));
     writeConfig(fs, root, config);
     return new Container(root, config, stores);
   }
@@ -208,6 +210,11 @@ export class Container implements ObjectStore, AsyncDisposable {
     if (this.#closed) throw new TsdosError("CLOSED", `the container ${this.path} was closed; open it again`, { path: this.path });
     return this.#stores.combined;
   }
+}
+
+/** The folder and those above it that do not exist yet. */
+function missingFolders(fs: NodeFileSystem, folder: string): string[] {
+  return fs.stat(folder) === undefined ? [folder, ...missingFolders(fs, dirname(folder))] : [];
 }
 
 function settings(options: OpenOptions): { durability: Durability; lockTimeoutMs: number } {

@@ -19,7 +19,11 @@ export interface SegmentFooter {
   readonly entries: number;
   /** CRC-32 of the page table. */
   readonly tableChecksum: number;
+  /** True when every record is live and the only one of its key: nothing has to be looked at to list them. */
+  readonly plain: boolean;
 }
+
+const FLAG_PLAIN = 1;
 
 export function pageCount(entries: number): number {
   return Math.ceil(entries / PAGE_ENTRIES);
@@ -42,6 +46,7 @@ export function printSegmentFooter(footer: SegmentFooter): Uint8Array {
   setU16(bytes, 10, PAGE_ENTRIES);
   setU48(bytes, 12, footer.entries);
   setU32(bytes, 18, footer.tableChecksum);
+  bytes[22] = footer.plain ? FLAG_PLAIN : 0;
   setU32(bytes, 60, crc32Of(bytes, 0, 60));
   return bytes;
 }
@@ -53,5 +58,5 @@ export function parseSegmentFooter(bytes: Uint8Array, fileSize: number): Segment
   if (getU16(bytes, 8) !== VERSION || getU16(bytes, 10) !== PAGE_ENTRIES) return undefined;
   const entries = getU48(bytes, 12);
   if (segmentFileSize(entries) !== fileSize) return undefined;
-  return { entries, tableChecksum: getU32(bytes, 18) };
+  return { entries, tableChecksum: getU32(bytes, 18), plain: ((bytes[22] as number) & FLAG_PLAIN) !== 0 };
 }

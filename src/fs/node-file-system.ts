@@ -97,7 +97,9 @@ export class NodeFileSystem implements FileSystem {
   }
 
   async syncAll(files: readonly number[]): Promise<void> {
-    await Promise.all(files.map((file) => this.#syncOne(file)));
+    // To the last one, also after a failure: the caller closes the files next.
+    const results = await Promise.allSettled(files.map((file) => this.#syncOne(file)));
+    for (const result of results) if (result.status === "rejected") throw result.reason;
   }
 
   #syncOne(file: number): Promise<void> {

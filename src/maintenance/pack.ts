@@ -1,11 +1,10 @@
-import { isTsdosError } from "../errors.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { addLarge, addSmall, type Compressing } from "../store/large-object.ts";
 import type { PackWriter } from "../store/pack-writer.ts";
 import { Pacer } from "../store/context.ts";
 import { keyOf } from "../key/hash.ts";
-import { fromFile, SourceReader } from "../store/source.ts";
+import { type Content, SMALL_MAX } from "../store/source.ts";
 import { removePackedCopies } from "./clean.ts";
 import type { PackOptions, PackReport } from "./reports.ts";
 
@@ -21,7 +20,10 @@ export async function packLoose(store: CombinedStore, options: PackOptions): Pro
   const packer = new Packer(store, writer, options);
   try {
     for (const keys of store.loose.sortedKeys()) {
-      for (const key of keys) await packer.add(key);
+      for (const key of keys) {
+        const adding = packer.add(key);
+        if (adding !== undefined) await adding;
+      }
     }
     await packer.commit();
     store.packed.index.flush(sync);
@@ -36,7 +38,7 @@ class Packer {
   readonly #writer: PackWriter;
   readonly #options: PackOptions;
   readonly #compressing: Compressing;
-  readonly #reader: SourceReader;
+  readonly #buffer = Buffer.allocUnsafeSlow(SMALL_MAX + 1);
   readonly #pacer = new Pacer();
   #committed: ObjectKey[] = [];
   #packedObjects = 0;
@@ -47,50 +49,56 @@ class Packer {
   readonly #damaged: ObjectKey[] = [];
 
   constructor(store: CombinedStore, writer: PackWriter, options: PackOptions) {
-    const { config, fs } = store.packed.context;
+    const { config } = store.packed.context;
     this.#store = store;
     this.#writer = writer;
     this.#options = options;
     this.#compressing = { mode: options.compress ?? "auto", spec: config.compressionSpec, recompress: options.recompress ?? false };
-    this.#reader = new SourceReader(fs);
   }
 
-  async add(key: ObjectKey): Promise<void> {
+  /** Answers without a promise when there is nothing to wait for. */
+  add(key: ObjectKey): Promise<void> | undefined {
     this.#options.signal?.throwIfAborted();
-    if (!this.#writer.has(key)) {
-      const before = this.#writer.storedTotal;
-      const rawSize = await this.#addLoose(key);
-      if (rawSize === undefined) return;
-      this.#packedObjects++;
-      this.#rawBytes += rawSize;
-      this.#storedBytes += this.#writer.storedTotal - before;
-    }
+    if (this.#writer.has(key)) return this.#added(key);
+    const before = this.#writer.storedTotal;
+    const rawSize = this.#addLoose(key);
+    if (rawSize instanceof Promise) return rawSize.then((size) => this.#count(key, size, before));
+    return this.#count(key, rawSize, before);
+  }
+
+  #count(key: ObjectKey, rawSize: number | undefined, storedBefore: number): Promise<void> | undefined {
+    if (rawSize === undefined) return undefined;
+    this.#packedObjects++;
+    this.#rawBytes += rawSize;
+    this.#storedBytes += this.#writer.storedTotal - storedBefore;
+    return this.#added(key);
+  }
+
+  #added(key: ObjectKey): Promise<void> | undefined {
     this.#committed.push(key);
-    if (this.#committed.length >= COMMIT_OBJECTS || this.#writer.uncommittedBytes >= COMMIT_BYTES) await this.commit();
-    if (this.#pacer.due) await this.#pacer.pause();
+    const isFull = this.#committed.length >= COMMIT_OBJECTS || this.#writer.uncommittedBytes >= COMMIT_BYTES;
+    if (isFull) return this.commit();
+    return this.#pacer.due ? this.#pacer.pause() : undefined;
   }
 
   /** Bytes of the content; undefined when it is damaged, or gone. */
-  async #addLoose(key: ObjectKey): Promise<number | undefined> {
-    try {
-      const content = await this.#reader.read(fromFile(this.#store.loose.pathOf(key)));
-      if (content.small !== undefined) {
-        if (this.#options.verifyHash !== false && keyOf(content.small) !== key) return this.#isDamaged(key);
-        addSmall(this.#writer, key, content.small, this.#compressing);
-        return content.small.length;
-      }
-      const added = await addLarge(this.#writer, content.chunks, {
-        compressing: this.#compressing,
-        size: content.size,
-        signal: this.#options.signal,
-        expected: key,
-      });
-      return added.key === key ? added.rawSize : this.#isDamaged(key);
-    } catch (error) {
-      // Deleted meanwhile.
-      if (isTsdosError(error, "SOURCE_FAILED") && error.details.errno === "ENOENT") return undefined;
-      throw error;
-    }
+  #addLoose(key: ObjectKey): number | undefined | Promise<number | undefined> {
+    const content = this.#store.loose.content(key, this.#buffer);
+    if (content === undefined) return undefined;
+    if (content.small === undefined) return this.#addLarge(key, content);
+    if (this.#options.verifyHash !== false && keyOf(content.small) !== key) return this.#isDamaged(key);
+    addSmall(this.#writer, key, content.small, this.#compressing);
+    return content.small.length;
+  }
+
+  async #addLarge(key: ObjectKey, content: Content & { readonly small?: never }): Promise<number | undefined> {
+    const added = await addLarge(this.#writer, content.chunks, {
+      compressing: this.#compressing,
+      size: content.size,
+      signal: this.#options.signal,
+      expected: key,
+    });
+    return added.key === key ? added.rawSize : this.#isDamaged(key);
   }
 
   #isDamaged(key: ObjectKey): undefined {

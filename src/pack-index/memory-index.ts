@@ -1,5 +1,5 @@
 import { compareBytes, prefixOf } from "../format/bytes.ts";
-import { ENTRY_SIZE, type RecordBatch } from "../format/entry.ts";
+import { ENTRY_SIZE, isTombstone, type RecordBatch } from "../format/entry.ts";
 
 const KEY_SIZE = 32;
 const WORDS = ENTRY_SIZE / 4;
@@ -15,6 +15,8 @@ export class MemoryIndex {
   #older: Int32Array;
   #slots: Int32Array;
   count = 0;
+  /** True while every record is live and the only one of its key. */
+  plain = true;
 
   constructor(capacity = 1024) {
     this.bytes = new Uint8Array(capacity * ENTRY_SIZE);
@@ -25,6 +27,7 @@ export class MemoryIndex {
 
   clear(): void {
     this.count = 0;
+    this.plain = true;
     this.#slots.fill(-1);
   }
 
@@ -35,7 +38,9 @@ export class MemoryIndex {
     const to = index * ENTRY_SIZE;
     for (let i = 0; i < ENTRY_SIZE; i++) this.bytes[to + i] = record[at + i] as number;
     const slot = this.#slotOf(this.bytes, to);
-    this.#older[index] = this.#slots[slot] as number;
+    const older = this.#slots[slot] as number;
+    if (older >= 0 || isTombstone(this.bytes, to)) this.plain = false;
+    this.#older[index] = older;
     this.#slots[slot] = index;
   }
 
@@ -63,24 +68,37 @@ export class MemoryIndex {
   }
 
   /**
-   * Record numbers in order. Sorting numbers made of the key's first bits and the record number (53 bits in all) is ten
-   * times faster than a comparison function; ties are put right afterwards.
+   * Record numbers in order: dealt out to one bucket for each record by the key's first bits - keys are hashes, they spread evenly -
+   * and then put right by insertion. Ten times faster than sorting with a comparison function.
    */
   #order(): Uint32Array {
-    const span = 2 ** Math.max(21, Math.ceil(Math.log2(this.count + 1)));
-    const prefixScale = Math.min(1, 2 ** 21 / span);
-    const numbers = new Float64Array(this.count);
-    for (let i = 0; i < this.count; i++) {
-      numbers[i] = Math.floor(prefixOf(this.bytes, i * ENTRY_SIZE) * prefixScale) * span + i;
+    const { bytes, count } = this;
+    const shift = Math.max(0, Math.min(32, 32 - Math.floor(Math.log2(Math.max(2, count)))));
+    const prefixes = new Uint32Array(count);
+    const starts = new Uint32Array(2 ** (32 - shift) + 1);
+    for (let i = 0; i < count; i++) {
+      const prefix = prefixOf(bytes, i * ENTRY_SIZE);
+      prefixes[i] = prefix;
+      const bucket = prefix >>> shift;
+      starts[bucket + 1] = (starts[bucket + 1] as number) + 1;
     }
-    numbers.sort();
-    const order = new Uint32Array(this.count);
-    for (let i = 0; i < order.length; i++) order[i] = (numbers[i] as number) % span;
-    for (let i = 1; i < order.length; i++) {
+    for (let i = 1; i < starts.length; i++) starts[i] = (starts[i] as number) + (starts[i - 1] as number);
+    const order = new Uint32Array(count);
+    for (let i = 0; i < count; i++) {
+      const bucket = (prefixes[i] as number) >>> shift;
+      const to = starts[bucket] as number;
+      starts[bucket] = to + 1;
+      order[to] = i;
+    }
+    for (let i = 1; i < count; i++) {
       const moving = order[i] as number;
+      const prefix = prefixes[moving] as number;
       let to = i;
-      while (to > 0 && this.#compare(order[to - 1] as number, moving) > 0) {
-        order[to] = order[to - 1] as number;
+      while (to > 0) {
+        const before = order[to - 1] as number;
+        const beforePrefix = prefixes[before] as number;
+        if (beforePrefix < prefix || (beforePrefix === prefix && this.#compare(before, moving) < 0)) break;
+        order[to] = before;
         to--;
       }
       order[to] = moving;

@@ -83,14 +83,40 @@ function smallest(cursors: readonly RecordCursor[]): RecordCursor | undefined {
   return best;
 }
 
+interface CompactCursor extends RecordCursor {
+  /** True when no record of the same key was given before. */
+  readonly isFirst: boolean;
+}
+
 /**
  * Leaves out the records that a newer tombstone of the same pack hides; with `final` (nothing older exists anywhere) the
  * tombstones themselves too.
  */
-export function compactCursor(inner: RecordCursor, final: boolean): RecordCursor {
+function compactCursor(inner: RecordCursor, final: boolean): CompactCursor {
   const key = new Uint8Array(KEY_SIZE);
   const deletedIn = new Set<number>();
   let started = false;
+  let given = 0;
+  const next = (): boolean => {
+    while (inner.next()) {
+      const { bytes, at } = inner;
+      if (!started || compareBytes(bytes, at, key, 0, KEY_SIZE) !== 0) {
+        started = true;
+        for (let i = 0; i < KEY_SIZE; i++) key[i] = bytes[at + i] as number;
+        deletedIn.clear();
+        given = 0;
+      }
+      const pack = recordPackId(bytes, at);
+      if (deletedIn.has(pack)) continue;
+      if (isTombstone(bytes, at)) {
+        deletedIn.add(pack);
+        if (final) continue;
+      }
+      given++;
+      return true;
+    }
+    return false;
+  };
   return {
     get bytes() {
       return inner.bytes;
@@ -98,46 +124,51 @@ export function compactCursor(inner: RecordCursor, final: boolean): RecordCursor
     get at() {
       return inner.at;
     },
-    next() {
-      while (inner.next()) {
-        const { bytes, at } = inner;
-        if (!started || compareBytes(bytes, at, key, 0, KEY_SIZE) !== 0) {
-          started = true;
-          for (let i = 0; i < KEY_SIZE; i++) key[i] = bytes[at + i] as number;
-          deletedIn.clear();
-        }
-        const pack = recordPackId(bytes, at);
-        if (deletedIn.has(pack)) continue;
-        if (!isTombstone(bytes, at)) return true;
-        deletedIn.add(pack);
-        if (!final) return true;
-      }
-      return false;
+    get isFirst() {
+      return given === 1;
     },
+    next,
   };
 }
 
 /** The newest live record of each key. */
 export function* liveBatches(newestFirst: readonly RecordCursor[]): Generator<RecordBatch> {
   const cursor = compactCursor(mergeCursors(newestFirst), true);
-  let bytes = new Uint8Array(BATCH_RECORDS * ENTRY_SIZE);
+  yield* batchesOf(cursor, () => cursor.isFirst);
+}
+
+/** Records as a segment keeps them. */
+export interface KeptRecords {
+  readonly batches: Iterable<RecordBatch>;
+  /** Whether every record is live and the only one of its key; known when the batches have been walked. */
+  readonly isPlain: () => boolean;
+}
+
+/** What has to be kept of these records: with all tombstones, unless `final`. */
+export function keptRecords(newestFirst: readonly RecordCursor[], final: boolean): KeptRecords {
+  const cursor = compactCursor(mergeCursors(newestFirst), final);
+  let plain = true;
+  const batches = batchesOf(cursor, () => {
+    if (!cursor.isFirst || isTombstone(cursor.bytes, cursor.at)) plain = false;
+    return true;
+  });
+  return { batches, isPlain: () => plain };
+}
+
+/** The cursor's records that are wanted, each batch in memory of its own. */
+function* batchesOf(cursor: RecordCursor, isWanted: () => boolean): Generator<RecordBatch> {
+  let filling = new Uint8Array(BATCH_RECORDS * ENTRY_SIZE);
   let count = 0;
-  let last: Uint8Array | undefined;
-  let lastAt = 0;
   while (cursor.next()) {
-    const from = cursor.bytes;
-    const at = cursor.at;
-    if (last !== undefined && compareBytes(from, at, last, lastAt, KEY_SIZE) === 0) continue;
+    if (!isWanted()) continue;
     if (count === BATCH_RECORDS) {
-      yield { bytes, count };
-      bytes = new Uint8Array(BATCH_RECORDS * ENTRY_SIZE);
+      yield { bytes: filling, count };
+      filling = new Uint8Array(BATCH_RECORDS * ENTRY_SIZE);
       count = 0;
     }
-    const to = count * ENTRY_SIZE;
-    for (let i = 0; i < ENTRY_SIZE; i++) bytes[to + i] = from[at + i] as number;
-    last = bytes;
-    lastAt = to;
-    count++;
+    const { bytes, at } = cursor;
+    const to = count++ * ENTRY_SIZE;
+    for (let i = 0; i < ENTRY_SIZE; i++) filling[to + i] = bytes[at + i] as number;
   }
-  if (count > 0) yield { bytes, count };
+  if (count > 0) yield { bytes: filling, count };
 }

@@ -2,7 +2,7 @@ import { TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { compareBytes, getU32, prefixOf, setU32 } from "../format/bytes.ts";
 import { crc32Of } from "../format/crc32.ts";
-import { ENTRY_SIZE } from "../format/entry.ts";
+import { ENTRY_SIZE, type RecordBatch } from "../format/entry.ts";
 import {
   FOOTER_SIZE,
   PAGE_ENTRIES,
@@ -13,7 +13,7 @@ import {
   parseSegmentFooter,
   printSegmentFooter,
 } from "../format/segment.ts";
-import type { RecordCursor } from "./record-cursor.ts";
+import type { KeptRecords, RecordCursor } from "./record-cursor.ts";
 
 const KEY_SIZE = 32;
 /** A segment is read into memory whole once it has served this many lookups per page, if it is small enough. */
@@ -28,6 +28,8 @@ export class SegmentFile {
   readonly path: string;
   readonly number: number;
   readonly entries: number;
+  /** True when every record is live and the only one of its key. */
+  readonly plain: boolean;
   readonly #fs: FileSystem;
   readonly #file: number;
   readonly #prefixes: Uint32Array;
@@ -67,6 +69,7 @@ export class SegmentFile {
     const footer = got === FOOTER_SIZE ? parseSegmentFooter(footerBytes, size) : undefined;
     if (footer === undefined) throw this.#damage(Math.max(0, size - FOOTER_SIZE), "footer");
     this.entries = footer.entries;
+    this.plain = footer.plain;
     const pages = pageCount(footer.entries);
     const table = new Uint8Array(pages * PAGE_ROW_SIZE);
     const tableAt = pageTableOffset(footer.entries);
@@ -108,30 +111,37 @@ export class SegmentFile {
 
   /** All records in order, or from a page in front of those above `after`; read in large pieces that are verified page by page. */
   cursor(after?: Uint8Array): RecordCursor {
-    const buffer = new Uint8Array(WALK_PAGES * PAGE_SIZE);
-    let at = -ENTRY_SIZE;
-    let filled = 0;
-    let nextPage = after === undefined ? 0 : this.#firstPageOf(prefixOf(after, 0));
-    const refill = (): boolean => {
-      const pages = Math.min(WALK_PAGES, this.#prefixes.length - nextPage);
-      if (pages === 0) return false;
-      filled = this.#fs.read(this.#file, buffer, 0, pages * PAGE_SIZE, nextPage * PAGE_SIZE);
-      filled = Math.min(filled, this.entries * ENTRY_SIZE - nextPage * PAGE_SIZE);
-      for (let i = 0; i < pages; i++) this.#verify(nextPage + i, buffer, i * PAGE_SIZE);
-      nextPage += pages;
-      at = 0;
-      return true;
-    };
+    const pieces = this.pieces(new Uint8Array(WALK_PAGES * PAGE_SIZE), after);
+    let piece: RecordBatch = { bytes: new Uint8Array(), count: 0 };
+    let index = -1;
     return {
-      bytes: buffer,
+      get bytes() {
+        return piece.bytes;
+      },
       get at() {
-        return at;
+        return index * ENTRY_SIZE;
       },
       next: () => {
-        at += ENTRY_SIZE;
-        return at < filled || refill();
+        if (++index < piece.count) return true;
+        const next = pieces.next();
+        if (next.done) return false;
+        piece = next.value;
+        index = 0;
+        return true;
       },
     };
+  }
+
+  /** The records in batches, each in `buffer`, or in memory of its own. */
+  *pieces(buffer?: Uint8Array, after?: Uint8Array): Generator<RecordBatch> {
+    const pages = this.#prefixes.length;
+    for (let page = after === undefined ? 0 : this.#firstPageOf(prefixOf(after, 0)); page < pages; page += WALK_PAGES) {
+      const count = Math.min(WALK_PAGES * PAGE_ENTRIES, this.entries - page * PAGE_ENTRIES);
+      const bytes = buffer ?? new Uint8Array(count * ENTRY_SIZE);
+      this.#fs.read(this.#file, bytes, 0, count * ENTRY_SIZE, page * PAGE_SIZE);
+      for (let i = 0; i * PAGE_ENTRIES < count; i++) this.#verify(page + i, bytes, i * PAGE_SIZE);
+      yield { bytes, count };
+    }
   }
 
   /** The first page that may hold a key with this prefix: the last one that starts below it, else the first. */
@@ -200,37 +210,27 @@ function firstAtLeast(bytes: Uint8Array, from: number, end: number, keys: Uint8A
   return from + low * ENTRY_SIZE;
 }
 
-/** Writes the cursor's records as a new segment file and returns how many there were. */
-export function writeSegment(fs: FileSystem, path: string, cursor: RecordCursor, sync: boolean): number {
+/** Writes records, sorted, as a new segment file and returns how many there were. Every batch but the last must fill its pages. */
+export function writeSegment(fs: FileSystem, path: string, { batches, isPlain }: KeptRecords, sync: boolean): number {
   const file = fs.open(path, "create");
   try {
-    const buffer = new Uint8Array(WALK_PAGES * PAGE_SIZE);
     const table: number[] = [];
-    let filled = 0;
-    let position = 0;
-    const flush = (): void => {
-      for (let page = 0; page < filled; page += PAGE_SIZE) {
-        table.push(prefixOf(buffer, page), crc32Of(buffer, page, Math.min(page + PAGE_SIZE, filled)));
+    let entries = 0;
+    for (const { bytes, count } of batches) {
+      const end = count * ENTRY_SIZE;
+      for (let page = 0; page < end; page += PAGE_SIZE) {
+        table.push(prefixOf(bytes, page), crc32Of(bytes, page, Math.min(page + PAGE_SIZE, end)));
       }
-      fs.write(file, buffer, 0, filled, position);
-      position += filled;
-      filled = 0;
-    };
-    while (cursor.next()) {
-      const { bytes, at } = cursor;
-      for (let i = 0; i < ENTRY_SIZE; i++) buffer[filled + i] = bytes[at + i] as number;
-      filled += ENTRY_SIZE;
-      if (filled === buffer.length) flush();
+      fs.write(file, bytes, 0, end, entries * ENTRY_SIZE);
+      entries += count;
     }
-    flush();
-    const entries = position / ENTRY_SIZE;
     const tail = new Uint8Array(table.length * 4 + FOOTER_SIZE);
     table.forEach((value, i) => {
       setU32(tail, i * 4, value);
     });
     const tableChecksum = crc32Of(tail, 0, table.length * 4);
-    tail.set(printSegmentFooter({ entries, tableChecksum }), table.length * 4);
-    fs.write(file, tail, 0, tail.length, position);
+    tail.set(printSegmentFooter({ entries, tableChecksum, plain: isPlain() }), table.length * 4);
+    fs.write(file, tail, 0, tail.length, entries * ENTRY_SIZE);
     if (sync) fs.sync(file);
     return entries;
   } finally {

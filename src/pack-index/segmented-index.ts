@@ -18,7 +18,7 @@ import { INDEX_FOLDER, MANIFEST_FILE, parseSegmentFileName, parseTocFileName, se
 import { type ManifestState, manifestStamp, readManifest, replaceManifest } from "./manifest-file.ts";
 import { MemoryIndex } from "./memory-index.ts";
 import type { IndexTotals, PackIndex, RebuildCounts } from "./pack-index.ts";
-import { above, batchCursor, compactCursor, liveBatches, mergeCursors, type RecordCursor } from "./record-cursor.ts";
+import { above, batchCursor, keptRecords, liveBatches, type RecordCursor } from "./record-cursor.ts";
 import { SegmentFile, writeSegment } from "./segment-file.ts";
 import { TocFile } from "./toc-file.ts";
 
@@ -54,6 +54,7 @@ export class SegmentedIndex implements PackIndex {
   #damage: TocDamage[] = [];
   /** Segments that were found damaged. */
   readonly #distrusted = new Set<number>();
+  #closed = false;
 
   /** Opens the index of a folder; a missing or damaged `index` folder only makes it slower. */
   constructor(options: SegmentedIndexOptions) {
@@ -74,6 +75,7 @@ export class SegmentedIndex implements PackIndex {
   }
 
   #get(keys: Uint8Array, at: number): PackEntry | undefined {
+    this.#refuseClosed();
     let found: PackEntry | undefined;
     let deletedIn: Set<number> | undefined;
     const visit = (bytes: Uint8Array, record: number): boolean => {
@@ -134,24 +136,40 @@ export class SegmentedIndex implements PackIndex {
   }
 
   refresh(): boolean {
+    this.#refuseClosed();
     if (manifestStamp(this.#fs, this.#indexFolder) !== this.#state.stamp) {
       this.#reload();
       return true;
     }
     const before = this.#tail.count;
-    const newest = this.#tocs.get(this.#newestPack);
-    if (newest !== undefined) this.#readTail(newest);
-    while (this.#fs.stat(this.#tocPath(this.#newestPack + 1)) !== undefined) this.#readTail(this.#addToc(this.#newestPack + 1));
+    this.#readNewest();
+    while (this.#fs.stat(this.#tocPath(this.#newestPack + 1)) !== undefined) {
+      // Once more: what was appended to the last one before the next one was begun.
+      this.#readNewest();
+      this.#addToc(this.#newestPack + 1);
+      this.#readNewest();
+    }
     return this.#tail.count !== before;
   }
 
+  #readNewest(): void {
+    const newest = this.#tocs.get(this.#newestPack);
+    if (newest !== undefined) this.#readTail(newest);
+  }
+
   *batches(after?: Uint8Array): Generator<RecordBatch> {
+    yield* this.#liveBatches(after);
+    // What is damaged may be a key: a list that ended here would pass for complete.
     this.#refuseDamage();
+  }
+
+  *#liveBatches(after?: Uint8Array): Generator<RecordBatch> {
+    this.#refuseClosed();
     let last = after;
     for (let done = false; !done; ) {
       const segments = this.#segments.map((segment) => segment.retain());
       try {
-        for (const batch of liveBatches(this.#cursors(segments, last))) {
+        for (const batch of this.#recordsOf(segments, last)) {
           const end = batch.count * ENTRY_SIZE;
           last = batch.bytes.slice(end - ENTRY_SIZE, end - ENTRY_SIZE + KEY_SIZE);
           yield batch;
@@ -165,11 +183,17 @@ export class SegmentedIndex implements PackIndex {
     }
   }
 
+  #recordsOf(segments: readonly SegmentFile[], after: Uint8Array | undefined): Generator<RecordBatch> {
+    const [only] = segments;
+    const isPlain = only?.plain && segments.length === 1 && this.#tail.count === 0 && after === undefined;
+    return isPlain ? only.pieces() : liveBatches(this.#cursors(segments, after));
+  }
+
   totals(): IndexTotals {
     let objects = 0;
     let rawBytes = 0;
     let storedBytes = 0;
-    for (const { bytes, count } of this.batches()) {
+    for (const { bytes, count } of this.#liveBatches()) {
       objects += count;
       for (let at = 0; at < count * ENTRY_SIZE; at += ENTRY_SIZE) {
         rawBytes += recordRawSize(bytes, at);
@@ -184,9 +208,12 @@ export class SegmentedIndex implements PackIndex {
   }
 
   commit(packId: number, batch: RecordBatch, sync: boolean): void {
-    const known = this.#tocs.get(packId);
-    const toc = known ?? this.#addToc(packId);
+    this.#refuseClosed();
+    const toc = this.#tocs.get(packId) ?? this.#addToc(packId);
+    // Whatever stands there already is read, and so kept: an append cuts what is behind the last entry that it knows.
+    this.#readTail(toc);
     const isNew = toc.position === 0;
+    if (batch.count === 0 && !isNew) return;
     toc.append(batch, this.#containerId, sync);
     if (isNew && sync) this.#fs.syncDirectory(this.#folder);
     for (let at = 0; at < batch.count * ENTRY_SIZE; at += ENTRY_SIZE) this.#tail.add(batch.bytes, at);
@@ -242,21 +269,26 @@ export class SegmentedIndex implements PackIndex {
   }
 
   flush(sync: boolean, force = false): void {
+    this.#refuseClosed();
     if (this.#tail.count === 0 || (!force && !this.wantsFlush)) return;
     this.#recovering(() => this.#flush(sync));
   }
 
   #flush(sync: boolean): void {
     this.#fs.makeDirectory(this.#indexFolder);
-    let records = this.#tail.count;
+    let newer = this.#tail.count;
     let keep = this.#segments.length;
-    while (keep > 0 && (this.#segments[keep - 1] as SegmentFile).entries <= records * MERGE_RATIO) {
-      records += (this.#segments[--keep] as SegmentFile).entries;
+    while (keep > 0 && (this.#segments[keep - 1] as SegmentFile).entries <= newer * MERGE_RATIO) {
+      newer += (this.#segments[--keep] as SegmentFile).entries;
     }
     const merged = this.#segments.slice(keep);
     const number = this.#nextSegmentNumber();
     const path = `${this.#indexFolder}/${segmentFileName(number)}`;
-    const entries = writeSegment(this.#fs, path, compactCursor(mergeCursors(this.#cursors(merged)), keep === 0), sync);
+    const isSorted = merged.length === 0 && this.#tail.plain;
+    const records = isSorted
+      ? { batches: [this.#tail.sorted()], isPlain: () => true }
+      : keptRecords(this.#cursors(merged), keep === 0);
+    const entries = writeSegment(this.#fs, path, records, sync);
     const kept = this.#segments.slice(0, keep);
     const listed = [...kept, { number, entries }].map((one) => ({ number: one.number, entries: one.entries }));
     this.#writeManifest(listed, this.#positions(), this.#damage, sync);
@@ -268,6 +300,7 @@ export class SegmentedIndex implements PackIndex {
   }
 
   rebuild(sync: boolean): RebuildCounts {
+    this.#refuseClosed();
     for (const segment of this.#segments) segment.release();
     this.#segments = [];
     this.#tail.clear();
@@ -301,10 +334,15 @@ export class SegmentedIndex implements PackIndex {
   }
 
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
     for (const segment of this.#segments) segment.release();
     for (const toc of this.#tocs.values()) toc.close();
-    this.#segments = [];
-    this.#tocs.clear();
+  }
+
+  /** Work that is still going on when the index is closed must neither miss objects nor write. */
+  #refuseClosed(): void {
+    if (this.#closed) throw new TsdosError("CLOSED", `the index in ${this.#folder} was closed`, { path: this.#folder });
   }
 
   // --- state ---
@@ -322,7 +360,9 @@ export class SegmentedIndex implements PackIndex {
     const { manifest } = this.#state;
     this.#damage = [...manifest.damaged];
     this.#resetTocs();
-    for (const packId of manifest.covered.keys()) if (!this.#tocs.has(packId)) this.#addToc(packId);
+    for (const packId of [...manifest.covered.keys(), ...manifest.valid.keys()]) {
+      if (!this.#tocs.has(packId)) this.#addToc(packId);
+    }
     for (const toc of this.#tocs.values()) {
       this.#readTail(toc, manifest.covered.get(toc.packId) ?? 0, manifest.valid.get(toc.packId) ?? 0);
     }
@@ -397,6 +437,21 @@ export class SegmentedIndex implements PackIndex {
     return new Map([...this.#tocs.values()].map((toc) => [toc.packId, toc.position]));
   }
 
+  /**
+   * What a MANIFEST may call valid: only what is durable, or else a power cut would leave "damage" that is none. While the TOCs
+   * are read anew, what was known of those that wait for their turn stays known.
+   */
+  #validEnds(sync: boolean): Map<number, number> {
+    const known = this.#state.manifest.valid;
+    const ends = new Map<number, number>();
+    for (const [packId, position] of this.#positions()) {
+      const before = known.get(packId) ?? 0;
+      if (sync && position > before) this.sync(packId);
+      ends.set(packId, sync ? Math.max(position, before) : before);
+    }
+    return ends;
+  }
+
   #writeManifest(
     segments: readonly ManifestSegment[],
     covered: ReadonlyMap<number, number>,
@@ -408,7 +463,7 @@ export class SegmentedIndex implements PackIndex {
       generation: this.#state.manifest.generation + 1,
       segments: segments.map(({ number, entries }) => ({ number, entries })),
       covered,
-      valid: this.#positions(),
+      valid: this.#validEnds(sync),
       damaged: damaged.filter(({ packId, offset }) => offset < (covered.get(packId) ?? 0)),
     };
     replaceManifest(this.#fs, this.#indexFolder, manifest, sync);

@@ -15,6 +15,7 @@ export class TocFile {
   /** The file, open for reading; a writer opens it again for each append. */
   #file: number | undefined;
   #header: TocHeader | undefined;
+  #short = false;
   /** Where the next unread entry stands: all before it was valid, or is reported damage. */
   position = 0;
 
@@ -24,32 +25,37 @@ export class TocFile {
     this.packId = packId;
   }
 
+  /** True when nothing may be appended: by the header, or since entries that were there are cut off or missing. */
   get sealed(): boolean {
-    return this.#header?.sealed ?? false;
+    return this.#short || (this.#header?.sealed ?? false);
   }
 
   /**
    * Reads the entries that were appended since the last call, from `from` at first.
    * An invalid entry with a valid one behind it, or below `knownValid` (bytes that were once valid), is damage; a trailing run of
-   * invalid ones is an append that has not ended, and is looked at again next time.
+   * invalid ones (from the header on, if need be) is an append that has not ended, and is looked at again next time.
    */
   readNew(from: number, knownValid: number, visit: (bytes: Uint8Array, at: number) => void): TocDamage[] {
     this.#file ??= this.#fs.openIfExists(this.path);
-    if (this.#file === undefined) return knownValid > 0 ? [{ packId: this.packId, offset: 0 }] : [];
+    if (this.#file === undefined) {
+      if (knownValid === 0) return [];
+      this.#short = true;
+      this.position = Math.max(from, knownValid);
+      return [{ packId: this.packId, offset: 0 }];
+    }
     const size = this.#fs.size(this.#file);
     const damage: TocDamage[] = [];
+    let noHeader = false;
     if (this.position === 0) {
-      this.position = this.#readHeader(size);
-      if (this.position === 0) {
-        if (size < ENTRY_SIZE && knownValid === 0) return [];
-        damage.push({ packId: this.packId, offset: 0 });
-        this.position = ENTRY_SIZE;
-      }
-      this.position = Math.max(this.position, from);
+      const headerSize = this.#readHeader(size);
+      noHeader = headerSize === 0;
+      if (noHeader) damage.push({ packId: this.packId, offset: 0 });
+      this.position = Math.max(noHeader ? ENTRY_SIZE : headerSize, from);
     }
-    if (size <= this.position && this.position >= knownValid) return damage;
+    if (size < Math.max(knownValid, noHeader ? 0 : this.position)) this.#short = true;
     let pending: TocDamage[] = [];
     let validEnd = this.position;
+    if (size <= this.position && this.position >= knownValid && !noHeader) return damage;
     const buffer = new Uint8Array(Math.min(READ_SIZE, Math.max(ENTRY_SIZE, size - this.position)));
     for (let at = this.position; at + ENTRY_SIZE <= size; ) {
       const length = Math.min(buffer.length, size - at) & ~(ENTRY_SIZE - 1);
@@ -67,6 +73,10 @@ export class TocFile {
       }
       if (got < length) break;
       at += got;
+    }
+    if (noHeader && knownValid === 0 && validEnd === ENTRY_SIZE) {
+      this.position = 0;
+      return [];
     }
     if (validEnd < knownValid) {
       damage.push(...pending.filter((one) => one.offset < knownValid));
@@ -95,6 +105,7 @@ export class TocFile {
   /** Appends entries, given as index records, behind the last valid one; cuts what an interrupted append has left there. */
   append(batch: RecordBatch, containerId: string, sync: boolean): void {
     const isNew = this.position === 0;
+    if (!isNew && this.#fs.stat(this.path) === undefined) throw this.#shrunk();
     const file = this.#fs.open(this.path, "update");
     try {
       if (isNew) {

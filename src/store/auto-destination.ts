@@ -7,23 +7,44 @@ const LOOSE_MAX_SOURCES = 64;
 /** So does a call whose sources in memory hold more bytes than this. */
 const LOOSE_MAX_BYTES: number = 8 * 1024 ** 2;
 
+export interface Choice {
+  readonly to: Where;
+  readonly all: Sources;
+  /** Tells the iterable that no more is wanted. */
+  stop(): Promise<void>;
+}
+
 /**
  * The rule of `to: "auto"`: many sources go to packs, few go loose, where they need no lock. Looks at the first sources without
  * reading them, and gives all of them back. A source that pauses decides with what has come: it is interactive.
  */
-export async function chooseDestination(sources: Sources): Promise<{ readonly to: Where; readonly all: Sources }> {
-  const puller = new SourcePuller<Source>(sources);
+export async function chooseDestination(sources: Sources, signal?: AbortSignal): Promise<Choice> {
+  const puller = new SourcePuller<Source>(sources, signal);
+  try {
+    return await choose(puller, Array.isArray(sources));
+  } catch (error) {
+    await puller.stop();
+    throw error;
+  }
+}
+
+/** `stable`: what was pulled stays as it is when more is pulled. */
+async function choose(puller: SourcePuller<Source>, stable: boolean): Promise<Choice> {
   const first: Source[] = [];
   let bytes = 0;
   while (first.length <= LOOSE_MAX_SOURCES && bytes <= LOOSE_MAX_BYTES) {
+    // Whoever makes the sources may reuse a buffer once the next one is asked for.
+    const last = first.at(-1);
+    if (!stable && last instanceof Uint8Array) first[first.length - 1] = new Uint8Array(last);
     const pulled = puller.next(first.length > 0);
     const next = pulled instanceof Promise ? await pulled : pulled;
-    if (next === IDLE) return { to: "loose", all: resumed(first, puller) };
-    if (next.done) return { to: "loose", all: first };
+    if (next === IDLE) return { to: "loose", all: resumed(first, puller), stop: () => puller.stop() };
+    if (next.done) return { to: "loose", all: first, stop: async () => undefined };
     first.push(next.value);
     if (next.value instanceof Uint8Array) bytes += next.value.length;
   }
-  return { to: first.length > 1 ? "packed" : "loose", all: puller.isSync ? resumedSync(first, puller) : resumed(first, puller) };
+  const all = puller.isSync ? resumedSync(first, puller) : resumed(first, puller);
+  return { to: first.length > 1 ? "packed" : "loose", all, stop: () => puller.stop() };
 }
 
 function* resumedSync(first: readonly Source[], puller: SourcePuller<Source>): Generator<Source> {
@@ -32,14 +53,10 @@ function* resumedSync(first: readonly Source[], puller: SourcePuller<Source>): G
 }
 
 async function* resumed(first: readonly Source[], puller: SourcePuller<Source>): AsyncGenerator<Source> {
-  try {
-    yield* first;
-    for (;;) {
-      const next = await puller.next(false);
-      if (next === IDLE || next.done) return;
-      yield next.value;
-    }
-  } finally {
-    await puller.stop();
+  yield* first;
+  for (;;) {
+    const next = await puller.next(false);
+    if (next === IDLE || next.done) return;
+    yield next.value;
   }
 }

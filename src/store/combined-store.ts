@@ -2,10 +2,13 @@ import type { PackEntry } from "../format/entry.ts";
 import { type ObjectKey, parseKey } from "../key/object-key.ts";
 import { chooseDestination } from "./auto-destination.ts";
 import { BatchIterator } from "./batch-iterator.ts";
-import type { StoreContext } from "./context.ts";
+import { Pacer, type StoreContext } from "./context.ts";
 import { onlyResult } from "./insert-loop.ts";
+import type { PackWriter } from "./pack-writer.ts";
 import { insertPacked } from "./packed-insert.ts";
 import { windowsOf } from "./key-windows.ts";
+import { knownEntry } from "./known-entry.ts";
+import type { LooseReader } from "./loose-reader.ts";
 import { type Elsewhere, type LooseStore, looseStat } from "./loose-store.ts";
 import type {
   ExtractOptions,
@@ -23,13 +26,22 @@ import type {
 import { mergedKeys } from "./merged-keys.ts";
 import { type PackedStore, packedStat } from "./packed-store.ts";
 import type { Source } from "./source.ts";
-import { type ObjectReader, ObjectSlice, type StoredObject } from "./stored-object.ts";
+import { type ObjectReader, ObjectSlice, type SliceContext, type StoredObject } from "./stored-object.ts";
+
+/** Loose objects that are read ahead at once: a MiB at most. */
+const LOOSE_BATCH = 64;
+
+interface Found<Reader = ObjectReader> {
+  readonly key: ObjectKey;
+  readonly reader: Reader;
+}
 
 /** The loose and the packed store as one: loose first, then packed, which looks once more at its files when a key is not known. */
 export class CombinedStore implements ObjectStore {
   readonly loose: LooseStore;
   readonly packed: PackedStore;
   readonly #context: StoreContext;
+  readonly #pacer = new Pacer();
 
   constructor(context: StoreContext, loose: LooseStore, packed: PackedStore) {
     this.#context = context;
@@ -57,9 +69,9 @@ export class CombinedStore implements ObjectStore {
   insertMany(sources: Sources, options: InsertManyOptions = {}): AsyncIterableIterator<InsertResult> {
     switch (options.to ?? "loose") {
       case "loose":
-        return this.loose.insertMany(sources, options, this.#inPacks(options));
+        return new BatchIterator(this.#insertLoose(sources, options));
       case "packed":
-        return this.packed.insertMany(sources, options, this.#inLoose(options));
+        return new BatchIterator(this.#insertPacked(sources, options));
       case "auto":
         return new BatchIterator(this.#insertAuto(sources, options));
       default:
@@ -68,12 +80,42 @@ export class CombinedStore implements ObjectStore {
   }
 
   async *#insertAuto(sources: Sources, options: InsertManyOptions): AsyncGenerator<readonly InsertResult[]> {
-    const { to, all } = await chooseDestination(sources);
-    const writer = to === "packed" ? await this.packed.tryOpenWriter("insert", this.#isFull(options)) : undefined;
-    // When somebody else packs, objects go loose: they or a later run will pack them.
-    yield* writer === undefined
-      ? this.loose.insertBatches(all, options, this.#inPacks(options))
-      : insertPacked(this.packed, all, { ...options, elsewhere: this.#inLoose(options), writer });
+    const { to, all, stop } = await chooseDestination(sources, options.signal);
+    let writer: PackWriter | undefined;
+    try {
+      if (to === "packed") writer = await this.packed.tryOpenWriter("insert", this.#isFull(options));
+      // When somebody else packs, objects go loose: they or a later run will pack them.
+      yield* writer === undefined ? this.#insertLoose(all, options) : this.#insertPacked(all, options, writer);
+    } finally {
+      writer?.close();
+      await stop();
+    }
+  }
+
+  #insertLoose(sources: Sources, options: InsertManyOptions): AsyncGenerator<readonly InsertResult[]> {
+    const inserted = this.loose.insertBatches(sources, options, this.#inPacks(options));
+    return this.#withoutDamagedTwins(inserted, new Set(), options);
+  }
+
+  #insertPacked(sources: Sources, options: InsertManyOptions, writer?: PackWriter): AsyncGenerator<readonly InsertResult[]> {
+    const damaged = new Set<ObjectKey>();
+    const elsewhere = this.#inLoose(options, damaged);
+    const inserted = insertPacked(this.packed, sources, { ...options, elsewhere, ...(writer === undefined ? {} : { writer }) });
+    return this.#withoutDamagedTwins(inserted, damaged, options);
+  }
+
+  /** A damaged loose copy would hide the intact one that is in a pack now: it is removed before the result is given. */
+  async *#withoutDamagedTwins(
+    batches: AsyncIterable<readonly InsertResult[]>,
+    damaged: Set<ObjectKey>,
+    options: InsertOptions,
+  ): AsyncGenerator<readonly InsertResult[]> {
+    for await (const batch of batches) {
+      const packed = batch.filter(({ key, where }) => where === "packed" && (options.checkExisting || damaged.has(key)));
+      const twins = packed.filter(({ key }) => this.loose.sizeOf(key) !== undefined && !this.loose.isIntact(key));
+      if (twins.length > 0) await this.loose.delete(twins.map(({ key }) => key), options);
+      yield batch;
+    }
   }
 
   /** Finds content in the packs, for inserting loose. */
@@ -81,13 +123,13 @@ export class CombinedStore implements ObjectStore {
     const { index } = this.packed;
     index.refresh();
     const key = Buffer.alloc(32);
-    return (wanted) => {
+    return (wanted, rawSize) => {
       key.write(wanted, 0, "hex");
-      let entry = index.get(key, 0);
+      let entry = knownEntry(index, key, 0);
       if (entry === undefined) return undefined;
       // A hit must not be older than this call: the object may have been deleted meanwhile.
-      if (index.refresh()) entry = index.get(key, 0);
-      return entry === undefined ? undefined : this.#presentInPacks(wanted, entry, options);
+      if (index.refresh()) entry = knownEntry(index, key, 0);
+      return entry?.rawSize === rawSize ? this.#presentInPacks(wanted, entry, options) : undefined;
     };
   }
 
@@ -101,13 +143,16 @@ export class CombinedStore implements ObjectStore {
     return this.packed.isIntact(key, entry).then((intact) => (intact ? acknowledge() : undefined));
   }
 
-  /** Finds content among the loose objects, for inserting into packs; undefined when there are none. */
-  #inLoose(options: InsertOptions): Elsewhere | undefined {
+  /** Finds content among the loose objects, for inserting into packs, and notes damaged ones; undefined when there are none. */
+  #inLoose(options: InsertOptions, damaged: Set<ObjectKey>): Elsewhere | undefined {
     if (this.loose.prefixes().length === 0) return undefined;
-    return (key) => {
-      const rawSize = this.loose.sizeOf(key);
-      if (rawSize === undefined) return undefined;
-      if (options.checkExisting && !this.loose.isIntact(key)) return undefined;
+    return (key, rawSize) => {
+      const size = this.loose.sizeOf(key);
+      if (size === undefined) return undefined;
+      if (size !== rawSize || (options.checkExisting && !this.loose.isIntact(key))) {
+        damaged.add(key);
+        return undefined;
+      }
       if (this.#isFull(options)) this.loose.ensureDurable(key);
       return { key, rawSize, inserted: false, where: "loose" };
     };
@@ -119,9 +164,10 @@ export class CombinedStore implements ObjectStore {
 
   async extract(key: string, options: ExtractOptions = {}): Promise<StoredObject | undefined> {
     options.signal?.throwIfAborted();
+    if (this.#pacer.due) await this.#pacer.pause();
     const parsed = parseKey(key);
     const reader = this.#reader(parsed, options);
-    return reader === undefined ? undefined : this.#object(parsed, reader, options);
+    return reader === undefined ? undefined : new ObjectSlice(parsed, reader, this.#sliceContext(options));
   }
 
   #reader(key: ObjectKey, options: ExtractOptions): ObjectReader | undefined {
@@ -131,12 +177,12 @@ export class CombinedStore implements ObjectStore {
     return entry === undefined ? undefined : this.packed.reader(key, entry, options);
   }
 
-  #object(key: ObjectKey, reader: ObjectReader, options: ExtractOptions): StoredObject {
+  #sliceContext(options: ExtractOptions): SliceContext {
     const relocate = (moved: ObjectKey): ObjectReader | undefined => {
       this.packed.index.refresh();
       return this.#reader(moved, options);
     };
-    return new ObjectSlice(key, reader, { fs: this.#context.fs, relocate });
+    return { fs: this.#context.fs, relocate };
   }
 
   extractMany(keys: Keys, options: ExtractOptions = {}): AsyncIterableIterator<ExtractResult> {
@@ -144,30 +190,41 @@ export class CombinedStore implements ObjectStore {
   }
 
   async *#extractBatches(keys: Keys, options: ExtractOptions): AsyncGenerator<readonly ExtractResult[]> {
-    for await (const window of windowsOf(keys)) {
-      options.signal?.throwIfAborted();
-      const { loose, others } = this.#splitLoose(window, options);
-      if (loose.length > 0) yield loose;
+    const context = this.#sliceContext(options);
+    const toResult = ({ key, reader }: Found): ExtractResult => ({ key, object: new ObjectSlice(key, reader, context) });
+    for await (const window of windowsOf(keys, options.signal)) {
+      const others: ObjectKey[] = [];
+      for (const found of this.#looseOf(window, options, others)) {
+        options.signal?.throwIfAborted();
+        yield found.map(toResult);
+        // Who keeps the handles does not keep the contents.
+        for (const { reader } of found) reader.forget();
+      }
       const { found, missing } = options.from === "loose" ? { found: [], missing: others } : this.packed.findMany(others);
       if (missing.length > 0) yield missing.map((key) => ({ key, object: undefined }));
       for (const run of this.packed.readMany(found, options)) {
-        yield run.map(({ key, reader }) => ({ key, object: this.#object(key, reader, options) }));
+        options.signal?.throwIfAborted();
+        yield run.map(toResult);
       }
     }
   }
 
-  /** Which of the keys are loose. A folder that is not there is asked for once, not once for each of its keys. */
-  #splitLoose(keys: readonly ObjectKey[], options: ExtractOptions): { loose: ExtractResult[]; others: ObjectKey[] } {
-    const loose: ExtractResult[] = [];
-    const others: ObjectKey[] = [];
+  /** The loose ones of the keys, a few at a time; the rest is added to `others`. A folder that is not there is asked for once. */
+  *#looseOf(keys: readonly ObjectKey[], options: ExtractOptions, others: ObjectKey[]): Generator<Found<LooseReader>[]> {
     const prefixes = new Set(options.from === "packed" ? [] : this.loose.prefixes());
     const length = this.#context.config.loosePrefixLen;
+    let batch: Found<LooseReader>[] = [];
+    let likely = false;
     for (const key of keys) {
-      const reader = prefixes.has(key.slice(0, length)) ? this.loose.reader(key, options) : undefined;
+      const reader: LooseReader | undefined = prefixes.has(key.slice(0, length)) ? this.loose.readAhead(key, options, likely) : undefined;
+      likely = reader !== undefined;
       if (reader === undefined) others.push(key);
-      else loose.push({ key, object: this.#object(key, reader, options) });
+      else batch.push({ key, reader });
+      if (batch.length < LOOSE_BATCH) continue;
+      yield batch;
+      batch = [];
     }
-    return { loose, others };
+    if (batch.length > 0) yield batch;
   }
 
   keys(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<ObjectKey> {
@@ -183,7 +240,7 @@ export class CombinedStore implements ObjectStore {
 
   async delete(keys: Keys, options: { readonly signal?: AbortSignal; readonly durability?: "full" | "process" } = {}): Promise<ObjectKey[]> {
     const deleted: ObjectKey[] = [];
-    for await (const window of windowsOf(keys)) {
+    for await (const window of windowsOf(keys, options.signal)) {
       const packed = await this.packed.delete(window, options);
       const loose = await this.loose.delete(window, options);
       for (const key of new Set([...packed, ...loose])) deleted.push(key);

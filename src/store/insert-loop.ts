@@ -1,12 +1,12 @@
 import { isTsdosError } from "../errors.ts";
 import { Pacer } from "./context.ts";
-import type { Inserter, InsertManyOptions, InsertResult, Sources } from "./object-store.ts";
+import type { Inserter, InsertManyOptions, InsertResult, Sources, Stored } from "./object-store.ts";
 import { IDLE, SourcePuller } from "./source-puller.ts";
 
 /** Feeds sources to an inserter and yields the results, batch by batch, as they become durable. */
 export async function* insertLoop(inserter: Inserter, sources: Sources, options: InsertManyOptions): AsyncGenerator<InsertResult[]> {
   const { signal, onProgress, onSourceError } = options;
-  const puller = new SourcePuller(sources);
+  const puller = new SourcePuller(sources, signal);
   const pacer = new Pacer();
   let objects = 0;
   let bytes = 0;
@@ -14,7 +14,8 @@ export async function* insertLoop(inserter: Inserter, sources: Sources, options:
   let added: number[] = [];
   const settle = async (): Promise<InsertResult[]> => {
     const stored = await inserter.settle();
-    const results = stored.map((one, i) => ({ ...one, index: added[i] as number }));
+    const results = stored as (Stored & { index: number })[];
+    for (let i = 0; i < results.length; i++) (results[i] as { index: number }).index = added[i] as number;
     added = [];
     objects += results.length;
     for (const { rawSize } of results) bytes += rawSize;

@@ -6,8 +6,8 @@ import { IDLE, SourcePuller } from "./source-puller.ts";
 const WINDOW = 4096;
 
 /** Takes keys in windows; a slow source gives smaller ones. */
-export async function* windowsOf(keys: Keys): AsyncGenerator<ObjectKey[]> {
-  const puller = new SourcePuller(keys);
+export async function* windowsOf(keys: Keys, signal?: AbortSignal): AsyncGenerator<ObjectKey[]> {
+  const puller = new SourcePuller(keys, signal);
   let window: ObjectKey[] = [];
   try {
     for (;;) {

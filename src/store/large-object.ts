@@ -6,7 +6,7 @@ import type { CompressionSpec } from "../format/compression-spec.ts";
 import { crc32Continue } from "../format/crc32.ts";
 import { codecIds } from "../format/entry.ts";
 import { type Frame, printSeekTable } from "../format/seek-table.ts";
-import { createKeyHasher } from "../key/hash.ts";
+import { type AsyncKeyHasher, createHasherFor } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { Pacer } from "./context.ts";
 import type { CompressMode, Stored as StoredResult, Where } from "./object-store.ts";
@@ -58,17 +58,18 @@ export async function addLarge(
     readonly size: number | undefined;
     readonly signal: AbortSignal | undefined;
     /** Where the content is already. */
-    readonly isPresent?: (key: ObjectKey) => Promise<Where | undefined>;
+    readonly isPresent?: (key: ObjectKey, rawSize: number) => Promise<Where | undefined>;
     /** Content with another key is damaged: it is taken back. */
     readonly expected?: ObjectKey;
   },
 ): Promise<StoredResult> {
+  const hasher = await createHasherFor(options.size);
   const start = writer.begin();
   try {
-    const source = new HashedChunks(chunks, options.signal);
+    const source = new HashedChunks(chunks, hasher, options.signal);
     let stored = await encode(writer, source, options);
-    const key = source.key();
-    const where = await options.isPresent?.(key);
+    const key = await source.key();
+    const where = await options.isPresent?.(key, source.rawSize);
     if (where !== undefined || key !== (options.expected ?? key)) {
       writer.rollback(start);
       return { key, rawSize: source.rawSize, inserted: false, where: where ?? "packed" };
@@ -79,6 +80,8 @@ export async function addLarge(
   } catch (error) {
     writer.rollback(start);
     throw error;
+  } finally {
+    hasher.close();
   }
 }
 
@@ -87,9 +90,10 @@ class HashedChunks {
   rawSize = 0;
   readonly #chunks: Chunks;
   readonly #signal: AbortSignal | undefined;
-  readonly #hasher = createKeyHasher();
+  readonly #hasher: AsyncKeyHasher;
 
-  constructor(chunks: Chunks, signal: AbortSignal | undefined) {
+  constructor(chunks: Chunks, hasher: AsyncKeyHasher, signal: AbortSignal | undefined) {
+    this.#hasher = hasher;
     this.#chunks = chunks;
     this.#signal = signal;
   }
@@ -105,7 +109,7 @@ class HashedChunks {
     }
   }
 
-  key(): ObjectKey {
+  key(): Promise<ObjectKey> {
     return this.#hasher.key();
   }
 }

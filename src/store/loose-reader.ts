@@ -16,8 +16,15 @@ export class LooseReader implements ObjectReader {
   readonly #fs: FileSystem;
   readonly #place: Place;
   readonly #verify: Verify;
+  /** The content, unverified, until it is first asked for. */
+  #preloaded: Buffer | undefined;
 
-  constructor(fs: FileSystem, place: { readonly key: ObjectKey; readonly path: string; readonly rawSize: number }, verify: Verify) {
+  constructor(
+    fs: FileSystem,
+    place: { readonly key: ObjectKey; readonly path: string; readonly rawSize: number; readonly preloaded?: Buffer },
+    verify: Verify,
+  ) {
+    this.#preloaded = place.preloaded;
     this.rawSize = place.rawSize;
     this.#fs = fs;
     this.#place = { key: place.key, path: place.path, offset: 0 };
@@ -25,11 +32,22 @@ export class LooseReader implements ObjectReader {
   }
 
   whole(): Uint8Array {
+    const bytes = this.#preloaded ?? this.#read();
+    this.#preloaded = undefined;
+    if (mustHash(this.#verify, false, this.rawSize)) verifyKey(bytes, this.#place);
+    return bytes;
+  }
+
+  /** Lets go of what was read ahead: it is read again when it is asked for. */
+  forget(): void {
+    this.#preloaded = undefined;
+  }
+
+  #read(): Buffer {
     const file = this.#fs.open(this.#place.path, "read");
     try {
       const bytes = Buffer.allocUnsafe(this.rawSize);
       this.#expect(this.#fs.read(file, bytes, 0, this.rawSize, 0), this.rawSize);
-      if (mustHash(this.#verify, false, this.rawSize)) verifyKey(bytes, this.#place);
       return bytes;
     } finally {
       this.#fs.close(file);

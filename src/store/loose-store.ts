@@ -18,19 +18,25 @@ import type {
   Sources,
   Stored,
 } from "./object-store.ts";
-import type { Source } from "./source.ts";
+import type { Content, Source } from "./source.ts";
 import { ObjectSlice, type Relocate, type StoredObject } from "./stored-object.ts";
 
 /** Keys that `keys` and results that `extractMany` answer at once. */
 const BATCH = 256;
 
-/** Says where else content is already, so that it is not written again; undefined when it is not. */
-export type Elsewhere = (key: ObjectKey) => Stored | undefined | Promise<Stored | undefined>;
+/** Objects below this many bytes are read when `extractMany` finds them: finding them costs as much. */
+const AHEAD_MAX = 16 * 1024;
+
+/** Says where else content of so many bytes is already, so that it is not written again; undefined when it is not. */
+export type Elsewhere = (key: ObjectKey, rawSize: number) => Stored | undefined | Promise<Stored | undefined>;
 
 /** One file for each object, in `loose/`. */
 export class LooseStore implements ObjectStore {
   readonly #context: StoreContext;
   readonly folder: string;
+  /** Prefix folders whose names are durable. */
+  readonly #namedDurably = new Set<string>();
+  readonly #scratch = Buffer.allocUnsafeSlow(AHEAD_MAX);
 
   constructor(context: StoreContext) {
     this.#context = context;
@@ -156,6 +162,44 @@ export class LooseStore implements ObjectStore {
     return new LooseReader(this.#context.fs, { key, path: this.pathOf(key), rawSize }, options.verify ?? "auto");
   }
 
+  /** The content of an object, unverified; what is small is read into `buffer`, of more than 4 MiB. Undefined when it is gone. */
+  content(key: ObjectKey, buffer: Uint8Array): Content | undefined {
+    const { fs } = this.#context;
+    const path = this.pathOf(key);
+    const file = fs.openIfExists(path);
+    if (file === undefined) return undefined;
+    let size: number;
+    try {
+      // Most objects are small: asking for less at first costs less.
+      let got = fs.read(file, buffer, 0, AHEAD_MAX, 0);
+      if (got === AHEAD_MAX) got += fs.read(file, buffer, AHEAD_MAX, buffer.length - AHEAD_MAX, AHEAD_MAX);
+      if (got < buffer.length) return { small: buffer.subarray(0, got) };
+      size = fs.size(file);
+    } finally {
+      fs.close(file);
+    }
+    const reader = new LooseReader(fs, { key, path, rawSize: size }, "auto");
+    return { chunks: reader.chunks(0, size, true), size };
+  }
+
+  /** As {@link reader}, with the content of a small object read ahead. `likely`: it is probably there. */
+  readAhead(key: ObjectKey, options: ExtractOptions, likely: boolean): LooseReader | undefined {
+    const { fs } = this.#context;
+    const path = this.pathOf(key);
+    // To find out that a file is missing, asking first costs a tenth of what failing to open it does.
+    const file = likely || fs.stat(path) !== undefined ? fs.openIfExists(path) : undefined;
+    if (file === undefined) return undefined;
+    try {
+      const got = fs.read(file, this.#scratch, 0, AHEAD_MAX, 0);
+      const whole = got < AHEAD_MAX;
+      const place = { key, path, rawSize: whole ? got : fs.size(file) };
+      const preloaded = whole ? { preloaded: Buffer.from(this.#scratch.subarray(0, got)) } : {};
+      return new LooseReader(fs, { ...place, ...preloaded }, options.verify ?? "auto");
+    } finally {
+      fs.close(file);
+    }
+  }
+
   /** The prefix folders that exist; just "" when objects are stored flat. */
   prefixes(): string[] {
     const length = this.#context.config.loosePrefixLen;
@@ -182,11 +226,33 @@ export class LooseStore implements ObjectStore {
     }
   }
 
-  /** Makes the presence or absence of these keys' files durable. */
+  #folderOf(key: ObjectKey): string {
+    const path = this.pathOf(key);
+    return path.slice(0, path.lastIndexOf("/"));
+  }
+
+  makeFolderOf(key: ObjectKey): void {
+    const folder = this.#folderOf(key);
+    this.#namedDurably.delete(folder);
+    this.#context.fs.makeDirectory(folder);
+  }
+
+  /** Makes the presence or absence of these keys' files durable, and the names of their folders, which others may have made. */
   syncFoldersOf(keys: readonly ObjectKey[]): void {
-    const folders = new Set(keys.map((key) => this.pathOf(key).slice(0, this.pathOf(key).lastIndexOf("/"))));
-    for (const folder of folders) {
-      if (this.#context.fs.stat(folder) !== undefined) this.#context.fs.syncDirectory(folder);
+    const folders = new Set(keys.map((key) => this.#folderOf(key)));
+    for (const folder of folders) this.#syncIfThere(folder);
+    folders.delete(this.folder);
+    if ([...folders].every((folder) => this.#namedDurably.has(folder))) return;
+    this.#syncIfThere(this.folder);
+    for (const folder of folders) this.#namedDurably.add(folder);
+  }
+
+  /** `clean` removes a prefix folder once its objects are durable in packs. */
+  #syncIfThere(folder: string): void {
+    try {
+      this.#context.fs.syncDirectory(folder);
+    } catch (error) {
+      if (!isTsdosError(error, "NOT_FOUND")) throw error;
     }
   }
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { isTsdosError } from "../errors.ts";
-import { LOOSE_FOLDER, SANDBOX_FOLDER } from "../format/paths.ts";
-import { createKeyHasher, keyOf } from "../key/hash.ts";
+import { SANDBOX_FOLDER } from "../format/paths.ts";
+import { createHasherFor, keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { Pacer, type StoreContext } from "./context.ts";
 import type { Elsewhere, LooseStore } from "./loose-store.ts";
@@ -43,7 +43,7 @@ export class LooseWriter implements Inserter {
     this.#options = options;
     this.#durability = options.durability ?? context.durability;
     this.#elsewhere = elsewhere;
-    this.#reader = new SourceReader(context.fs);
+    this.#reader = new SourceReader(context.fs, options.signal);
     this.#names = `${context.root}/${SANDBOX_FOLDER}/${process.pid}-${randomBytes(6).toString("hex")}`;
   }
 
@@ -70,7 +70,7 @@ export class LooseWriter implements Inserter {
   #addSmall(bytes: Uint8Array): Promise<void> | undefined {
     const key = keyOf(bytes);
     if (this.#isPresent(key, bytes.length)) return undefined;
-    const elsewhere = this.#elsewhere?.(key);
+    const elsewhere = this.#elsewhere?.(key, bytes.length);
     if (elsewhere instanceof Promise) return elsewhere.then((found) => this.#finishSmall(key, bytes, found));
     return this.#finishSmall(key, bytes, elsewhere);
   }
@@ -94,9 +94,9 @@ export class LooseWriter implements Inserter {
 
   async #addLarge(content: Content & { readonly small?: never }): Promise<void> {
     const { fs } = this.#context;
+    const hasher = await createHasherFor(content.size);
     const temporary = this.#temporaryName();
     const file = this.#create(temporary);
-    const hasher = createKeyHasher();
     const pacer = new Pacer();
     let size = 0;
     let key: ObjectKey;
@@ -108,9 +108,9 @@ export class LooseWriter implements Inserter {
         size += chunk.length;
         if (pacer.due) await pacer.pause();
       }
-      key = hasher.key();
+      key = await hasher.key();
       const present = this.#isPresent(key, size);
-      const elsewhere = present ? undefined : await this.#elsewhere?.(key);
+      const elsewhere = present ? undefined : await this.#elsewhere?.(key, size);
       if (elsewhere !== undefined) this.#results.push(elsewhere);
       if (present || elsewhere !== undefined) {
         this.#drop(file, temporary);
@@ -119,6 +119,8 @@ export class LooseWriter implements Inserter {
     } catch (error) {
       this.#drop(file, temporary);
       throw error;
+    } finally {
+      hasher.close();
     }
     this.#place(key, file, temporary, size);
   }
@@ -158,14 +160,12 @@ export class LooseWriter implements Inserter {
     if (this.#pending.size > 0) {
       const pending = [...this.#pending.values()];
       await fs.syncAll(pending.map(({ file }) => file));
-      const folders = new Set<string>();
       for (const { key, file, temporary } of pending) {
         fs.close(file);
         this.#pending.delete(key);
-        if (temporary !== undefined && this.#rename(temporary, key)) folders.add(`${this.#context.root}/${LOOSE_FOLDER}`);
-        folders.add(this.#folderOf(key));
+        if (temporary !== undefined) this.#rename(temporary, key);
       }
-      for (const folder of folders) fs.syncDirectory(folder);
+      this.#store.syncFoldersOf(pending.map(({ key }) => key));
     }
     const results = this.#results;
     this.#results = [];
@@ -179,22 +179,26 @@ export class LooseWriter implements Inserter {
     this.#results = [];
   }
 
-  /** Gives the sandbox file its name; true when the prefix folder had to be made. */
-  #rename(temporary: string, key: ObjectKey): boolean {
+  /** Gives the sandbox file its name. */
+  #rename(temporary: string, key: ObjectKey): void {
     const { fs } = this.#context;
     const path = this.#store.pathOf(key);
-    for (let attempt = 0; ; attempt++) {
-      try {
-        fs.rename(temporary, path);
-        return attempt > 0;
-      } catch (error) {
-        // No prefix folder yet, or `clean` removed it just now.
-        if (!isTsdosError(error, "NOT_FOUND") || attempt === RENAME_ATTEMPTS) {
-          fs.remove(temporary);
-          throw error;
-        }
-        fs.makeDirectory(this.#folderOf(key));
-      }
+    try {
+      for (let attempt = 0; !this.#tryRename(temporary, path, attempt); attempt++) this.#store.makeFolderOf(key);
+    } catch (error) {
+      fs.remove(temporary);
+      throw error;
+    }
+  }
+
+  /** False when there is no prefix folder yet, or `clean` removed it just now. */
+  #tryRename(temporary: string, path: string, attempt: number): boolean {
+    try {
+      this.#context.fs.rename(temporary, path);
+      return true;
+    } catch (error) {
+      if (!isTsdosError(error, "NOT_FOUND") || attempt === RENAME_ATTEMPTS) throw error;
+      return false;
     }
   }
 
@@ -217,8 +221,4 @@ export class LooseWriter implements Inserter {
     return `${this.#names}-${++this.#counter}.tmp`;
   }
 
-  #folderOf(key: ObjectKey): string {
-    const path = this.#store.pathOf(key);
-    return path.slice(0, path.lastIndexOf("/"));
-  }
 }

@@ -6,6 +6,7 @@ import type { ObjectKey } from "../key/object-key.ts";
 import { MemoryIndex } from "../pack-index/memory-index.ts";
 import type { PackIndex } from "../pack-index/pack-index.ts";
 import type { StoreContext } from "./context.ts";
+import { knownEntry } from "./known-entry.ts";
 import type { PackFiles } from "./pack-files.ts";
 import type { PackerLock } from "./packer-lock.ts";
 
@@ -22,6 +23,8 @@ export interface PackWriting {
   readonly lock: PackerLock;
   /** Makes an object that is there durable. */
   readonly ensureDurable: (entry: PackEntry) => void;
+  /** Packs whose names in the folder are durable. */
+  readonly namedDurably: Set<number>;
 }
 
 /** How the stored bytes of an object were made. */
@@ -38,7 +41,7 @@ export class PackWriter {
   #buffered = 0;
   #packId = -1;
   #file: number | undefined;
-  #created = false;
+  #closed = false;
   /** The end of the pack, with what is buffered. */
   #end = 0;
   /** The end at the last commit. */
@@ -66,9 +69,10 @@ export class PackWriter {
 
   /** True when the key is committed, or waits for the commit. Sees all commits: only the holder of the lock makes any. */
   has(key: ObjectKey): boolean {
+    this.#refuseClosed();
     this.#record.write(key, 0, "hex");
     if (this.#pending.newest(this.#record, 0) >= 0) return true;
-    const entry = this.#shared.index.get(this.#record, 0);
+    const entry = knownEntry(this.#shared.index, this.#record, 0);
     if (entry !== undefined && this.#sync) this.#shared.ensureDurable(entry);
     return entry !== undefined;
   }
@@ -83,6 +87,7 @@ export class PackWriter {
 
   /** Starts an object: opens the pack, or a new one when the last has reached its target size. Returns where the object starts. */
   begin(): number {
+    this.#refuseClosed();
     if (this.#file !== undefined && this.#end >= this.#shared.context.config.packSizeTarget) {
       this.commit();
       this.#leave();
@@ -93,6 +98,7 @@ export class PackWriter {
 
   /** Appends stored bytes of the object that was begun. */
   append(bytes: Uint8Array): void {
+    this.#refuseClosed();
     if (this.#buffered + bytes.length > BUFFER_SIZE || bytes.length > DIRECT_SIZE) this.flush();
     if (bytes.length > DIRECT_SIZE) {
       this.#shared.context.fs.write(this.#file as number, bytes, 0, bytes.length, this.#end);
@@ -113,6 +119,7 @@ export class PackWriter {
 
   /** Moves the last `size` bytes of the object that was begun to `start`, over what stands there. */
   moveBack(start: number, size: number): void {
+    this.#refuseClosed();
     const { fs } = this.#shared.context;
     const file = this.#file as number;
     this.flush();
@@ -127,6 +134,7 @@ export class PackWriter {
 
   /** Takes back the object that was begun at `start`. */
   rollback(start: number): void {
+    if (this.#closed) return;
     const flushedEnd = this.#end - this.#buffered;
     if (start >= flushedEnd) {
       this.#buffered = start - flushedEnd;
@@ -139,6 +147,7 @@ export class PackWriter {
 
   /** Ends the object that was begun: its stored bytes are the last `storedSize` ones. */
   finish(key: ObjectKey, stored: Stored): void {
+    this.#refuseClosed();
     this.#record.write(key, 0, "hex");
     writeRecord(this.#record, 0, {
       packId: this.#packId,
@@ -153,22 +162,31 @@ export class PackWriter {
 
   /** Makes everything added so far visible, and as durable as asked. */
   commit(): void {
-    const { context, files, index } = this.#shared;
+    this.#refuseClosed();
+    const { context, files, index, namedDurably } = this.#shared;
     if (this.#pending.count > 0) {
       this.flush();
       if (this.#sync) {
         context.fs.sync(this.#file as number);
-        if (this.#created) context.fs.syncDirectory(files.folder);
+        if (!namedDurably.has(this.#packId)) context.fs.syncDirectory(files.folder);
+        namedDurably.add(this.#packId);
       }
-      index.commit(this.#packId, { bytes: this.#pending.bytes, count: this.#pending.count }, this.#sync);
-      this.#created = false;
-      this.#pending.clear();
+      // From here on the bytes stay: if the index fails half-way, it may have entries that point to them.
       this.#committed = this.#end;
+      index.commit(this.#packId, { bytes: this.#pending.bytes, count: this.#pending.count }, this.#sync);
+      this.#pending.clear();
     }
   }
 
-  /** Ends the writer: takes back what was not committed, and gives the lock back. */
+  #refuseClosed(): void {
+    const { folder } = this.#shared.files;
+    if (this.#closed) throw new TsdosError("CLOSED", `the container was closed while objects were added to ${folder}`, { path: folder });
+  }
+
+  /** Ends the writer: takes back what was not committed, and gives the lock back. Any further use but this one throws `CLOSED`. */
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
     const { lock } = this.#shared;
     try {
       if (this.#file !== undefined) {
@@ -190,10 +208,11 @@ export class PackWriter {
     const isFull = last < 0 || index.isSealed(last) || (files.sizeOf(last) ?? target) >= target;
     const packId = isFull ? last + 1 : last;
     if (packId > MAX_PACK_ID) throw new TsdosError("NO_SPACE", `there are no more pack ids after ${last}`, { path: files.folder });
+    // A pack that was never committed to gets its table of contents now: readers look for the next number only.
+    if (isFull && last >= 0) index.commit(last, { bytes: new Uint8Array(), count: 0 }, this.#sync);
     lock.enterPack(packId);
     try {
       const path = files.pathOf(packId);
-      this.#created = isFull;
       if (isFull) context.fs.makeDirectory(files.folder);
       this.#file = context.fs.open(path, "update");
     } catch (error) {

@@ -25,7 +25,7 @@ export async function* insertPacked(store: PackedStore, sources: Sources, option
   const { signal } = options;
   const { context } = store;
   const sync = (options.durability ?? context.durability) === "full";
-  signal?.throwIfAborted();
+  if (options.writer === undefined) signal?.throwIfAborted();
   const writer = options.writer ?? (await store.openWriter(options.doing ?? "insert", sync, signal));
   try {
     yield* insertLoop(new PackedInserter(store, writer, options), sources, options);
@@ -50,7 +50,7 @@ class PackedInserter implements Inserter {
     this.#writer = writer;
     this.#options = options;
     this.#compressing = { mode: options.compress ?? "auto", spec: config.compressionSpec, recompress: options.recompress ?? false };
-    this.#reader = new SourceReader(fs);
+    this.#reader = new SourceReader(fs, options.signal);
   }
 
   get waiting(): number {
@@ -83,13 +83,13 @@ class PackedInserter implements Inserter {
       this.#results.push({ key, rawSize: bytes.length, inserted: false, where: "packed" });
       return undefined;
     }
-    const elsewhere = this.#options.elsewhere?.(key);
+    const elsewhere = this.#options.elsewhere?.(key, bytes.length);
     if (elsewhere instanceof Promise) return elsewhere.then((found) => this.#addNew(key, bytes, found));
     return this.#addNew(key, bytes, elsewhere);
   }
 
   async #addChecked(key: ObjectKey, bytes: Uint8Array): Promise<void> {
-    const where = await this.#isPresent(key);
+    const where = await this.#isPresent(key, bytes.length);
     if (where === undefined) this.#addNew(key, bytes, undefined);
     else this.#results.push({ key, rawSize: bytes.length, inserted: false, where });
   }
@@ -111,14 +111,14 @@ class PackedInserter implements Inserter {
       compressing: this.#compressing,
       size: content.size,
       signal,
-      isPresent: (key) => this.#isPresent(key),
+      isPresent: (key, rawSize) => this.#isPresent(key, rawSize),
     });
     this.#results.push(added);
   }
 
   /** Where the content is already, intact if that is to be checked. */
-  async #isPresent(key: ObjectKey): Promise<Where | undefined> {
+  async #isPresent(key: ObjectKey, rawSize: number): Promise<Where | undefined> {
     if (this.#writer.has(key) && !(this.#options.checkExisting && !(await this.#isIntact(key)))) return "packed";
-    return (await this.#options.elsewhere?.(key))?.where;
+    return (await this.#options.elsewhere?.(key, rawSize))?.where;
   }
 }

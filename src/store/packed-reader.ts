@@ -9,6 +9,7 @@ import type { ObjectKey } from "../key/object-key.ts";
 import { corruptObject, mustHash, type Place, verifyKey } from "./corruption.ts";
 import type { Verify } from "./object-store.ts";
 import type { PackFiles } from "./pack-files.ts";
+import type { Preloaded } from "./read-runs.ts";
 import { SMALL_MAX } from "./source.ts";
 import type { ObjectReader } from "./stored-object.ts";
 
@@ -28,16 +29,20 @@ export interface PackedReading {
 export class PackedReader implements ObjectReader {
   readonly where = "packed";
   readonly #entry: PackEntry;
+  readonly #key: ObjectKey;
   readonly #context: PackedReading;
-  readonly #place: Place;
-  /** The stored bytes, when they were read together with their neighbours'. */
-  readonly #preloaded: Uint8Array | undefined;
+  readonly #preloaded: Preloaded | undefined;
 
-  constructor(key: ObjectKey, entry: PackEntry, context: PackedReading, preloaded?: Uint8Array) {
+  constructor(key: ObjectKey, entry: PackEntry, context: PackedReading, preloaded?: Preloaded) {
+    this.#key = key;
     this.#entry = entry;
     this.#context = context;
-    this.#place = { key, path: context.files.pathOf(entry.packId), offset: entry.offset };
     this.#preloaded = preloaded;
+  }
+
+  get #place(): Place {
+    const { packId, offset } = this.#entry;
+    return { key: this.#key, path: this.#context.files.pathOf(packId), offset };
   }
 
   get rawSize(): number {
@@ -104,12 +109,13 @@ export class PackedReader implements ObjectReader {
   /** The stored bytes in memory of their own, their checksum verified. */
   #stored(): Uint8Array {
     const { storedSize, packId, offset, checksum } = this.#entry;
-    let stored = this.#preloaded;
-    if (stored === undefined) {
-      stored = Buffer.allocUnsafe(storedSize);
+    const stored = Buffer.allocUnsafe(storedSize);
+    const slab = this.#preloaded?.shared.slab;
+    if (slab === undefined) {
       this.#expect(this.#context.files.read(packId, stored, 0, storedSize, offset), storedSize);
-    } else if (this.#entry.codec === 0) {
-      stored = Buffer.from(stored);
+    } else {
+      const at = (this.#preloaded as Preloaded).at;
+      slab.copy(stored, 0, at, at + storedSize);
     }
     if (this.#hasChecksum && crc32Of(stored) !== checksum) throw this.#badChecksum();
     return stored;
@@ -201,8 +207,8 @@ export class PackedReader implements ObjectReader {
     } catch (error) {
       throw error instanceof TsdosError ? error : corruptObject(this.#place, (error as Error).message, error);
     }
-    const actual = hasher?.key() ?? this.#place.key;
-    if (actual !== this.#place.key) throw corruptObject(this.#place, `the SHA-256 of its content is ${actual}`);
+    const actual = hasher?.key() ?? this.#key;
+    if (actual !== this.#key) throw corruptObject(this.#place, `the SHA-256 of its content is ${actual}`);
     if (held !== undefined) yield held;
   }
 
@@ -217,8 +223,8 @@ export class PackedReader implements ObjectReader {
     for (const piece of pieces) {
       hasher.update(piece);
       at += piece.length;
-      const actual = at === this.rawSize ? hasher.key() : this.#place.key;
-      if (actual !== this.#place.key) throw corruptObject(this.#place, `the SHA-256 of its content is ${actual}`);
+      const actual = at === this.rawSize ? hasher.key() : this.#key;
+      if (actual !== this.#key) throw corruptObject(this.#place, `the SHA-256 of its content is ${actual}`);
       yield piece;
     }
   }

@@ -46,6 +46,8 @@ export class PackedStore implements ObjectStore {
   readonly files: PackFiles;
   readonly #options: PackedStoreOptions;
   readonly #durable = new Map<number, number>();
+  readonly #namedDurably = new Set<number>();
+  #writer: PackWriter | undefined;
   readonly #verified = new Set<string>();
   readonly #key = Buffer.alloc(32);
 
@@ -85,7 +87,7 @@ export class PackedStore implements ObjectStore {
   }
 
   async *#extractBatches(keys: Keys, options: ExtractOptions): AsyncGenerator<readonly ExtractResult[]> {
-    for await (const window of windowsOf(keys)) {
+    for await (const window of windowsOf(keys, options.signal)) {
       options.signal?.throwIfAborted();
       const { found, missing } = this.findMany(window);
       yield missing.map((key) => ({ key, object: undefined }));
@@ -109,7 +111,7 @@ export class PackedStore implements ObjectStore {
   async delete(keys: Keys, options: { readonly signal?: AbortSignal; readonly durability?: "full" | "process" } = {}): Promise<ObjectKey[]> {
     const deleted: ObjectKey[] = [];
     const sync = (options.durability ?? this.#options.context.durability) === "full";
-    for await (const window of windowsOf(keys)) {
+    for await (const window of windowsOf(keys, options.signal)) {
       options.signal?.throwIfAborted();
       if (this.findMany(window).found.length === 0) continue;
       await this.exclusively("delete", options.signal, () => {
@@ -150,15 +152,15 @@ export class PackedStore implements ObjectStore {
     return { found, missing };
   }
 
-  reader(key: ObjectKey, entry: PackEntry, options: ExtractOptions, preloaded?: Uint8Array): PackedReader {
-    return new PackedReader(key, entry, this.#reading(options), preloaded);
+  reader(key: ObjectKey, entry: PackEntry, options: ExtractOptions): PackedReader {
+    return new PackedReader(key, entry, this.#reading(options));
   }
 
   /** Readers in the order in which the objects stand in the packs, neighbours read together. */
   *readMany(found: Located[], options: ExtractOptions): Generator<{ key: ObjectKey; reader: PackedReader }[]> {
     const reading = this.#reading(options);
     for (const run of readRuns(this.files, found)) {
-      yield run.map(({ key, entry, stored }) => ({ key, reader: new PackedReader(key, entry, reading, stored) }));
+      yield run.map(({ key, entry, preloaded }) => ({ key, reader: new PackedReader(key, entry, reading, preloaded) }));
     }
   }
 
@@ -201,7 +203,9 @@ export class PackedStore implements ObjectStore {
     try {
       this.index.refresh();
       const ensureDurable = (entry: PackEntry): void => this.ensureDurable(entry);
-      return new PackWriter({ context, files: this.files, index: this.index, lock, ensureDurable }, sync);
+      const namedDurably = this.#namedDurably;
+      this.#writer = new PackWriter({ context, files: this.files, index: this.index, lock, ensureDurable, namedDurably }, sync);
+      return this.#writer;
     } catch (error) {
       lock.release();
       throw error;
@@ -246,7 +250,9 @@ export class PackedStore implements ObjectStore {
     }
   }
 
+  /** What a writer that is still open has not committed is taken back; its next call throws `CLOSED`. */
   close(): void {
+    this.#writer?.close();
     this.files.close();
     this.index.close();
   }

@@ -4,13 +4,28 @@ export const IDLE: unique symbol = Symbol("idle");
 /** Milliseconds without a new source after which waiting results are acknowledged. */
 const IDLE_MS = 20;
 
-/** Takes items one by one, without a promise where the iterable is synchronous. */
+/**
+ * Waits for a promise, unless the signal aborts first: that rejects with the signal's reason, and what the promise brings is dropped.
+ */
+function orAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    if (signal.aborted) abort();
+    else signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}
+
+/** Takes items one by one, without a promise where the iterable is synchronous. An abort ends the wait for an item. */
 export class SourcePuller<T> {
   readonly #sync: Iterator<T> | undefined;
   readonly #async: AsyncIterator<T> | undefined;
+  readonly #signal: AbortSignal | undefined;
   #pending: Promise<IteratorResult<T>> | undefined;
 
-  constructor(items: Iterable<T> | AsyncIterable<T>) {
+  constructor(items: Iterable<T> | AsyncIterable<T>, signal?: AbortSignal) {
+    this.#signal = signal;
     if (Symbol.asyncIterator in items) this.#async = items[Symbol.asyncIterator]();
     else if (Symbol.iterator in items && typeof items !== "string") this.#sync = items[Symbol.iterator]();
     else throw new TypeError("expected an iterable or an async iterable");
@@ -38,12 +53,13 @@ export class SourcePuller<T> {
 
   async #nextAsync(mayIdle: boolean): Promise<IteratorResult<T> | typeof IDLE> {
     this.#pending ??= (this.#async as AsyncIterator<T>).next();
-    if (!mayIdle) return this.#take(await this.#pending);
+    if (!mayIdle) return this.#take(await orAbort(this.#pending, this.#signal));
     let timer: NodeJS.Timeout | undefined;
     const idle = new Promise<typeof IDLE>((resolve) => {
       timer = setTimeout(resolve, IDLE_MS, IDLE);
     });
-    const first = await Promise.race([this.#pending, idle]).finally(() => clearTimeout(timer));
+    const race = Promise.race([this.#pending, idle]);
+    const first = await orAbort(race, this.#signal).finally(() => clearTimeout(timer));
     return first === IDLE ? IDLE : this.#take(first);
   }
 
@@ -55,8 +71,12 @@ export class SourcePuller<T> {
   /** Tells the iterable that no more is wanted. */
   async stop(): Promise<void> {
     this.#sync?.return?.();
-    // An iterable that is still busy with a value would make this wait for it: let it end by itself.
-    if (this.#pending === undefined) await this.#async?.return?.();
-    else this.#pending.catch(() => undefined);
+    if (this.#pending === undefined) {
+      await this.#async?.return?.();
+      return;
+    }
+    // An iterable that is still busy with a value ends when it has it: nobody waits for that.
+    this.#pending.catch(() => undefined);
+    this.#async?.return?.().catch(() => undefined);
   }
 }

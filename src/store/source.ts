@@ -1,5 +1,6 @@
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
+import { IDLE, SourcePuller } from "./source-puller.ts";
 
 /** A source that is a file, named by its path. Made by {@link fromFile}. */
 export interface FileSource {
@@ -28,10 +29,13 @@ export type Content =
 /** Reads sources. One reader serves one call: small contents share its buffer, and are valid until the next `read`. */
 export class SourceReader {
   readonly #fs: FileSystem;
+  readonly #signal: AbortSignal | undefined;
   #buffer = new Uint8Array(64 * 1024);
 
-  constructor(fs: FileSystem) {
+  /** With `signal`, an abort ends the wait for a stream that gives nothing. */
+  constructor(fs: FileSystem, signal?: AbortSignal) {
     this.#fs = fs;
+    this.#signal = signal;
   }
 
   /**
@@ -39,33 +43,34 @@ export class SourceReader {
    * @throws TsdosError `SOURCE_FAILED`; TypeError for something that is not a source
    */
   read(source: Source): Content | Promise<Content> {
-    if (source instanceof Uint8Array) return { small: source };
+    if (source instanceof Uint8Array) return fromMemory(source);
     if (isFileSource(source)) return this.#readFile(source.path);
-    if (source instanceof Blob) return readStream(source.stream() as unknown as AsyncIterable<Uint8Array>, "a Blob");
+    if (source instanceof Blob) return readStream(source.stream() as unknown as AsyncIterable<Uint8Array>, "a Blob", this.#signal);
     if (typeof source === "object" && source !== null && Symbol.asyncIterator in source) {
-      return readStream(source as AsyncIterable<Uint8Array>, "a stream");
+      return readStream(source as AsyncIterable<Uint8Array>, "a stream", this.#signal);
     }
     throw new TypeError("a source is a Uint8Array, Blob, ReadableStream, Readable, AsyncIterable of Uint8Array, or fromFile(path)");
   }
 
   #readFile(path: string): Content {
+    // Before it is opened: opening a pipe waits for whoever writes to it.
+    const stat = this.#attempt(path, () => this.#fs.stat(path));
+    if (stat?.isFile === false) throw sourceFailed(path, stat.isDirectory ? "it is a folder" : "it is not a regular file");
     const file = this.#attempt(path, () => this.#fs.open(path, "read"));
-    let keepOpen = false;
     try {
-      const stat = this.#attempt(path, () => this.#fs.stat(path));
-      if (stat === undefined || !stat.isFile) throw sourceFailed(path, stat?.isDirectory ? "it is a folder" : "it is not a regular file");
-      const wanted = Math.min(stat.size, SMALL_MAX) + 1;
+      const size = this.#attempt(path, () => this.#fs.size(file));
+      const wanted = Math.min(size, SMALL_MAX) + 1;
       if (this.#buffer.length < wanted) this.#buffer = new Uint8Array(Math.min(wanted * 2, SMALL_MAX + 1));
       const got = this.#attempt(path, () => this.#fs.read(file, this.#buffer, 0, wanted, 0));
-      if (got < wanted) return { small: this.#buffer.subarray(0, got) };
-      keepOpen = true;
-      return { chunks: this.#pieces(file, path), size: stat.size };
+      return got < wanted ? { small: this.#buffer.subarray(0, got) } : { chunks: this.#pieces(path), size };
     } finally {
-      if (!keepOpen) this.#fs.close(file);
+      this.#fs.close(file);
     }
   }
 
-  *#pieces(file: number, path: string): Generator<Uint8Array> {
+  /** Opens the file again: what is never asked for must not stay open. */
+  *#pieces(path: string): Generator<Uint8Array> {
+    const file = this.#attempt(path, () => this.#fs.open(path, "read"));
     try {
       const buffer = new Uint8Array(READ_SIZE);
       for (let position = 0; ; ) {
@@ -88,6 +93,15 @@ export class SourceReader {
   }
 }
 
+function fromMemory(bytes: Uint8Array): Content {
+  if (bytes.length <= SMALL_MAX) return { small: bytes };
+  return { chunks: piecesOf(bytes), size: bytes.length };
+}
+
+function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += READ_SIZE) yield bytes.subarray(at, at + READ_SIZE);
+}
+
 function isFileSource(source: Source): source is FileSource {
   return (source as FileSource).kind === "file" && typeof (source as FileSource).path === "string";
 }
@@ -102,41 +116,49 @@ function sourceFailed(path: string, reason: string, cause?: unknown): TsdosError
   );
 }
 
-async function readStream(stream: AsyncIterable<Uint8Array>, what: string): Promise<Content> {
-  const iterator = checked(stream, what)[Symbol.asyncIterator]();
+async function readStream(stream: AsyncIterable<Uint8Array>, what: string, signal: AbortSignal | undefined): Promise<Content> {
+  const puller = new SourcePuller(checked(stream, what), signal);
   const head: Uint8Array[] = [];
   let size = 0;
-  while (size <= SMALL_MAX) {
-    const next = await iterator.next();
-    if (next.done) return { small: head.length === 1 ? (head[0] as Uint8Array) : Buffer.concat(head) };
-    head.push(next.value);
-    size += next.value.length;
+  try {
+    while (size <= SMALL_MAX) {
+      const next = await puller.next(false);
+      if (next === IDLE || next.done) return { small: head.length === 1 ? (head[0] as Uint8Array) : Buffer.concat(head) };
+      head.push(next.value);
+      size += next.value.length;
+    }
+  } catch (error) {
+    await puller.stop();
+    throw error;
   }
-  return { chunks: resumed(head, iterator), size: undefined };
+  return { chunks: resumed(head, puller), size: undefined };
 }
 
 /** The stream's pieces; what it throws, or pieces that are not bytes, become `SOURCE_FAILED`. */
 async function* checked(stream: AsyncIterable<Uint8Array>, what: string): AsyncGenerator<Uint8Array> {
+  let misused = false;
   try {
     for await (const chunk of stream) {
-      if (!(chunk instanceof Uint8Array)) throw new TypeError(`${what} gave a ${typeof chunk}, not a Uint8Array`);
+      misused = !(chunk instanceof Uint8Array);
+      if (misused) throw new TypeError(`${what} gave a ${typeof chunk}, not a Uint8Array`);
       if (chunk.length > 0) yield chunk;
     }
   } catch (error) {
-    if (error instanceof TypeError || isTsdosError(error)) throw error;
+    // A TypeError may also be what a broken network body throws.
+    if (misused || isTsdosError(error)) throw error;
     throw new TsdosError("SOURCE_FAILED", `${what} failed: ${(error as Error).message}; nothing of it was stored`, {}, error);
   }
 }
 
-async function* resumed(head: Uint8Array[], rest: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* resumed(head: Uint8Array[], rest: SourcePuller<Uint8Array>): AsyncGenerator<Uint8Array> {
   try {
     while (head.length > 0) yield head.shift() as Uint8Array;
     for (;;) {
-      const next = await rest.next();
-      if (next.done) return;
+      const next = await rest.next(false);
+      if (next === IDLE || next.done) return;
       yield next.value;
     }
   } finally {
-    await rest.return?.();
+    await rest.stop();
   }
 }

@@ -152,7 +152,7 @@ cliTest("rebuild-index, validate and dump", async (work) => {
   assert.deepEqual(json((await work.run(["validate", "--json"])).stdout), [
     { valid: true, objects: 2, bytes: 6, problems: [] },
   ]);
-  const dumped = await work.run(["dump", "container/packed/1.toc", "--json"]);
+  const dumped = await work.run(["dump", "container/packed/0.toc", "--json"]);
   assert.deepEqual([dumped.code, dumped.stderr], [0, ""]);
   assert.equal(json(dumped.stdout)[0]?.["file"], "toc");
   assert.ok(dumped.stdout.includes(keyOf("one")));

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { cliTest, finish, firstLine, json, lines } from "./support.ts";
+import { OsLock } from "../../src/fs/os-lock.ts";
+import type { LockHolder } from "../../src/index.ts";
+import { cliTest, errorOf, lines, Running } from "./support.ts";
 
 for (const [signal, expected] of [
   ["SIGINT", 130],
@@ -13,13 +15,13 @@ for (const [signal, expected] of [
     async (work) => {
       await work.container();
       work.write("file", "content");
-      const child = work.start(["add", "file", "-", "--to", "packed"]);
-      const printed = await firstLine(child);
-      child.stdin.write("the beginning of something");
+      const running = work.start(["add", "file", "-", "--to", "packed"]);
+      const printed = await running.firstLine();
+      running.child.stdin.write("the beginning of something");
       await sleep(50);
-      child.kill(signal);
-      const { code, stdout, stderr } = await finish(child);
-      assert.deepEqual([code, stdout], [expected, ""]);
+      running.child.kill(signal);
+      const { code, stdout, stderr } = await running.finished;
+      assert.deepEqual([code, stdout], [expected, `${printed}\n`]);
       assert.match(stderr, /^tsdos: interrupted/);
       assert.deepEqual(await work.allKeys(), [printed.slice(0, 64)]);
       assert.deepEqual(work.leftovers(), []);
@@ -31,13 +33,13 @@ for (const [signal, expected] of [
 cliTest("SIGINT in the middle of add -r and of pack leaves a store that goes on from there", async (work) => {
   await work.container();
   for (let file = 0; file < 1500; file++) work.write(`tree/${file % 10}/${file}`, `content ${file}`.repeat(300));
-  const child = work.start(["add", "-r", "tree", "--manifest", "manifest"]);
-  const first = await firstLine(child);
-  child.kill("SIGINT");
-  const { code, stdout } = await finish(child);
+  const adding = work.start(["add", "-r", "tree", "--manifest", "manifest"]);
+  await adding.firstLine();
+  adding.child.kill("SIGINT");
+  const { code, stdout } = await adding.finished;
   assert.ok(code === 130 || code === 0, `exit code ${code}`);
   const present = new Set(await work.allKeys());
-  for (const line of lines(first + stdout)) assert.ok(present.has(line.slice(0, 64)), line);
+  for (const line of lines(stdout)) assert.ok(present.has(line.slice(0, 64)), line);
   assert.deepEqual(
     readdirSync(work.folder).toSorted(),
     code === 0 ? ["container", "manifest", "tree"] : ["container", "tree"],
@@ -45,9 +47,9 @@ cliTest("SIGINT in the middle of add -r and of pack leaves a store that goes on 
   assert.deepEqual(work.leftovers(), []);
   assert.equal((await work.run(["add", "-r", "tree"])).code, 0);
   const packing = work.start(["pack"]);
-  await sleep(250);
-  packing.kill("SIGINT");
-  const packed = await finish(packing);
+  while (packing.child.exitCode === null && !existsSync(work.path("container/packed/0.pack"))) await sleep(1);
+  packing.child.kill("SIGINT");
+  const packed = await packing.finished;
   assert.ok(packed.code === 130 || packed.code === 0, packed.stderr);
   assert.equal((await work.allKeys()).length, 1500);
   assert.ok(await work.isValid());
@@ -70,26 +72,28 @@ cliTest("a reader that goes away ends a listing quietly, and does not stop work"
 
 cliTest("a slow reader does not make the program hold what it will say", async (work) => {
   const [key = ""] = await work.container(["0123456789".repeat(6_000_000)]);
-  const child = work.start(["cat", key, key, key]);
+  const child = work.spawn(["cat", key, key, key]);
   await once(child.stdout, "readable");
   await sleep(700);
   const { stdout } = work.shell(`grep VmHWM /proc/${child.pid}/status`);
   const peakMiB = Number(/\d+/.exec(stdout)?.[0] ?? 0) / 1024;
   assert.ok(peakMiB < 200, `peak ${peakMiB} MiB of 180 MB of output`);
-  const received = await finish(child);
-  assert.equal(received.code, 0);
+  const { code } = await new Running(child).finished;
+  assert.equal(code, 0);
 });
 
 cliTest("a store that another process is packing is exit code 5, with who holds it", async (work) => {
   await work.container(["content"]);
-  const holder = work.start(["add", "first", "-", "--to", "packed"]);
-  work.write("first", "x");
-  assert.ok(holder.pid);
-  const started = Date.now();
-  await sleep(0);
-  const { code, stderr } = await work.run(["pack", "--lock-timeout", "200ms", "--json"]);
-  holder.stdin.end();
-  await finish(holder);
-  assert.equal(code, 5, `${stderr} after ${Date.now() - started} ms`);
-  assert.equal((json(stderr)[0]?.["error"] as { code: string } | undefined)?.code, "LOCKED");
+  const lock = new OsLock(work.path("container/packed/lock"), work.path("container/packed/lock.holder"));
+  assert.ok(lock.tryAcquire("a test"));
+  const locked = await work.run(["pack", "--lock-timeout", "200ms", "--json"]);
+  assert.deepEqual([locked.code, errorOf(locked)?.code], [5, "LOCKED"]);
+  assert.equal((errorOf(locked)?.details["holder"] as LockHolder | undefined)?.pid, process.pid);
+  assert.equal((await work.run(["ls"])).code, 0, "readers do not care");
+  const interrupted = work.start(["pack"]);
+  await sleep(700);
+  interrupted.child.kill("SIGINT");
+  assert.equal((await interrupted.finished).code, 130, "waiting can be ended");
+  lock.close();
+  assert.equal((await work.run(["pack"])).code, 0);
 });

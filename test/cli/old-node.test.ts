@@ -24,7 +24,7 @@ cliTest("an old Node is told so, in one sentence", async (work, context) => {
   const main = readFileSync(join(import.meta.dirname, "../../src/cli/main.ts"), "utf8");
   const compilerOptions = {
     target: ts.ScriptTarget.ES2024,
-    module: ts.ModuleKind.NodeNext,
+    module: ts.ModuleKind.ESNext,
     verbatimModuleSyntax: true,
   };
   work.write("package.json", `{ "type": "module" }`);

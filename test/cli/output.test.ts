@@ -5,6 +5,7 @@ import { OutputClosed, reportOf, UsageError } from "../../src/cli/exit-codes.ts"
 import { LineWriter } from "../../src/cli/line-writer.ts";
 import { Output } from "../../src/cli/output.ts";
 import { progressLine, RateMeter } from "../../src/cli/progress-text.ts";
+import { Queue } from "../../src/cli/queue.ts";
 import { errorCodes, TsdosError } from "../../src/index.ts";
 
 const signal = new AbortController().signal;
@@ -85,4 +86,20 @@ test("the progress line tells bytes, rate, objects and remaining time, and fits 
   const unknown = { phase: "add", objects: 3, bytes: 2048 };
   assert.equal(progressLine(unknown, new RateMeter(), 80), "add  2.0 KiB  3 objects");
   assert.equal(progressLine(unknown, new RateMeter(), 10).length, 9);
+});
+
+test("the queue gives items in their order, also after it has grown large", () => {
+  const queue = new Queue<number>();
+  let given = 0;
+  for (let item = 0; item < 20_000; item++) {
+    queue.push(item);
+    if (item % 3 > 0) assert.equal(queue.shift(), given++);
+    assert.equal(queue.first, given <= item ? given : undefined);
+  }
+  assert.equal(
+    queue.find((item) => item > 19_990),
+    19_991,
+  );
+  while (given < 20_000) assert.equal(queue.shift(), given++);
+  assert.deepEqual([queue.shift(), queue.first], [undefined, undefined]);
 });

@@ -1,4 +1,5 @@
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -50,18 +51,22 @@ export class Workspace {
     return results.map(({ key }) => key);
   }
 
-  /** Starts the command line in this folder. */
-  start(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcessWithoutNullStreams {
+  start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
+    return new Running(this.spawn(args, env));
+  }
+
+  /** Starts the command line in this folder; nobody reads what it prints. */
+  spawn(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcessWithoutNullStreams {
     const { TSDOS_PATH: _, ...inherited } = process.env;
     return spawn(process.execPath, [main, ...args], { cwd: this.folder, env: { ...inherited, ...env } });
   }
 
   async run(args: readonly string[], { input = "", env = {} }: RunOptions = {}): Promise<Finished> {
-    const child = this.start(args, env);
+    const { child, finished } = this.start(args, env);
     // A program that ends without reading its input is no failure of the test.
     child.stdin.on("error", () => {});
     child.stdin.end(input);
-    return finish(child);
+    return finished;
   }
 
   /** Runs a shell command line in this folder; `tsdos` is the program. */
@@ -91,7 +96,8 @@ export class Workspace {
 
   async allKeys(): Promise<string[]> {
     await using container = await Container.open(this.path("container"));
-    return Array.fromAsync(container.keys());
+    // Not before all of them are there is the container closed.
+    return await Array.fromAsync(container.keys());
   }
 
   /** Flips one byte of the only file of the container whose name ends so. */
@@ -107,21 +113,29 @@ export class Workspace {
   }
 }
 
-/** Waits for the end of a program, and collects what it prints from now on. */
-export async function finish(child: ChildProcessWithoutNullStreams): Promise<Finished> {
-  const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
-  const [code, stdout, stderr] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
-  return { code, stdout, stderr };
-}
+/** A program that runs; what it prints is collected. */
+export class Running {
+  readonly child: ChildProcessWithoutNullStreams;
+  readonly finished: Promise<Finished>;
+  #stdout = "";
 
-/** Waits until standard output has said so much. */
-export async function firstLine(child: ChildProcessWithoutNullStreams): Promise<string> {
-  let seen = "";
-  for (;;) {
-    const chunk = child.stdout.read() as Buffer | null;
-    if (chunk !== null) seen += chunk.toString();
-    if (seen.includes("\n")) return seen;
-    await new Promise((resolve) => child.stdout.once("readable", resolve));
+  constructor(child: ChildProcessWithoutNullStreams) {
+    this.child = child;
+    child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+      this.#stdout += chunk;
+    });
+    const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
+    this.finished = Promise.all([ended, text(child.stderr)]).then(([code, stderr]) => ({
+      code,
+      stdout: this.#stdout,
+      stderr,
+    }));
+  }
+
+  /** Waits until it has printed a line. */
+  async firstLine(): Promise<string> {
+    while (!this.#stdout.includes("\n")) await once(this.child.stdout, "data");
+    return this.#stdout.slice(0, this.#stdout.indexOf("\n"));
   }
 }
 

@@ -6,7 +6,8 @@ const withoutScript = spawnSync("script", ["--version"]).status === 0 ? false : 
 
 /** Runs a command line in a terminal; what it showed. Standard output goes to the file `stdout`. */
 function inTerminal(work: Workspace, line: string, env: NodeJS.ProcessEnv = {}): string {
-  const quoted = line.replaceAll("'", `'\\''`);
+  // A terminal that nobody looks at has no size.
+  const quoted = `stty cols 120 rows 40; ${line}`.replaceAll("'", `'\\''`);
   return work.shell(`export -f tsdos; script -qec '${quoted}' /dev/null`, { SHELL: "/bin/bash", TERM: "xterm", ...env })
     .stdout;
 }

@@ -1,5 +1,5 @@
 import { Command, Option } from "commander";
-import { parseKey, type StoredObject, TsdosError } from "../../index.ts";
+import { parseKey, type StoredObject } from "../../index.ts";
 import { type ByteRange, parseRange, selectRange } from "../arguments.ts";
 import { missing } from "../keys.ts";
 import type { Session } from "../session.ts";
@@ -26,9 +26,8 @@ async function cat(session: Session, texts: readonly string[], { range, from }: 
   const keys = texts.map((text) => parseKey(text));
   await using container = await session.open();
   for (const key of keys) {
-    const object = await container.extract(key, { signal });
-    if (object === undefined) await session.fail(missing(key));
-    else if (from !== "auto" && object.where !== from) await session.fail(elsewhere(object, from));
+    const object = await container.extract(key, from === "auto" ? { signal } : { signal, from });
+    if (object === undefined) await session.fail(missing(key, from === "auto" ? undefined : from));
     else for await (const chunk of select(object, range)) await output.bytes(chunk);
   }
 }
@@ -37,8 +36,4 @@ function select(object: StoredObject, range: ByteRange | undefined): AsyncIterab
   if (range === undefined) return object;
   const { start, end } = selectRange(range, object.rawSize);
   return object.slice(start, end);
-}
-
-function elsewhere({ key, where }: StoredObject, from: string): TsdosError {
-  return new TsdosError("NOT_FOUND", `object ${key} is not ${from} but ${where}`, { key });
 }

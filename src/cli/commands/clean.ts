@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { longOperation } from "../long-operation.ts";
 import type { Session } from "../session.ts";
 import { count, exactSize } from "../units.ts";
 
@@ -10,11 +11,10 @@ export function cleanCommand(session: Session): Command {
 }
 
 async function clean(session: Session, dryRun: boolean): Promise<void> {
-  const { output, signal } = session;
+  const { output } = session;
   output.goOnWithoutReader();
   await using container = await session.open();
-  const bar = await session.showProgress();
-  const report = await container.clean({ signal, dryRun, ...(bar !== undefined && { onProgress: bar.update }) });
+  const report = await container.clean({ ...(await longOperation(session, container)), dryRun });
   const done = report.dryRun ? "would remove" : "removed";
   await output.report(report, [
     [done, `${count(report.looseObjects, "loose object")}, ${exactSize(report.looseBytes)}`],

@@ -1,5 +1,5 @@
 import { Command, Option } from "commander";
-import { Container } from "../../index.ts";
+import { Container, type CreateOptions, isTsdosError } from "../../index.ts";
 import { parseInteger, parseSize } from "../arguments.ts";
 import { UsageError } from "../exit-codes.ts";
 import type { Session } from "../session.ts";
@@ -47,12 +47,14 @@ async function init(session: Session, options: InitOptions): Promise<void> {
   ]);
 }
 
-async function create(path: string, options: Parameters<typeof Container.create>[1]): Promise<Container> {
+/** What `create` says of its options is about the command line. */
+const ABOUT_OPTIONS: readonly string[] = ["INVALID_CONFIG", "UNSUPPORTED_CODEC", "UNSUPPORTED_VERSION"];
+
+async function create(path: string, options: CreateOptions): Promise<Container> {
   try {
     return await Container.create(path, options);
   } catch (error) {
-    // Here it is the user who called with a value that cannot be.
-    if (error instanceof RangeError || error instanceof TypeError)
+    if (isTsdosError(error) && ABOUT_OPTIONS.includes(error.code))
       throw new UsageError(error.message, { cause: error });
     throw error;
   }

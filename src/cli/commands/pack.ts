@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import { type CompressMode, TsdosError } from "../../index.ts";
+import { longOperation } from "../long-operation.ts";
 import type { Session } from "../session.ts";
 import { exactSize, humanNumber } from "../units.ts";
 
@@ -26,16 +27,14 @@ export function packCommand(session: Session): Command {
 }
 
 async function pack(session: Session, { compress, verify, clean }: PackFlags): Promise<void> {
-  const { output, signal } = session;
+  const { output } = session;
   output.goOnWithoutReader();
   await using container = await session.open();
-  const bar = await session.showProgress();
   const report = await container.pack({
-    signal,
+    ...(await longOperation(session, container, ({ loose }) => loose)),
     verifyHash: verify,
     clean,
     ...(compress !== undefined && { compress: compress === false ? "no" : compress }),
-    ...(bar !== undefined && { onProgress: bar.update }),
   });
   await output.report(report, [
     ["packed objects", humanNumber(report.packedObjects)],

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { longOperation } from "../long-operation.ts";
 import type { Session } from "../session.ts";
 import { humanNumber } from "../units.ts";
 
@@ -9,11 +10,10 @@ export function rebuildIndexCommand(session: Session): Command {
 }
 
 async function rebuildIndex(session: Session): Promise<void> {
-  const { output, signal } = session;
+  const { output } = session;
   output.goOnWithoutReader();
   await using container = await session.open();
-  const bar = await session.showProgress();
-  const report = await container.rebuildIndex({ signal, ...(bar !== undefined && { onProgress: bar.update }) });
+  const report = await container.rebuildIndex(await longOperation(session, container));
   await output.report(report, [
     ["packs", humanNumber(report.packs)],
     ["objects", humanNumber(report.objects)],

@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { exitCodes } from "../exit-codes.ts";
+import { longOperation } from "../long-operation.ts";
 import type { Session } from "../session.ts";
 import { exactSize, humanNumber } from "../units.ts";
 
@@ -10,11 +11,14 @@ export function validateCommand(session: Session): Command {
 }
 
 async function validate(session: Session): Promise<void> {
-  const { output, signal } = session;
+  const { output } = session;
   output.goOnWithoutReader();
   await using container = await session.open();
-  const bar = await session.showProgress();
-  const report = await container.validate({ signal, ...(bar !== undefined && { onProgress: bar.update }) });
+  const options = await longOperation(session, container, ({ loose, packed }) => ({
+    objects: loose.objects + packed.objects,
+    bytes: loose.bytes + packed.rawBytes,
+  }));
+  const report = await container.validate(options);
   if (!report.valid) session.exitCode = exitCodes.integrity;
   await output.report(report, [
     ...report.problems.map(({ code, message }) => [code, message] as const),

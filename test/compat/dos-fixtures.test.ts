@@ -1,0 +1,121 @@
+// Containers as disk-objectstore 1.5.0 left them; see scripts/fixtures/make-dos.py for how.
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { Container } from "../../src/index.ts";
+import { skipWithoutPython } from "../support/python.ts";
+import {
+  assertHolds,
+  assertValid,
+  copyFixture,
+  Dos,
+  type Fixture,
+  loadFixture,
+  noise,
+  sizesOf,
+  text,
+} from "./support.ts";
+
+const sound = ["dos-basic", "dos-zlib9", "dos-packs", "dos-holes", ...[0, 1, 2, 3, 4].map((n) => `dos-prefix${n}`)];
+const interrupted = ["dos-killed-pack", ...["a", "b", "c", "d", "e"].map((stage) => `dos-repack-${stage}`)];
+const added = [text(0, "empty"), text(3_000, "added"), text(200_000, "large"), noise(5_000, "added")];
+
+async function extendAndPack(folder: string, { sizes }: Fixture): Promise<Record<string, number>> {
+  await using container = await Container.open(folder);
+  const [empty, loose, large, incompressible] = added;
+  await container.insert(loose!);
+  await container.insert(noise(700, "loose"));
+  await container.insert(empty!, { to: "packed", compress: "yes" });
+  await container.insert(large!, { to: "packed", compress: "yes" });
+  await container.insert(incompressible!, { to: "packed", compress: "no" });
+  const report = await container.pack({ compress: "auto" });
+  assert.deepEqual(report.damaged, []);
+  const all = { ...sizes, ...sizesOf([...added, noise(700, "loose")]) };
+  await assertHolds(container, all);
+  await assertValid(container);
+  assert.equal((await container.status()).loose.objects, 0);
+  return all;
+}
+
+/** What other programs refuse to work beside: rsdos takes any name in packs/ that is no number for damage. */
+function assertTidy(folder: string): void {
+  assert.deepEqual(
+    readdirSync(join(folder, "packs")).filter((name) => !/^(0|[1-9]\d*)$/.test(name)),
+    [],
+  );
+  const known = /^(config\.json|loose|packs|duplicates|sandbox|packs\.idx(-wal|-shm)?)$/;
+  assert.deepEqual(
+    readdirSync(folder).filter((name) => !known.test(name)),
+    [],
+  );
+}
+
+for (const name of [...sound, ...interrupted]) {
+  const fixture = loadFixture(name);
+  describe(`${name}: ${fixture.what}`, () => {
+    test("every object is read", async (t: TestContext) => {
+      const folder = copyFixture(t, fixture);
+      await using container = await Container.open(folder);
+      assert.equal(container.formatVersion, 1);
+      await assertHolds(container, fixture.sizes);
+      for (const key of fixture.missing ?? []) assert.equal(await container.has(key), false);
+      const loose = await Array.fromAsync(container.inspect("loose"), ({ key }) => key);
+      assert.deepEqual(loose, fixture.loose);
+      const packed = await Array.fromAsync(container.inspect("packed"), ({ key }) => key);
+      assert.deepEqual(packed, fixture.packed);
+    });
+
+    test("reading leaves every file as it was", async (t: TestContext) => {
+      const folder = copyFixture(t, fixture);
+      const before = contentsOf(folder);
+      {
+        await using container = await Container.open(folder);
+        await assertHolds(container, fixture.sizes);
+      }
+      const after = contentsOf(folder);
+      assert.deepEqual([...after.keys()], [...before.keys()]);
+      for (const [path, content] of before) assert.ok(content.equals(after.get(path)!), `${path} was changed`);
+    });
+
+    test("it is extended and packed by tsdos", async (t: TestContext) => {
+      const folder = copyFixture(t, fixture);
+      await extendAndPack(folder, fixture);
+      assertTidy(folder);
+    });
+
+    test("disk-objectstore reads it back completely", { skip: skipWithoutPython }, async (t: TestContext) => {
+      const folder = copyFixture(t, fixture);
+      const all = await extendAndPack(folder, fixture);
+      const dos = new Dos(t, folder);
+      await dos.assertHolds(all);
+      await dos.ask("repack");
+      await dos.assertHolds(all);
+      await using container = await Container.open(folder);
+      await assertHolds(container, all);
+    });
+  });
+}
+
+for (const name of sound) {
+  test(`validate finds nothing wrong with ${name}`, async (t: TestContext) => {
+    await using container = await Container.open(copyFixture(t, loadFixture(name)));
+    await assertValid(container);
+  });
+}
+
+test("dead bytes are counted", async (t: TestContext) => {
+  const fixture = loadFixture("dos-holes");
+  await using container = await Container.open(copyFixture(t, fixture));
+  assert.equal((await container.status()).deadBytes, fixture.deadBytes);
+});
+
+/** Files by path; without those that SQLite keeps beside a database as long as it is open, and what they were merged into. */
+function contentsOf(folder: string): Map<string, Buffer> {
+  const paths = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && !entry.name.startsWith("packs.idx"))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+  assert.ok(existsSync(join(folder, "packs.idx")));
+  return new Map(paths.map((path) => [path, readFileSync(path)]));
+}

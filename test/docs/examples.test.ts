@@ -1,0 +1,81 @@
+// Runs what is in examples/, each in a folder of its own.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { project, scratchFolder } from "./support.ts";
+
+const HELLO = "853ff93762a06ddbf722c4ebe9ddd66d8f63ddaea97f521c3ecc20da7c976020";
+
+function run(cwd: string, name: string, ...args: string[]): string[] {
+  const example = join(project, "examples", name);
+  const { status, stdout, stderr } = spawnSync(process.execPath, [example, ...args], {
+    cwd,
+    encoding: "utf8",
+    timeout: 60_000,
+  });
+  assert.equal(status, 0, stderr);
+  return stdout.trimEnd().split("\n");
+}
+
+test("every example has a test here", () => {
+  const names = readdirSync(join(project, "examples")).sort();
+  assert.deepEqual(names, ["bulk-ingestion.ts", "folder.ts", "slices.ts", "store-and-read.ts"]);
+});
+
+test("store-and-read", (t) => {
+  const lines = run(scratchFolder(t), "store-and-read.ts");
+  const key = lines[6]?.replace("key ", "");
+  assert.deepEqual(lines, [
+    `stored ${HELLO} 13 bytes`,
+    "same key: true - new: false",
+    "packed: 16000 bytes, zstd true",
+    "read back: hello, world",
+    "",
+    "missing: undefined",
+    `key ${key}`,
+    `key ${HELLO}`,
+    "deleted 1",
+    "has it: false",
+  ]);
+});
+
+test("folder", (t) => {
+  const folder = scratchFolder(t);
+  const files = { "one.txt": "the same", "below/two.txt": "the same", "below/deeper/three": "another", empty: "" };
+  mkdirSync(join(folder, "from/below/deeper"), { recursive: true });
+  for (const [path, content] of Object.entries(files)) writeFileSync(join(folder, "from", path), content);
+  const lines = run(folder, "folder.ts", "from", "to");
+  assert.deepEqual(lines, ["stored 4 files as 3 objects", "restored 4 files"]);
+  for (const [path, content] of Object.entries(files)) {
+    assert.equal(readFileSync(join(folder, "to", path), "utf8"), content);
+  }
+});
+
+test("bulk-ingestion", (t) => {
+  const folder = scratchFolder(t);
+  writeFileSync(join(folder, "a.gz"), gzipSync("hello, world\n"));
+  writeFileSync(join(folder, "large.gz"), gzipSync(Buffer.alloc(6_000_000, "text ")));
+  writeFileSync(join(folder, "cut.gz"), gzipSync(Buffer.alloc(6_000_000, "more ")).subarray(0, -10));
+  const files = ["a.gz", "cut.gz", "missing.gz", "large.gz"];
+  const first = run(folder, "bulk-ingestion.ts", ...files);
+  assert.deepEqual(first.slice(0, 3), ["left out cut.gz", "left out missing.gz", `a.gz 13 bytes new ${HELLO}`]);
+  assert.match(first[3] ?? "", /^large\.gz 6000000 bytes new [0-9a-f]{64}$/);
+  const second = run(folder, "bulk-ingestion.ts", "a.gz");
+  assert.deepEqual(second, [`a.gz 13 bytes known ${HELLO}`]);
+});
+
+test("slices", (t) => {
+  assert.deepEqual(run(scratchFolder(t), "slices.ts"), [
+    "11000000 bytes, stored as zstd-frames",
+    "first: line number 000000000",
+    "",
+    "last: line number 000499999",
+    "",
+    "line number 000400000",
+    "line number 000400001",
+    "line number 000400002",
+  ]);
+});
