@@ -41,6 +41,8 @@ export interface FileSystem {
   /** Creates the folder and those above it; no error when it exists. */
   makeDirectory(path: string): void;
   rename(from: string, to: string): void;
+  /** Gives a file a second name (a hard link), which must be free. */
+  link(from: string, to: string): void;
   /** Removes a file; false when there was none. */
   remove(path: string): boolean;
   /** Removes an empty folder; false when it is missing or not empty. */

@@ -29,7 +29,7 @@ export const zlibCodec: Codec = {
 };
 
 /**
- * Parameters for a zstd level. Each frame carries its content's checksum, so that a frame that is read alone is verified.
+ * Parameters for a zstd level.
  * Node cannot be given level -1 (it is its mark for "not set"): level -2 with the target length of level -1 is the same thing.
  */
 export function zstdParameters(level: number, contentSize?: number): Record<number, number> {
@@ -71,7 +71,10 @@ export const legacyCodec: Codec = {
   },
 };
 
-/** Compresses one frame in a thread of the runtime's pool, so that several run side by side. */
+/**
+ * Compresses one frame in a thread of the runtime's pool, so that several run side by side. The frame carries its content's
+ * checksum, so that it is verified when it is read alone.
+ */
 export function compressFrame(bytes: Uint8Array, level: number): Promise<Uint8Array> {
   const c = zlib.constants;
   const params = { ...zstdParameters(level, bytes.length), [c.ZSTD_c_checksumFlag]: 1 };

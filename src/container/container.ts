@@ -115,13 +115,15 @@ export class Container implements ObjectStore, AsyncDisposable {
   /** Writes the index files that are missing, if that is possible just now: a cache, so no reason to fail. */
   async #tidyIndex(): Promise<void> {
     const { packed } = this.#stores.combined;
-    if (!packed.index.wantsFlush) return;
+    const { index } = packed;
     try {
-      const writer = await packed.tryOpenWriter("flush the index", false);
-      try {
-        if (writer !== undefined) packed.index.flush(true);
-      } finally {
-        writer?.close();
+      if (index.wantsRebuild) {
+        await packed.tryExclusively("rebuild the index", () => index.rebuild(true));
+      } else if (index.wantsFlush) {
+        await packed.tryExclusively("flush the index", () => {
+          index.refresh();
+          index.flush(true);
+        });
       }
     } catch (error) {
       if (!isTsdosError(error) || !["ACCESS_DENIED", "NO_SPACE", "IO_ERROR"].includes(error.code)) throw error;
@@ -132,16 +134,16 @@ export class Container implements ObjectStore, AsyncDisposable {
     return this.config.containerVersion;
   }
 
-  has(key: string): Promise<boolean> {
+  async has(key: string): Promise<boolean> {
     return this.#store.has(key);
   }
 
   /** Where and how an object is stored; `from` looks in one place only. */
-  stat(key: string, from?: Where): Promise<ObjectStat | undefined> {
+  async stat(key: string, from?: Where): Promise<ObjectStat | undefined> {
     return this.#store.stat(key, from);
   }
 
-  insert(source: Source, options: InsertOptions = {}): Promise<InsertResult> {
+  async insert(source: Source, options: InsertOptions = {}): Promise<InsertResult> {
     return this.#store.insert(source, options);
   }
 
@@ -149,7 +151,7 @@ export class Container implements ObjectStore, AsyncDisposable {
     return this.#store.insertMany(sources, options);
   }
 
-  extract(key: string, options: ExtractOptions = {}): Promise<StoredObject | undefined> {
+  async extract(key: string, options: ExtractOptions = {}): Promise<StoredObject | undefined> {
     return this.#store.extract(key, options);
   }
 
@@ -161,7 +163,7 @@ export class Container implements ObjectStore, AsyncDisposable {
     return this.#store.keys(options);
   }
 
-  delete(keys: Keys, options: { readonly signal?: AbortSignal; readonly durability?: Durability } = {}): Promise<ObjectKey[]> {
+  async delete(keys: Keys, options: { readonly signal?: AbortSignal; readonly durability?: Durability } = {}): Promise<ObjectKey[]> {
     return this.#store.delete(keys, options);
   }
 

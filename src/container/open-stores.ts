@@ -1,14 +1,28 @@
+import { TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import type { ContainerConfig } from "../format/config.ts";
-import { LOCK_FILE, LOCK_HOLDER_FILE, PACKED_FOLDER, PACKS_FOLDER } from "../format/paths.ts";
+import {
+  LOCK_FILE,
+  LOCK_HOLDER_FILE,
+  PACKED_FOLDER,
+  PACKS_FOLDER,
+  SANDBOX_FOLDER,
+  SANDBOX_LOCK_FILE,
+  SANDBOX_LOCK_HOLDER_FILE,
+  SQLITE_INDEX_FILE,
+} from "../format/paths.ts";
 import { OsLock } from "../fs/os-lock.ts";
+import type { PackIndex } from "../pack-index/pack-index.ts";
 import { SegmentedIndex } from "../pack-index/segmented-index.ts";
+import { openSqliteIndex } from "../pack-index/sqlite-index.ts";
 import { CombinedStore } from "../store/combined-store.ts";
 import type { StoreContext } from "../store/context.ts";
 import { LooseStore } from "../store/loose-store.ts";
 import type { Durability } from "../store/object-store.ts";
 import { PackFiles } from "../store/pack-files.ts";
 import { PackedStore } from "../store/packed-store.ts";
+import type { PackerLock } from "../store/packer-lock.ts";
+import { LegacyPackerLock } from "./legacy-packer-lock.ts";
 import { FolderLock } from "./packer-locks.ts";
 
 export interface OpenStoresOptions {
@@ -32,8 +46,7 @@ export function openStores(options: OpenStoresOptions): OpenStores {
   const context: StoreContext = { fs, root, config, durability };
   const folder = packsFolder(fs, root, config);
   const files = new PackFiles(fs, folder, config.containerVersion);
-  const index = new SegmentedIndex({ fs, folder, containerId: config.containerId });
-  const lock = new FolderLock(new OsLock(`${folder}/${LOCK_FILE}`, `${folder}/${LOCK_HOLDER_FILE}`), () => fs.makeDirectory(folder));
+  const { index, lock } = config.containerVersion === 1 ? legacyParts(options, folder, files) : parts(options, folder);
   const packed = new PackedStore({ context, files, index, lock, lockTimeoutMs });
   return {
     combined: new CombinedStore(context, new LooseStore(context), packed),
@@ -41,6 +54,34 @@ export function openStores(options: OpenStoresOptions): OpenStores {
       packed.close();
       lock.close();
     },
+  };
+}
+
+interface Parts {
+  readonly index: PackIndex;
+  readonly lock: PackerLock & { close(): void };
+}
+
+function parts({ fs, config }: OpenStoresOptions, folder: string): Parts {
+  const lock = new OsLock(`${folder}/${LOCK_FILE}`, `${folder}/${LOCK_HOLDER_FILE}`);
+  return {
+    index: new SegmentedIndex({ fs, folder, containerId: config.containerId }),
+    lock: new FolderLock(lock, () => fs.makeDirectory(folder)),
+  };
+}
+
+function legacyParts({ fs, root, create }: OpenStoresOptions, folder: string, files: PackFiles): Parts {
+  const sandbox = `${root}/${SANDBOX_FOLDER}`;
+  const lock = new OsLock(`${sandbox}/${SANDBOX_LOCK_FILE}`, `${sandbox}/${SANDBOX_LOCK_HOLDER_FILE}`);
+  const path = `${root}/${SQLITE_INDEX_FILE}`;
+  const isMissing = fs.stat(path) === undefined;
+  if (isMissing && files.ids().length > 0) {
+    // An empty new index would make every packed object seem absent.
+    throw new TsdosError("CORRUPT_INDEX", `${path} is missing, but there are packs; restore it from a backup`, { path });
+  }
+  return {
+    index: openSqliteIndex({ path, create: create || isMissing }),
+    lock: new LegacyPackerLock(fs, folder, lock, () => fs.makeDirectory(sandbox)),
   };
 }
 

@@ -1,5 +1,5 @@
 import { acquireLock, type OsLock } from "../fs/os-lock.ts";
-import type { PackerLock } from "../store/packer-lock.ts";
+import type { AcquireOptions, PackerLock } from "../store/packer-lock.ts";
 
 /** The packer lock of format version 2: one operating-system lock for all packs. */
 export class FolderLock implements PackerLock {
@@ -12,7 +12,7 @@ export class FolderLock implements PackerLock {
     this.#prepare = prepare;
   }
 
-  async acquire(doing: string, options: { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined }): Promise<void> {
+  async acquire(doing: string, options: AcquireOptions): Promise<void> {
     this.#prepare();
     const { timeoutMs, signal } = options;
     await acquireLock(this.#lock, signal === undefined ? { doing, timeoutMs } : { doing, timeoutMs, signal });

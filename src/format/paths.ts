@@ -16,9 +16,15 @@ export const MANIFEST_FILE = "MANIFEST";
 export const LOCK_FILE = "lock";
 /** Who holds the lock, in a file of its own: while the lock is held, the lock file itself cannot be read. */
 export const LOCK_HOLDER_FILE = "lock.holder";
+/** The lock of version 1, in the sandbox: rsdos refuses a container with unknown names elsewhere. */
+export const SANDBOX_LOCK_FILE = "tsdos.lock";
+export const SANDBOX_LOCK_HOLDER_FILE = "tsdos.lock.holder";
 
-/** The largest pack id: it is a 32-bit field. */
-export const MAX_PACK_ID = 0xffff_ffff;
+/** The largest pack id: it is a 32-bit field, whose largest value means {@link LEGACY_REPACK_ID}. */
+export const MAX_PACK_ID = 0xffff_fffe;
+/** Version 1: the pack `-1`, which an interrupted repack of disk-objectstore leaves. In its index and file name it is -1. */
+export const LEGACY_REPACK_ID = 0xffff_ffff;
+const LEGACY_REPACK_NAME = "-1";
 
 /** The path of a loose object below the loose folder. */
 export function loosePath(looseFolder: string, prefixLength: number, key: ObjectKey): string {
@@ -39,7 +45,13 @@ export function isLoosePrefix(name: string, prefixLength: number): boolean {
 }
 
 export function packFileName(packId: number, formatVersion: 1 | 2): string {
-  return formatVersion === 1 ? String(packId) : `${packId}.pack`;
+  if (formatVersion === 1) return packId === LEGACY_REPACK_ID ? LEGACY_REPACK_NAME : String(packId);
+  return `${packId}.pack`;
+}
+
+/** Version 1: exists while a pack is written. */
+export function packLockName(packId: number): string {
+  return `${packFileName(packId, 1)}.lock`;
 }
 
 export function tocFileName(packId: number): string {

@@ -1,4 +1,5 @@
 import fs from "node:fs";
+import { dirname } from "node:path";
 import { TsdosError, type ErrorCode } from "../errors.ts";
 import type { FileStat, FileSystem, OpenMode } from "../file-system.ts";
 
@@ -154,10 +155,16 @@ export class NodeFileSystem implements FileSystem {
   }
 
   makeDirectory(path: string): void {
+    // Not by Node's recursive mkdir: on a read-only file system that says ENOENT.
     try {
-      fs.mkdirSync(path, { recursive: true });
+      fs.mkdirSync(path);
     } catch (error) {
-      throw fromSystemError(error, "create the folder", path);
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "EEXIST" && fs.statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+      const parent = dirname(path);
+      if (code !== "ENOENT" || parent === path) throw fromSystemError(error, "create the folder", path);
+      this.makeDirectory(parent);
+      this.makeDirectory(path);
     }
   }
 
@@ -166,6 +173,14 @@ export class NodeFileSystem implements FileSystem {
       fs.renameSync(from, to);
     } catch (error) {
       throw fromSystemError(error, `rename ${from} to`, to);
+    }
+  }
+
+  link(from: string, to: string): void {
+    try {
+      fs.linkSync(from, to);
+    } catch (error) {
+      throw fromSystemError(error, `link ${from} to`, to);
     }
   }
 

@@ -1,12 +1,15 @@
 import { isTsdosError } from "../errors.ts";
-import { DUPLICATES_FOLDER, SANDBOX_FOLDER } from "../format/paths.ts";
+import { DUPLICATES_FOLDER, SANDBOX_FOLDER, SANDBOX_LOCK_FILE, SANDBOX_LOCK_HOLDER_FILE } from "../format/paths.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { LongOperationOptions } from "../progress.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { Pacer } from "../store/context.ts";
 import type { Located } from "../store/read-runs.ts";
+import { recoverLegacy } from "./legacy-repack.ts";
 import type { CleanOptions, CleanReport } from "./reports.ts";
 
+/** In the sandbox of version 1; a lock file is never removed. */
+const LOCK_FILES: readonly string[] = [SANDBOX_LOCK_FILE, SANDBOX_LOCK_HOLDER_FILE];
 /** One hour. */
 const SANDBOX_AGE_MS = 3_600_000;
 
@@ -66,7 +69,8 @@ export async function clean(store: CombinedStore, options: CleanOptions): Promis
     }
     const sandbox = removeStale(store, `${context.root}/${SANDBOX_FOLDER}`, options);
     const duplicates = removeStale(store, `${context.root}/${DUPLICATES_FOLDER}`, options);
-    const indexFiles = store.packed.index.removeOrphans(dryRun);
+    const leftovers = recoverLegacy(store, staleBefore(options), dryRun);
+    const indexFiles = store.packed.index.removeOrphans(dryRun) + leftovers;
     if (!dryRun) removeEmptyPrefixes(store);
     return {
       looseObjects,
@@ -80,16 +84,21 @@ export async function clean(store: CombinedStore, options: CleanOptions): Promis
   });
 }
 
+/** Milliseconds since 1970: what was not changed since then is not being written any more. */
+function staleBefore(options: CleanOptions): number {
+  return Date.now() - (options.sandboxAgeMs ?? SANDBOX_AGE_MS);
+}
+
 /** Removes the files of a folder that nobody has written to for a while. */
 function removeStale(store: CombinedStore, folder: string, options: CleanOptions): { files: number; bytes: number } {
   const { fs } = store.packed.context;
-  const before = Date.now() - (options.sandboxAgeMs ?? SANDBOX_AGE_MS);
+  const before = staleBefore(options);
   let files = 0;
   let bytes = 0;
   for (const name of fs.list(folder) ?? []) {
     const path = `${folder}/${name}`;
     const stat = fs.stat(path);
-    if (!stat?.isFile || stat.mtimeMs > before) continue;
+    if (!stat?.isFile || stat.mtimeMs > before || LOCK_FILES.includes(name)) continue;
     if (!options.dryRun && !fs.remove(path)) continue;
     files++;
     bytes += stat.size;

@@ -1,6 +1,7 @@
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
-import { addLarge, addSmall, type Compressing } from "../store/large-object.ts";
+import { collectKeys } from "../store/key-windows.ts";
+import { addLarge, addSmall, type Compressing, compressingOf } from "../store/large-object.ts";
 import type { PackWriter } from "../store/pack-writer.ts";
 import { Pacer } from "../store/context.ts";
 import { keyOf } from "../key/hash.ts";
@@ -17,7 +18,7 @@ export async function packLoose(store: CombinedStore, options: PackOptions): Pro
   const { context } = store.packed;
   const sync = (options.durability ?? context.durability) === "full";
   const writer = await store.packed.openWriter("pack", sync, options.signal);
-  const packer = new Packer(store, writer, options);
+  const packer = new Packer(store, writer, { ...options, sync });
   try {
     for (const keys of store.loose.sortedKeys()) {
       for (const key of keys) {
@@ -37,10 +38,14 @@ class Packer {
   readonly #store: CombinedStore;
   readonly #writer: PackWriter;
   readonly #options: PackOptions;
+  readonly #sync: boolean;
   readonly #compressing: Compressing;
   readonly #buffer = Buffer.allocUnsafeSlow(SMALL_MAX + 1);
   readonly #pacer = new Pacer();
+  /** Keys that are in a pack with the next commit. */
   #committed: ObjectKey[] = [];
+  /** Those of them that were added to a pack just now. */
+  #added: ObjectKey[] = [];
   #packedObjects = 0;
   #rawBytes = 0;
   #storedBytes = 0;
@@ -48,18 +53,19 @@ class Packer {
   #cleanedBytes = 0;
   readonly #damaged: ObjectKey[] = [];
 
-  constructor(store: CombinedStore, writer: PackWriter, options: PackOptions) {
+  constructor(store: CombinedStore, writer: PackWriter, options: PackOptions & { readonly sync: boolean }) {
+    this.#sync = options.sync;
     const { config } = store.packed.context;
     this.#store = store;
     this.#writer = writer;
     this.#options = options;
-    this.#compressing = { mode: options.compress ?? "auto", spec: config.compressionSpec, recompress: options.recompress ?? false };
+    this.#compressing = compressingOf(config, options);
   }
 
   /** Answers without a promise when there is nothing to wait for. */
   add(key: ObjectKey): Promise<void> | undefined {
     this.#options.signal?.throwIfAborted();
-    if (this.#writer.has(key)) return this.#added(key);
+    if (this.#writer.has(key)) return this.#done(key);
     const before = this.#writer.storedTotal;
     const rawSize = this.#addLoose(key);
     if (rawSize instanceof Promise) return rawSize.then((size) => this.#count(key, size, before));
@@ -68,13 +74,14 @@ class Packer {
 
   #count(key: ObjectKey, rawSize: number | undefined, storedBefore: number): Promise<void> | undefined {
     if (rawSize === undefined) return undefined;
+    this.#added.push(key);
     this.#packedObjects++;
     this.#rawBytes += rawSize;
     this.#storedBytes += this.#writer.storedTotal - storedBefore;
-    return this.#added(key);
+    return this.#done(key);
   }
 
-  #added(key: ObjectKey): Promise<void> | undefined {
+  #done(key: ObjectKey): Promise<void> | undefined {
     this.#committed.push(key);
     const isFull = this.#committed.length >= COMMIT_OBJECTS || this.#writer.uncommittedBytes >= COMMIT_BYTES;
     if (isFull) return this.commit();
@@ -107,9 +114,14 @@ class Packer {
 
   /** Makes what was added durable, then removes the loose copies. */
   async commit(): Promise<void> {
-    this.#writer.commit();
     const keys = this.#committed;
     this.#committed = [];
+    // An object that was deleted after it was read must not come back by its packed copy. Before the commit nobody but a deleter
+    // removes its file.
+    const deleted = this.#added.filter((key) => this.#store.loose.sizeOf(key) === undefined);
+    this.#added = [];
+    this.#writer.commit();
+    this.#store.packed.index.remove(collectKeys(deleted), deleted.length, this.#sync);
     if (this.#options.clean !== false) {
       const cleaned = await removePackedCopies(this.#store, keys, this.#options);
       this.#cleanedObjects += cleaned.objects;

@@ -30,7 +30,7 @@ export interface PackReport {
 export interface CleanOptions extends LongOperationOptions {
   /** Say what would be removed, and remove nothing. Default false. */
   readonly dryRun?: boolean;
-  /** Milliseconds since its last change after which a sandbox file is no longer being written. Default one hour. */
+  /** Milliseconds since its last change after which a file in the sandbox, or a lock of disk-objectstore, is left over. Default one hour. */
   readonly sandboxAgeMs?: number;
 }
 
@@ -42,7 +42,7 @@ export interface CleanReport {
   readonly sandboxBytes: number;
   /** Version 1: copies that a writer on Windows could not put in place. */
   readonly duplicateFiles: number;
-  /** Index files that nothing refers to. */
+  /** Index files that nothing refers to; in version 1, locks and packs that disk-objectstore has left when it was killed. */
   readonly indexFiles: number;
   readonly dryRun: boolean;
 }

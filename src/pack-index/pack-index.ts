@@ -27,6 +27,8 @@ export interface PackIndex {
    * @throws TsdosError `CORRUPT_INDEX` when damage makes it impossible to say that the key is absent.
    */
   get(keys: Uint8Array, at: number): PackEntry | undefined;
+  /** True when so much is missing in the index files that a holder of the lock should {@link rebuild} before anything is looked up. */
+  readonly wantsRebuild: boolean;
   /** True when {@link flush} by a holder of the lock would make later opens faster. */
   readonly wantsFlush: boolean;
   /** Picks up what other processes have committed; true when anything changed. Cheap when nothing did. */

@@ -93,8 +93,8 @@ export class SegmentFile {
     if (--this.#users === 0) this.#fs.close(this.#file);
   }
 
-  /** Calls `visit` for the records of a key, newest first, until it returns true. */
-  visit(keys: Uint8Array, at: number, visit: (bytes: Uint8Array, at: number) => boolean): void {
+  /** Calls `visit` for the records of a key, newest first, until it returns true; says whether it did. */
+  visit(keys: Uint8Array, at: number, visit: (bytes: Uint8Array, at: number) => boolean): boolean {
     this.#lookups++;
     const prefix = prefixOf(keys, at);
     let page = this.#firstPageOf(prefix);
@@ -103,10 +103,11 @@ export class SegmentFile {
       const bytes = this.#whole ?? this.#page;
       const end = base + this.#pageBytes(page);
       for (let record = firstAtLeast(bytes, base, end, keys, at); record < end; record += ENTRY_SIZE) {
-        if (compareBytes(bytes, record, keys, at, KEY_SIZE) !== 0) return;
-        if (visit(bytes, record)) return;
+        if (compareBytes(bytes, record, keys, at, KEY_SIZE) !== 0) return false;
+        if (visit(bytes, record)) return true;
       }
     }
+    return false;
   }
 
   /** All records in order, or from a page in front of those above `after`; read in large pieces that are verified page by page. */

@@ -182,7 +182,7 @@ export class CombinedStore implements ObjectStore {
       this.packed.index.refresh();
       return this.#reader(moved, options);
     };
-    return { fs: this.#context.fs, relocate };
+    return { fs: this.#context.fs, replacesPacks: this.#context.config.containerVersion === 1, relocate };
   }
 
   extractMany(keys: Keys, options: ExtractOptions = {}): AsyncIterableIterator<ExtractResult> {

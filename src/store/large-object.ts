@@ -3,6 +3,7 @@ import { zlibCompressStream } from "../codec/stream-codec.ts";
 import { worthCompressing } from "../codec/worth-compressing.ts";
 import { TsdosError } from "../errors.ts";
 import type { CompressionSpec } from "../format/compression-spec.ts";
+import type { ContainerConfig } from "../format/config.ts";
 import { crc32Continue } from "../format/crc32.ts";
 import { codecIds } from "../format/entry.ts";
 import { type Frame, printSeekTable } from "../format/seek-table.ts";
@@ -23,6 +24,17 @@ export interface Compressing {
   readonly mode: CompressMode;
   readonly spec: CompressionSpec;
   readonly recompress: boolean;
+}
+
+/** What an insert or pack with these options does in a container with this configuration. */
+export function compressingOf(
+  { containerVersion, compressionSpec }: ContainerConfig,
+  options: { readonly compress?: CompressMode; readonly recompress?: boolean },
+): Compressing {
+  // Version 1 is read by disk-objectstore, which knows only zlib; rsdos may have written another codec into its configuration.
+  const isReadable = containerVersion === 2 || compressionSpec.codec !== "zstd";
+  const spec: CompressionSpec = isReadable ? compressionSpec : { codec: "zlib", level: 1 };
+  return { mode: options.compress ?? "auto", spec, recompress: options.recompress ?? false };
 }
 
 type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;

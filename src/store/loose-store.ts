@@ -4,6 +4,7 @@ import { type ObjectKey, parseKey } from "../key/object-key.ts";
 import { BatchIterator } from "./batch-iterator.ts";
 import type { StoreContext } from "./context.ts";
 import { insertLoop, onlyResult } from "./insert-loop.ts";
+import { windowsOf } from "./key-windows.ts";
 import { LooseReader } from "./loose-reader.ts";
 import { LooseWriter } from "./loose-writer.ts";
 import type {
@@ -21,8 +22,8 @@ import type {
 import type { Content, Source } from "./source.ts";
 import { ObjectSlice, type Relocate, type StoredObject } from "./stored-object.ts";
 
-/** Keys that `keys` and results that `extractMany` answer at once. */
-const BATCH = 256;
+/** Keys in a batch. */
+const BATCH = 4096;
 
 /** Objects below this many bytes are read when `extractMany` finds them: finding them costs as much. */
 const AHEAD_MAX = 16 * 1024;
@@ -83,19 +84,18 @@ export class LooseStore implements ObjectStore {
   }
 
   async *#extractBatches(keys: Keys, options: ExtractOptions): AsyncGenerator<readonly ExtractResult[]> {
-    let batch: ExtractResult[] = [];
-    for await (const key of keys) {
-      batch.push({ key: parseKey(key), object: await this.extract(key, options) });
-      if (batch.length < BATCH) continue;
-      yield batch;
-      batch = [];
+    for await (const window of windowsOf(keys, options.signal)) {
+      options.signal?.throwIfAborted();
+      yield window.map((key) => {
+        const reader = this.reader(key, options);
+        return { key, object: reader === undefined ? undefined : this.#object(key, reader, options) };
+      });
     }
-    if (batch.length > 0) yield batch;
   }
 
   #object(key: ObjectKey, reader: LooseReader, options: ExtractOptions): StoredObject {
     const relocate: Relocate = (moved) => this.reader(moved, options);
-    return new ObjectSlice(key, reader, { fs: this.#context.fs, relocate });
+    return new ObjectSlice(key, reader, { fs: this.#context.fs, replacesPacks: false, relocate });
   }
 
   keys(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<ObjectKey> {
@@ -111,10 +111,9 @@ export class LooseStore implements ObjectStore {
 
   async delete(keys: Keys, options: { readonly signal?: AbortSignal; readonly durability?: "full" | "process" } = {}): Promise<ObjectKey[]> {
     const deleted: ObjectKey[] = [];
-    for await (const key of keys) {
+    for await (const window of windowsOf(keys, options.signal)) {
       options.signal?.throwIfAborted();
-      const parsed = parseKey(key);
-      if (this.#context.fs.remove(this.pathOf(parsed))) deleted.push(parsed);
+      for (const key of window) if (this.#context.fs.remove(this.pathOf(key))) deleted.push(key);
     }
     if ((options.durability ?? this.#context.durability) === "full") this.syncFoldersOf(deleted);
     return deleted;
@@ -207,12 +206,13 @@ export class LooseStore implements ObjectStore {
     return (this.#context.fs.list(this.folder) ?? []).filter((name) => isLoosePrefix(name, length)).sort();
   }
 
-  /** Every key in ascending order, one batch for each prefix folder. */
+  /** Every key in ascending order, in batches; each prefix folder is listed when its turn comes. */
   *sortedKeys(): Generator<ObjectKey[]> {
     for (const prefix of this.prefixes()) {
       const names = this.#list(prefix === "" ? this.folder : `${this.folder}/${prefix}`);
       const keys = names.map((name) => parseLoosePath(prefix, name)).filter((key) => key !== undefined);
-      if (keys.length > 0) yield keys.sort();
+      keys.sort();
+      for (let at = 0; at < keys.length; at += BATCH) yield keys.slice(at, at + BATCH);
     }
   }
 

@@ -4,6 +4,12 @@ import { packFileName, parsePackFileName, parseTocFileName } from "../format/pat
 /** Packs that are kept open for reading. */
 const OPEN_MAX = 64;
 
+/** One pack, held open. */
+export interface PinnedPack extends Disposable {
+  /** Reads into `into[at..at + length)`; returns how many bytes were there. */
+  read(into: Uint8Array, at: number, length: number, position: number): number;
+}
+
 /** The pack files of a container: their names, and the ones that are open for reading. */
 export class PackFiles {
   readonly folder: string;
@@ -31,10 +37,15 @@ export class PackFiles {
   }
 
   /**
-   * Reads into `into[at..at + length)`; returns how many bytes were there. The pack stays open for the next read.
+   * Reads into `into[at..at + length)`; returns how many bytes were there. The pack stays open for the next read - in version 2: in
+   * version 1 a repack by disk-objectstore puts another file in its place.
    * @throws TsdosError `NOT_FOUND` when there is no such pack (any more)
    */
   read(packId: number, into: Uint8Array, at: number, length: number, position: number): number {
+    if (this.#formatVersion === 1) {
+      using pack = this.pin(packId);
+      return pack.read(into, at, length, position);
+    }
     let file = this.#open.get(packId);
     if (file === undefined) {
       file = this.#fs.open(this.pathOf(packId), "read");
@@ -44,6 +55,16 @@ export class PackFiles {
     }
     this.#open.set(packId, file);
     return this.#fs.read(file, into, at, length, position);
+  }
+
+  /** The pack as it is now, for several reads that belong together. */
+  pin(packId: number): PinnedPack {
+    const fs = this.#fs;
+    const file = fs.open(this.pathOf(packId), "read");
+    return {
+      read: (into, at, length, position) => fs.read(file, into, at, length, position),
+      [Symbol.dispose]: () => fs.close(file),
+    };
   }
 
   #closeOldest(): void {

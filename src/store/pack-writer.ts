@@ -202,19 +202,19 @@ export class PackWriter {
 
   #enter(): void {
     const { context, files, index, lock } = this.#shared;
-    const ids = files.ids();
-    const last = ids.at(-1) ?? -1;
+    const last = files.ids().at(-1) ?? -1;
     const target = context.config.packSizeTarget;
     const isFull = last < 0 || index.isSealed(last) || (files.sizeOf(last) ?? target) >= target;
     const packId = isFull ? last + 1 : last;
     if (packId > MAX_PACK_ID) throw new TsdosError("NO_SPACE", `there are no more pack ids after ${last}`, { path: files.folder });
-    // A pack that was never committed to gets its table of contents now: readers look for the next number only.
-    if (isFull && last >= 0) index.commit(last, { bytes: new Uint8Array(), count: 0 }, this.#sync);
     lock.enterPack(packId);
     try {
-      const path = files.pathOf(packId);
-      if (isFull) context.fs.makeDirectory(files.folder);
-      this.#file = context.fs.open(path, "update");
+      if (isFull) {
+        // A pack that was never committed to gets its table of contents now: readers look for the next number only.
+        if (last >= 0) index.commit(last, { bytes: new Uint8Array(), count: 0 }, this.#sync);
+        context.fs.makeDirectory(files.folder);
+      }
+      this.#file = context.fs.open(files.pathOf(packId), "update");
     } catch (error) {
       lock.leavePack();
       throw error;

@@ -1,6 +1,6 @@
 import { keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
-import { addLarge, addSmall, type Compressing } from "./large-object.ts";
+import { addLarge, addSmall, type Compressing, compressingOf } from "./large-object.ts";
 import type { Elsewhere } from "./loose-store.ts";
 import { insertLoop } from "./insert-loop.ts";
 import type { Inserter, InsertManyOptions, InsertResult, Sources, Stored, Where } from "./object-store.ts";
@@ -49,7 +49,7 @@ class PackedInserter implements Inserter {
     this.#store = store;
     this.#writer = writer;
     this.#options = options;
-    this.#compressing = { mode: options.compress ?? "auto", spec: config.compressionSpec, recompress: options.recompress ?? false };
+    this.#compressing = compressingOf(config, options);
     this.#reader = new SourceReader(fs, options.signal);
   }
 

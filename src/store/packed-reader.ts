@@ -8,13 +8,16 @@ import { createKeyHasher } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { corruptObject, mustHash, type Place, verifyKey } from "./corruption.ts";
 import type { Verify } from "./object-store.ts";
-import type { PackFiles } from "./pack-files.ts";
+import type { PackFiles, PinnedPack } from "./pack-files.ts";
 import type { Preloaded } from "./read-runs.ts";
 import { SMALL_MAX } from "./source.ts";
 import type { ObjectReader } from "./stored-object.ts";
 
 /** Bytes of one piece of a large object. */
 const PIECE_SIZE = 256 * 1024;
+
+/** More than any codec shrinks: a block of zstd is at most 128 KiB and takes at least three bytes. */
+const MAX_RATIO: number = 128 * 1024;
 
 /** What a reader of packed objects needs besides the entry. */
 export interface PackedReading {
@@ -67,6 +70,7 @@ export class PackedReader implements ObjectReader {
 
   whole(): Uint8Array | Promise<Uint8Array> {
     const codec = this.#codec;
+    this.#refuseAbsurdSizes();
     if (codec === "zstd-frames" || Math.max(this.#entry.storedSize, this.rawSize) > SMALL_MAX) return this.#wholeLarge();
     const stored = this.#stored();
     const bytes = codec === "none" ? stored : this.#decode(codecFor(codec, this.#context.formatVersion), stored, this.rawSize);
@@ -86,6 +90,7 @@ export class PackedReader implements ObjectReader {
 
   chunks(start: number, end: number, reuse: boolean): AsyncIterable<Uint8Array> | Iterable<Uint8Array> {
     const codec = this.#codec;
+    this.#refuseAbsurdSizes();
     if (codec !== "zstd-frames" && Math.max(this.#entry.storedSize, this.rawSize) <= SMALL_MAX) return this.#smallChunks(start, end);
     const full = start === 0 && end === this.rawSize;
     switch (codec) {
@@ -98,6 +103,18 @@ export class PackedReader implements ObjectReader {
         return this.#decodedRange(start, end);
       default:
         return codec satisfies never;
+    }
+  }
+
+  /** Before anything is allocated by what an entry says (I10). */
+  #refuseAbsurdSizes(): void {
+    const { codec, rawSize, storedSize, packId, offset } = this.#entry;
+    if (codec === 0 && rawSize !== storedSize) throw corruptObject(this.#place, "its entry gives two sizes for raw bytes");
+    if (Math.max(rawSize, storedSize) <= SMALL_MAX) return;
+    const packSize = this.#context.files.sizeOf(packId);
+    if (packSize !== undefined && offset + storedSize > packSize) this.#expect(0, storedSize);
+    if (rawSize > (storedSize + 1) * MAX_RATIO) {
+      throw corruptObject(this.#place, `no codec makes ${rawSize} bytes out of ${storedSize}`);
     }
   }
 
@@ -124,12 +141,13 @@ export class PackedReader implements ObjectReader {
   /** All stored bytes in pieces; the last one is given only once the checksum of all is right. */
   *#storedPieces(reuse: boolean): Generator<Uint8Array> {
     const { storedSize, packId, offset, checksum } = this.#entry;
+    using pack = this.#context.files.pin(packId);
     let crc = 0;
     let buffer: Uint8Array | undefined;
     for (let at = 0; at < storedSize; ) {
       const length = Math.min(PIECE_SIZE, storedSize - at);
       if (buffer === undefined || !reuse) buffer = Buffer.allocUnsafeSlow(length);
-      this.#expect(this.#context.files.read(packId, buffer, 0, length, offset + at), length);
+      this.#expect(pack.read(buffer, 0, length, offset + at), length);
       const piece = length === buffer.length ? buffer : buffer.subarray(0, length);
       if (this.#hasChecksum) crc = crc32Continue(crc, piece);
       at += length;
@@ -146,11 +164,12 @@ export class PackedReader implements ObjectReader {
   /** Part of an object that is stored as it is: the checksum is over all of it, so all is verified once. */
   *#rawRange(start: number, end: number, reuse: boolean): Generator<Uint8Array> {
     if (!this.#context.verified.has(this.#verifiedName)) for (const _ of this.#storedPieces(true));
+    using pack = this.#context.files.pin(this.#entry.packId);
     let buffer: Uint8Array | undefined;
     for (let at = start; at < end; ) {
       const length = Math.min(PIECE_SIZE, end - at);
       if (buffer === undefined || !reuse) buffer = Buffer.allocUnsafeSlow(length);
-      this.#expect(this.#context.files.read(this.#entry.packId, buffer, 0, length, this.#entry.offset + at), length);
+      this.#expect(pack.read(buffer, 0, length, this.#entry.offset + at), length);
       yield length === buffer.length ? buffer : buffer.subarray(0, length);
       at += length;
     }
@@ -159,12 +178,13 @@ export class PackedReader implements ObjectReader {
   /** Part of an object in independent frames, each of which carries a checksum of its own. */
   *#frameRange(start: number, end: number): Generator<Uint8Array> {
     const { packId, offset } = this.#entry;
+    using pack = this.#context.files.pin(packId);
     let rawAt = 0;
     let storedAt = offset;
-    for (const frame of this.#frames()) {
+    for (const frame of this.#frames(pack)) {
       if (rawAt + frame.rawSize > start && rawAt < end) {
         const stored = Buffer.allocUnsafeSlow(frame.storedSize);
-        this.#expect(this.#context.files.read(packId, stored, 0, stored.length, storedAt), stored.length);
+        this.#expect(pack.read(stored, 0, stored.length, storedAt), stored.length);
         const bytes = this.#decode(zstdCodec, stored, frame.rawSize);
         yield bytes.subarray(Math.max(0, start - rawAt), Math.min(frame.rawSize, end - rawAt));
       }
@@ -173,15 +193,15 @@ export class PackedReader implements ObjectReader {
     }
   }
 
-  #frames(): Frame[] {
-    const { packId, offset, storedSize, rawSize } = this.#entry;
+  #frames(pack: PinnedPack): Frame[] {
+    const { offset, storedSize, rawSize } = this.#entry;
     const end = offset + storedSize;
     const footer = new Uint8Array(SEEK_FOOTER_SIZE);
-    if (storedSize >= footer.length) this.#context.files.read(packId, footer, 0, footer.length, end - footer.length);
+    if (storedSize >= footer.length) pack.read(footer, 0, footer.length, end - footer.length);
     const size = seekTableSize(footer);
     if (size === undefined || size > storedSize) throw corruptObject(this.#place, "its seek table is damaged");
     const table = new Uint8Array(size);
-    this.#context.files.read(packId, table, 0, size, end - size);
+    pack.read(table, 0, size, end - size);
     const frames = parseSeekTable(table, storedSize, rawSize);
     if (frames === undefined) throw corruptObject(this.#place, "its seek table is damaged");
     return frames;

@@ -177,7 +177,7 @@ export class PackedStore implements ObjectStore {
       const entry = this.find(moved);
       return entry === undefined ? undefined : this.reader(moved, entry, options);
     };
-    return new ObjectSlice(key, reader, { fs: this.context.fs, relocate });
+    return new ObjectSlice(key, reader, { fs: this.context.fs, replacesPacks: this.context.config.containerVersion === 1, relocate });
   }
 
   /** Every key in ascending order, in batches. */
@@ -199,7 +199,7 @@ export class PackedStore implements ObjectStore {
   /** Takes the packer lock and starts a writer, which gives it back when it is closed. */
   async openWriter(doing: string, sync: boolean, signal: AbortSignal | undefined, timeoutMs?: number): Promise<PackWriter> {
     const { lock, context, lockTimeoutMs } = this.#options;
-    await lock.acquire(doing, { timeoutMs: timeoutMs ?? lockTimeoutMs, signal });
+    await lock.acquire(doing, { timeoutMs: timeoutMs ?? lockTimeoutMs, signal, writesPacks: true });
     try {
       this.index.refresh();
       const ensureDurable = (entry: PackEntry): void => this.ensureDurable(entry);
@@ -212,10 +212,26 @@ export class PackedStore implements ObjectStore {
     }
   }
 
+  /** Does something that only the holder of the packer lock may do, if nobody has it now. Does not look at the index before. */
+  async tryExclusively(doing: string, work: () => unknown): Promise<void> {
+    const { lock } = this.#options;
+    try {
+      await lock.acquire(doing, { timeoutMs: 0, writesPacks: false });
+    } catch (error) {
+      if (isTsdosError(error, "LOCKED")) return;
+      throw error;
+    }
+    try {
+      work();
+    } finally {
+      lock.release();
+    }
+  }
+
   /** Does something that only the holder of the packer lock may do. */
   async exclusively<T>(doing: string, signal: AbortSignal | undefined, work: () => T | Promise<T>): Promise<T> {
     const { lock, lockTimeoutMs } = this.#options;
-    await lock.acquire(doing, { timeoutMs: lockTimeoutMs, signal });
+    await lock.acquire(doing, { timeoutMs: lockTimeoutMs, signal, writesPacks: false });
     try {
       this.index.refresh();
       return await work();

@@ -1,12 +1,24 @@
+export interface AcquireOptions {
+  /** Milliseconds to wait. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+  /** True for a holder that will write packs: programs that do not know this lock must not be doing so. */
+  readonly writesPacks: boolean;
+}
+
 /** The lock of the one process that may write packs (I6). Implementations: src/container, one for each format version. */
 export interface PackerLock {
   /**
    * Takes the lock; `doing` is shown to others who want it.
-   * @throws TsdosError `LOCKED` when `timeoutMs` have passed
+   * @throws TsdosError `LOCKED` when the time has passed
    */
-  acquire(doing: string, options: { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined }): Promise<void>;
-  /** Called by the holder around writing to one pack. */
+  acquire(doing: string, options: AcquireOptions): Promise<void>;
+  /**
+   * Called by the holder before it writes to a pack.
+   * @throws TsdosError `LOCKED` when a program that does not know this lock writes to it
+   */
   enterPack(packId: number): void;
+  /** Called when it has written. */
   leavePack(): void;
   release(): void;
 }

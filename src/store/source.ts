@@ -122,6 +122,9 @@ async function readStream(stream: AsyncIterable<Uint8Array>, what: string, signa
   let size = 0;
   try {
     while (size <= SMALL_MAX) {
+      // A piece is valid until the next one is asked for.
+      const last = head.at(-1);
+      if (last !== undefined) head[head.length - 1] = new Uint8Array(last);
       const next = await puller.next(false);
       if (next === IDLE || next.done) return { small: head.length === 1 ? (head[0] as Uint8Array) : Buffer.concat(head) };
       head.push(next.value);

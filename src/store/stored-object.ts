@@ -23,6 +23,8 @@ export type Relocate = (key: ObjectKey) => ObjectReader | undefined;
 
 export interface SliceContext {
   readonly fs: FileSystem;
+  /** True in version 1: a repack by disk-objectstore puts another file in the place of a pack. */
+  readonly replacesPacks: boolean;
   readonly relocate: Relocate;
 }
 
@@ -59,7 +61,12 @@ export class ObjectSlice {
       try {
         return await this.#reader.whole();
       } catch (error) {
-        return this.#moved(error).whole();
+        const moved = this.#moved(error);
+        try {
+          return await moved.whole();
+        } catch (again) {
+          throw this.#lost(again, error);
+        }
       }
     }
     const bytes = new Uint8Array(this.rawSize);
@@ -130,6 +137,7 @@ export class ObjectSlice {
   async *#pieces(reuse: boolean): AsyncGenerator<Uint8Array> {
     const pacer = new Pacer();
     let started = false;
+    let first: unknown;
     for (let attempt = 0; ; attempt++) {
       try {
         for await (const chunk of this.#reader.chunks(this.#start, this.#end, reuse)) {
@@ -139,15 +147,26 @@ export class ObjectSlice {
         }
         return;
       } catch (error) {
-        if (started || attempt > 0) throw error;
+        if (started) throw error;
+        if (attempt > 0) throw this.#lost(error, first);
+        first = error;
         this.#moved(error);
       }
     }
   }
 
-  /** After a read failed since the file is gone: where the object is now. */
+  /** The error when an object is still said to be in a file that is not there: that is damage, not absence (I9). */
+  #lost(error: unknown, first: unknown): unknown {
+    if (!isTsdosError(error, "NOT_FOUND") || !isTsdosError(first) || error.details.path !== first.details.path) return error;
+    const path = error.details.path ?? "its file";
+    const message = `object ${this.key} should be in ${path}, which is missing; restore the file from a backup`;
+    return new TsdosError("CORRUPT_OBJECT", message, { key: this.key, path }, error);
+  }
+
+  /** After a read failed since the file is gone, or was replaced: where the object is now. */
   #moved(error: unknown): ObjectReader {
-    if (!isTsdosError(error, "NOT_FOUND")) throw error;
+    const mayBeElsewhere = isTsdosError(error, "NOT_FOUND") || (this.#context.replacesPacks && isTsdosError(error, "CORRUPT_OBJECT"));
+    if (!mayBeElsewhere) throw error;
     const found = this.#context.relocate(this.key);
     if (found === undefined) {
       throw new TsdosError("NOT_FOUND", `object ${this.key} was deleted after it was found`, { key: this.key }, error);

@@ -1,43 +1,50 @@
 /** Contents for tests, the same in every run. */
 
-function* numbers(seed: number): Generator<number> {
-  let state = Math.imul(seed, 2_654_435_761) || 1;
-  for (;;) {
+/** A generator of 32-bit numbers (xorshift). */
+export function numbers(seed: number): () => number {
+  let state = Math.imul(seed + 1, 2_654_435_761) || 1;
+  return () => {
     state ^= state << 13;
     state ^= state >>> 17;
     state ^= state << 5;
-    yield state >>> 0;
-  }
+    return state >>> 0;
+  };
 }
 
 /** Bytes that no codec makes smaller. */
 export function noise(size: number, seed = 1): Uint8Array {
   const words = new Uint32Array(Math.ceil(size / 4));
-  const source = numbers(seed);
-  for (let i = 0; i < words.length; i++) words[i] = source.next().value as number;
+  const next = numbers(seed);
+  for (let i = 0; i < words.length; i++) words[i] = next();
   return new Uint8Array(words.buffer, 0, size);
 }
 
 const WORDS = "the store keeps each object under the hash of its bytes and never under any other name ".split(" ");
+/** Longer text repeats itself, each time with another number. */
+const PARAGRAPH = 32 * 1024;
 
 /** Text, without NUL bytes, that every codec makes smaller. */
 export function prose(size: number, seed = 1): Uint8Array {
   const bytes = Buffer.alloc(size);
-  const source = numbers(seed);
-  for (let at = 0; at < size; ) {
-    const number = source.next().value as number;
-    const word = number % 7 === 0 ? `${number}` : (WORDS[number % WORDS.length] as string);
-    at += bytes.write(`${word} `, at, "latin1");
+  const next = numbers(seed);
+  const length = Math.min(size, PARAGRAPH);
+  for (let at = 0; at < length; ) {
+    const number = next();
+    at += bytes.write(`${number % 7 === 0 ? number : WORDS[number % WORDS.length]} `, at, length - at, "latin1");
   }
-  return new Uint8Array(bytes);
+  for (let at = PARAGRAPH; at < size; at += PARAGRAPH) {
+    bytes.copyWithin(at, 0, Math.min(PARAGRAPH, size - at));
+    bytes.write(`${next()} `, at, "latin1");
+  }
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, size);
 }
 
-/** `count` different small contents, from none to about 2,000 bytes. */
+/** `count` different small contents, up to about 2,000 bytes. */
 export function* smallContents(count: number, seed = 1): Generator<Uint8Array> {
-  const source = numbers(seed);
+  const next = numbers(seed);
   for (let i = 0; i < count; i++) {
-    const size = (source.next().value as number) % 2000;
-    const body = i % 3 === 0 ? noise(size, seed + i) : prose(size, seed + i);
+    const size = next() % 2000;
+    const body = i % 3 === 0 ? noise(size, next()) : prose(size, next());
     yield Buffer.concat([Buffer.from(`${seed}/${i}\n`), body]);
   }
 }

@@ -4,7 +4,7 @@ import type { FileStat, FileSystem, OpenMode } from "../file-system.ts";
 export interface FileCall {
   readonly name: keyof FileSystem;
   readonly path: string;
-  /** The new name, of `rename`. */
+  /** The new name, of `rename` and `link`. */
   readonly to?: string;
   readonly mode?: OpenMode;
   /** Bytes, of `read` and `write`. */
@@ -123,6 +123,11 @@ export class InterceptedFileSystem implements FileSystem {
   rename(from: string, to: string): void {
     this.#check({ name: "rename", path: from, to });
     this.#inner.rename(from, to);
+  }
+
+  link(from: string, to: string): void {
+    this.#check({ name: "link", path: from, to });
+    this.#inner.link(from, to);
   }
 
   remove(path: string): boolean {

@@ -139,6 +139,14 @@ export class MemoryFileSystem implements FileSystem {
     this.#link(target.folder, target.name, source.node);
   }
 
+  link(from: string, to: string): void {
+    const source = this.#locate(from);
+    const target = this.#locate(to);
+    if (source.node?.kind !== "file" || target.folder === undefined) throw fails("NOT_FOUND", "ENOENT", to);
+    if (target.node !== undefined) throw fails("IO_ERROR", "EEXIST", to);
+    this.#link(target.folder, target.name, source.node);
+  }
+
   remove(path: string): boolean {
     const { folder, name, node } = this.#locate(path);
     if (folder === undefined || node === undefined) return false;

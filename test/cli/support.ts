@@ -7,7 +7,10 @@ import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
 import { Container, type CreateOptions } from "../../src/index.ts";
 
-const main = join(import.meta.dirname, "../../src/cli/main.ts");
+const project = join(import.meta.dirname, "../..");
+const main = join(project, "src/cli/main.ts");
+/** Programs start three times as fast when the types are stripped, and the sources compiled, only once. */
+process.env["NODE_COMPILE_CACHE"] = join(project, ".cache/compile");
 
 export interface Finished {
   readonly code: number | null;

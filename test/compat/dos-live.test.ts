@@ -39,6 +39,7 @@ describe("a container made by disk-objectstore, open there all the time", option
     };
     const assertBoth = async (): Promise<void> => {
       await assertHolds(container, sizesOf(all));
+      await dos.assertReads(sizesOf(all));
       await dos.assertHolds(sizesOf(all));
       await assertValid(container);
     };

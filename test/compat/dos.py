@@ -1,6 +1,7 @@
 """The real disk-objectstore at the other end of a pipe: one JSON command per line on stdin, one answer on stdout.
 
-The container is opened once and stays open until the input ends.
+The container is opened once and stays open until the input ends. What has to see the newest rows of the index, which
+an open session does not, is done by another instance of it, as by another process.
 """
 
 import base64
@@ -16,16 +17,20 @@ def describe(error):
     return f'{type(error).__name__}: {error}'
 
 
-def read_all(container, _command):
-    """What each key reads as: the SHA-256 and the size of the content, or the error."""
+def read(container, command):
+    """What each key reads as, one by one: the SHA-256 and the size of the content, or the error."""
     found, errors = {}, {}
-    for key in container.list_all_objects():
+    for key in command['keys']:
         try:
             content = container.get_object_content(key)
             found[key] = [hashlib.sha256(content).hexdigest(), len(content)]
         except Exception as error:  # is the result
             errors[key] = describe(error)
     return {'found': found, 'errors': errors}
+
+
+def read_all(container, _command):
+    return read(container, {'keys': list(container.list_all_objects())})
 
 
 def init(container, command):
@@ -66,30 +71,38 @@ held = []
 
 OPERATIONS = {
     'init': init,
-    'read-all': read_all,
+    'read': read,
     'bulk': bulk,
     'add': add,
-    'pack': pack,
-    'repack': lambda container, _: container.repack(),
-    'delete': lambda container, command: container.delete_objects(command['keys']),
-    'meta': lambda container, command: container.get_object_meta(command['key']).size,
-    'count': lambda container, _: dataclasses.asdict(container.count_objects()),
-    'validate': lambda container, _: dataclasses.asdict(container.validate()),
     'id': lambda container, _: container.container_id,
     'hold-lock': hold_lock,
     'release-lock': release_lock,
 }
 
+OPERATIONS_OF_ANOTHER_INSTANCE = {
+    'read-all': read_all,
+    'pack': pack,
+    'repack': lambda container, _: container.repack(),
+    'delete': lambda container, command: container.delete_objects(command['keys']),
+    'validate': lambda container, _: dataclasses.asdict(container.validate()),
+}
+
+
+def answer(container, command):
+    if command['op'] in OPERATIONS:
+        return OPERATIONS[command['op']](container, command)
+    with Container(container.get_folder()) as other:
+        return OPERATIONS_OF_ANOTHER_INSTANCE[command['op']](other, command)
+
 
 def main():
     with Container(sys.argv[1]) as container:
         for line in sys.stdin:
-            command = json.loads(line)
             try:
-                answer = {'ok': OPERATIONS[command['op']](container, command)}
+                reply = {'ok': answer(container, json.loads(line))}
             except Exception as error:  # is the answer
-                answer = {'error': describe(error)}
-            print(json.dumps(answer), flush=True)
+                reply = {'error': describe(error)}
+            print(json.dumps(reply), flush=True)
 
 
 if __name__ == '__main__':

@@ -50,23 +50,6 @@ for (const name of names) {
       await assertValid(container);
     });
 
-    test("each codec is recognised by the bytes, whatever the configuration says", async (t: TestContext) => {
-      const folder = copyFixture(t, fixture);
-      const codecs = new Map<string, string>();
-      {
-        await using container = await Container.open(folder);
-        for await (const { key, codec } of container.inspect("packed")) codecs.set(key, codec);
-      }
-      const expected = keysByCodec(folder);
-      for (const codec of ["none", "zlib", "zstd"] as const) {
-        const found = [...codecs].filter(([key, its]) => its === codec && fixture.sizes[key] !== 0).map(([key]) => key);
-        assert.deepEqual(
-          found,
-          expected[codec].filter((key) => fixture.sizes[key] !== 0),
-        );
-      }
-    });
-
     test("it is extended and packed, and its configuration stays as it is", async (t: TestContext) => {
       const folder = copyFixture(t, fixture);
       const config = readFileSync(join(folder, "config.json"), "utf8");

@@ -85,7 +85,7 @@ export async function assertHolds(container: Container, sizes: Readonly<Record<s
   assert.deepEqual(seen.sort(), expected);
 }
 
-/** The answer of {@link Dos.readAll}. */
+/** What reading many objects gave. */
 export interface ReadAll {
   /** SHA-256 and size of the content, by key. */
   readonly found: Record<string, [string, number]>;
@@ -119,11 +119,14 @@ export class Dos {
     assert.deepEqual(keys, contents.map(sha256));
   }
 
+  /** The session that is open all the time reads every one of these objects right. */
+  async assertReads(sizes: Readonly<Record<string, number>>): Promise<void> {
+    assertRead((await this.ask("read", { keys: Object.keys(sizes) })) as ReadAll, sizes);
+  }
+
   /** It lists exactly these objects, reads every one of them right, and finds nothing wrong. */
   async assertHolds(sizes: Readonly<Record<string, number>>): Promise<void> {
-    const { found, errors } = await this.readAll();
-    assert.deepEqual(errors, {});
-    assert.deepEqual(found, Object.fromEntries(Object.entries(sizes).map(([key, size]) => [key, [key, size]])));
+    assertRead(await this.readAll(), sizes);
     await this.assertValid();
   }
 
@@ -131,6 +134,11 @@ export class Dos {
     const issues = (await this.ask("validate")) as Record<string, string[]>;
     assert.deepEqual(Object.values(issues).flat(), [], `issues: ${JSON.stringify(issues)}`);
   }
+}
+
+function assertRead({ found, errors }: ReadAll, sizes: Readonly<Record<string, number>>): void {
+  assert.deepEqual(errors, {});
+  assert.deepEqual(found, Object.fromEntries(Object.entries(sizes).map(([key, size]) => [key, [key, size]])));
 }
 
 /** `validate` of tsdos finds nothing wrong. */

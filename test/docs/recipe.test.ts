@@ -114,6 +114,11 @@ test("the recipe reads version 2: zstd and zstd frames, in several packs", { ski
   assert.deepEqual(codecs, new Set(["none", "zstd", "zstd-frames"]));
 });
 
+test("the recipe reads version 1, made by tsdos", { skip: without("sqlite3", "gzip") }, async (t) => {
+  const codecs = await readBack(t, { formatVersion: 1, packSizeTarget: 10_000 });
+  assert.deepEqual(codecs, new Set(["none", "zlib"]));
+});
+
 test("the recipe reads version 2: a folder of packs that is called packs", async (t) => {
   await readBack(t, { compression: "none" }, "packs");
 });
@@ -136,12 +141,13 @@ for (const fixture of [
   "dos-basic",
   "dos-packs",
   "dos-prefix3",
+  "dos-repack-c",
   "rsdos-none",
   "rsdos-zlib",
   "rsdos-zstd",
   "rsdos-bytes-zstd",
 ]) {
-  test(`the recipe reads version 1: ${fixture}`, { skip: without("sqlite3", "gzip", "zstd") }, (t) => {
+  test(`the recipe reads version 1, made by the originals: ${fixture}`, { skip: without("sqlite3", "gzip", "zstd") }, (t) => {
     const folder = scratchFolder(t);
     const path = join(folder, "container");
     cpSync(join(project, "test/fixtures", fixture), path, { recursive: true });

@@ -1,0 +1,52 @@
+import { LEGACY_REPACK_ID, packLockName } from "../format/paths.ts";
+import { SqliteIndex } from "../pack-index/sqlite-index.ts";
+import type { CombinedStore } from "../store/combined-store.ts";
+
+/**
+ * Version 1: tidies up after disk-objectstore was killed, of which nothing may stay that blocks it later: locks of packs that nobody
+ * has written to since `before` (milliseconds since 1970), and pack -1 of an interrupted repack. A repack of pack N writes -1,
+ * points the rows to -1, removes N, links -1 as N, points the rows to N, removes -1. Killed anywhere in there, the rows say which
+ * file is needed: -1 either holds what rows point to, and gets a proper id, or nothing does, and it goes.
+ * Returns how many files went.
+ */
+export function recoverLegacy(store: CombinedStore, before: number, dryRun: boolean): number {
+  const { files, index, context } = store.packed;
+  const { fs } = context;
+  if (!(index instanceof SqliteIndex)) return 0;
+  const isStale = (path: string): boolean => (fs.stat(path)?.mtimeMs ?? 0) <= before;
+  let removed = 0;
+  const remove = (path: string): void => {
+    if (fs.stat(path) === undefined) return;
+    removed++;
+    if (!dryRun) fs.remove(path);
+  };
+  let isRepacking = false;
+  for (const packId of [...files.ids(), LEGACY_REPACK_ID]) {
+    const lock = `${files.folder}/${packLockName(packId)}`;
+    if (fs.stat(lock) === undefined) continue;
+    if (isStale(lock) && isStale(files.pathOf(packId))) remove(lock);
+    else if (packId === LEGACY_REPACK_ID) isRepacking = true;
+  }
+  const leftover = files.pathOf(LEGACY_REPACK_ID);
+  if (isRepacking || !isStale(leftover) || fs.stat(leftover) === undefined) return removed;
+  if (!dryRun && index.countInPack(LEGACY_REPACK_ID) > 0) {
+    index.movePack(LEGACY_REPACK_ID, properId(store, leftover));
+  }
+  remove(leftover);
+  if (!dryRun) fs.syncDirectory(files.folder);
+  return removed;
+}
+
+/** The id of the pack that is the same file as the leftover already, or a new one that is made so. */
+function properId(store: CombinedStore, leftover: string): number {
+  const { files, context } = store.packed;
+  const { fs } = context;
+  const inode = fs.stat(leftover)?.inode;
+  const ids = files.ids();
+  const same = ids.find((id) => fs.stat(files.pathOf(id))?.inode === inode);
+  if (same !== undefined) return same;
+  const id = (ids.at(-1) ?? -1) + 1;
+  fs.link(leftover, files.pathOf(id));
+  fs.syncDirectory(files.folder);
+  return id;
+}

@@ -1,0 +1,254 @@
+import { isTsdosError, TsdosError } from "../errors.ts";
+import type { FileSystem } from "../file-system.ts";
+import { ENTRY_SIZE, type RecordBatch } from "../format/entry.ts";
+import { EMPTY_MANIFEST, type Manifest, type ManifestSegment, type TocDamage } from "../format/manifest.ts";
+import { INDEX_FOLDER, parseSegmentFileName, parseTocFileName, segmentFileName, tocFileName } from "../format/paths.ts";
+import { type ManifestState, manifestStamp, readManifest, replaceManifest } from "./manifest-file.ts";
+import { MemoryIndex } from "./memory-index.ts";
+import { SegmentFile } from "./segment-file.ts";
+import { TocFile } from "./toc-file.ts";
+
+/** A reader that meets a replaced MANIFEST while it opens segments starts again this often. */
+const OPEN_ATTEMPTS = 20;
+
+/** What an index knows of its files: MANIFEST, the segments, and in memory what the TOCs hold behind them. */
+export class IndexState {
+  readonly folder: string;
+  readonly indexFolder: string;
+  /** From the oldest to the newest. */
+  segments: SegmentFile[] = [];
+  readonly tail: MemoryIndex = new MemoryIndex();
+  readonly tocs: Map<number, TocFile> = new Map();
+  /** Known damage of TOC files. */
+  damage: TocDamage[] = [];
+  readonly #fs: FileSystem;
+  #read: ManifestState = { manifest: EMPTY_MANIFEST, damaged: false, stamp: "" };
+  #newestPack = -1;
+  /** Segments that were found damaged. */
+  readonly #distrusted = new Set<number>();
+
+  constructor(fs: FileSystem, folder: string) {
+    this.#fs = fs;
+    this.folder = folder;
+    this.indexFolder = `${folder}/${INDEX_FOLDER}`;
+  }
+
+  get manifest(): Manifest {
+    return this.#read.manifest;
+  }
+
+  /** True when MANIFEST or a segment is damaged. */
+  get isDamaged(): boolean {
+    return this.#read.damaged;
+  }
+
+  /** How many records `load` would read from TOCs into memory; looks at sizes only. */
+  backlog(): number {
+    const { manifest } = readManifest(this.#fs, this.indexFolder);
+    const isLost = manifest.segments.some(({ number }) => this.#fs.stat(this.segmentPath(number)) === undefined);
+    const ids = (this.#fs.list(this.folder) ?? []).map(parseTocFileName).filter((id) => id !== undefined);
+    const bytes = ids.map((id) => {
+      const covered = isLost ? 0 : (manifest.covered.get(id) ?? 0);
+      return Math.max(0, (this.#fs.stat(this.tocPath(id))?.size ?? 0) - covered);
+    });
+    return bytes.reduce((sum, one) => sum + one, 0) / ENTRY_SIZE;
+  }
+
+  /** Reads everything anew: MANIFEST, its segments, and the TOCs behind what they cover. */
+  load(): void {
+    const old = this.segments;
+    this.segments = [];
+    for (let attempt = 1; ; attempt++) {
+      this.#read = readManifest(this.#fs, this.indexFolder);
+      if (this.#openSegments(old, attempt)) break;
+    }
+    for (const segment of old) segment.release();
+    this.tail.clear();
+    const { manifest } = this.#read;
+    this.damage = [...manifest.damaged];
+    this.resetTocs();
+    for (const packId of [...manifest.covered.keys(), ...manifest.valid.keys()]) {
+      if (!this.tocs.has(packId)) this.addToc(packId);
+    }
+    for (const toc of this.tocs.values()) {
+      this.readTail(toc, manifest.covered.get(toc.packId) ?? 0, manifest.valid.get(toc.packId) ?? 0);
+    }
+  }
+
+  /** Picks up what other processes have committed; true when anything changed. */
+  refresh(): boolean {
+    if (manifestStamp(this.#fs, this.indexFolder) !== this.#read.stamp) {
+      this.load();
+      return true;
+    }
+    const before = this.tail.count;
+    this.#readNewest();
+    while (this.#fs.stat(this.tocPath(this.#newestPack + 1)) !== undefined) {
+      // Once more: what was appended to the last one before the next one was begun.
+      this.#readNewest();
+      this.addToc(this.#newestPack + 1);
+      this.#readNewest();
+    }
+    return this.tail.count !== before;
+  }
+
+  #readNewest(): void {
+    const newest = this.tocs.get(this.#newestPack);
+    if (newest !== undefined) this.readTail(newest);
+  }
+
+  /** Leaves a segment that turned out to be damaged out from now on; false when the error is about something else. */
+  distrust(error: unknown): boolean {
+    const path = isTsdosError(error, "CORRUPT_INDEX") ? error.details.path : undefined;
+    const damaged = this.segments.find((segment) => segment.path === path);
+    if (damaged === undefined) return false;
+    this.#distrusted.add(damaged.number);
+    this.load();
+    return true;
+  }
+
+  /** False when MANIFEST was replaced meanwhile and must be read again. A damaged or lost segment means an empty MANIFEST. */
+  #openSegments(old: readonly SegmentFile[], attempt: number): boolean {
+    const opened: SegmentFile[] = [];
+    for (const { number } of this.#read.manifest.segments) {
+      const known = old.find((one) => one.number === number && !this.#distrusted.has(number));
+      const segment = known?.retain() ?? this.#tryOpen(number);
+      if (segment !== undefined) {
+        opened.push(segment);
+        continue;
+      }
+      for (const one of opened) one.release();
+      if (attempt < OPEN_ATTEMPTS && manifestStamp(this.#fs, this.indexFolder) !== this.#read.stamp) return false;
+      const { manifest, stamp } = this.#read;
+      this.#read = { manifest: { ...EMPTY_MANIFEST, generation: manifest.generation, valid: manifest.valid }, damaged: true, stamp };
+      return true;
+    }
+    this.segments = opened;
+    return true;
+  }
+
+  #tryOpen(number: number): SegmentFile | undefined {
+    if (this.#distrusted.has(number)) return undefined;
+    try {
+      return SegmentFile.open(this.#fs, this.segmentPath(number), number);
+    } catch (error) {
+      if (isTsdosError(error, "CORRUPT_INDEX")) return undefined;
+      throw error;
+    }
+  }
+
+  /** Forgets all segments and entries; MANIFEST's word on which parts of the TOCs were valid stays. */
+  reset(): void {
+    this.#read = readManifest(this.#fs, this.indexFolder);
+    for (const segment of this.segments) segment.release();
+    this.segments = [];
+    this.tail.clear();
+    this.damage = [];
+    this.resetTocs();
+  }
+
+  /** Forgets the TOCs and lists those that are in the folder. */
+  resetTocs(): void {
+    for (const toc of this.tocs.values()) toc.close();
+    this.tocs.clear();
+    this.#newestPack = -1;
+    const ids = (this.#fs.list(this.folder) ?? []).map(parseTocFileName).filter((id) => id !== undefined);
+    for (const id of ids.sort((a, b) => a - b)) this.addToc(id);
+  }
+
+  addToc(packId: number): TocFile {
+    const toc = new TocFile(this.#fs, this.tocPath(packId), packId);
+    this.tocs.set(packId, toc);
+    this.#newestPack = Math.max(this.#newestPack, packId);
+    return toc;
+  }
+
+  /** Adds a TOC's new entries to the tail. */
+  readTail(toc: TocFile, from = 0, knownValid = 0, afterEach?: () => void): void {
+    const damage = toc.readNew(from, knownValid, (bytes, at) => {
+      this.tail.add(bytes, at);
+      afterEach?.();
+    });
+    this.damage.push(...damage);
+  }
+
+  addToTail(batch: RecordBatch): void {
+    for (let at = 0; at < batch.count * ENTRY_SIZE; at += ENTRY_SIZE) this.tail.add(batch.bytes, at);
+  }
+
+  /** How far each TOC was read. */
+  positions(): Map<number, number> {
+    return new Map([...this.tocs.values()].map((toc) => [toc.packId, toc.position]));
+  }
+
+  /**
+   * Replaces MANIFEST. It may call valid only what is durable, or else a power cut would leave "damage" that is none. While the TOCs
+   * are read anew, what was known of those that wait for their turn stays known.
+   */
+  writeManifest(segments: readonly ManifestSegment[], covered: ReadonlyMap<number, number>, sync: boolean): void {
+    this.#fs.makeDirectory(this.indexFolder);
+    const manifest = {
+      generation: this.#read.manifest.generation + 1,
+      segments: segments.map(({ number, entries }) => ({ number, entries })),
+      covered,
+      valid: this.#validEnds(sync),
+      damaged: this.damage.filter(({ packId, offset }) => offset < (covered.get(packId) ?? 0)),
+    };
+    replaceManifest(this.#fs, this.indexFolder, manifest, sync);
+    this.#read = { manifest, damaged: false, stamp: manifestStamp(this.#fs, this.indexFolder) };
+  }
+
+  #validEnds(sync: boolean): Map<number, number> {
+    const known = this.#read.manifest.valid;
+    const ends = new Map<number, number>();
+    for (const [packId, position] of this.positions()) {
+      const before = known.get(packId) ?? 0;
+      if (sync && position > before) this.syncToc(packId);
+      ends.set(packId, sync ? Math.max(position, before) : before);
+    }
+    return ends;
+  }
+
+  syncToc(packId: number): void {
+    const file = this.#fs.openIfExists(this.tocPath(packId));
+    if (file === undefined) return;
+    try {
+      this.#fs.sync(file);
+    } finally {
+      this.#fs.close(file);
+    }
+    this.#fs.syncDirectory(this.folder);
+  }
+
+  /** A number that no segment has had, as far as can be seen. */
+  nextSegmentNumber(): number {
+    const numbers = (this.#fs.list(this.indexFolder) ?? []).map(parseSegmentFileName).filter((n) => n !== undefined);
+    return [...numbers, ...this.#distrusted].reduce((a, b) => Math.max(a, b), 0) + 1;
+  }
+
+  segmentPath(number: number): string {
+    return `${this.indexFolder}/${segmentFileName(number)}`;
+  }
+
+  tocPath(packId: number): string {
+    return `${this.folder}/${tocFileName(packId)}`;
+  }
+
+  /** Throws when damage may hide a key that is asked for. */
+  refuseDamage(): void {
+    const [first] = this.damage;
+    if (first === undefined) return;
+    const path = this.tocPath(first.packId);
+    throw new TsdosError(
+      "CORRUPT_INDEX",
+      `${path} has damaged entries (${this.damage.length} in all, the first at byte ${first.offset}): an object that is not found may be ` +
+        "one of them; restore the file from a backup, or run validate to see what is affected",
+      { path, offset: first.offset },
+    );
+  }
+
+  close(): void {
+    for (const segment of this.segments) segment.release();
+    for (const toc of this.tocs.values()) toc.close();
+  }
+}

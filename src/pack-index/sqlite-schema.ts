@@ -1,0 +1,66 @@
+import { TsdosError } from "../errors.ts";
+import { MAX_U48 } from "../format/bytes.ts";
+import { codecIds, FLAG_NO_CHECKSUM, type PackEntry } from "../format/entry.ts";
+import { LEGACY_REPACK_ID, MAX_PACK_ID } from "../format/paths.ts";
+import { isObjectKey, type ObjectKey } from "../key/object-key.ts";
+import type { SqliteRow } from "../sqlite.ts";
+
+/**
+ * The SQL of version 1's `packs.idx`, as disk-objectstore 1.5 makes it. Only here do its words occur: `size` is the raw size,
+ * `length` the stored size, and pack -1 is that of an interrupted repack.
+ */
+export const CREATE_SCHEMA = `
+CREATE TABLE IF NOT EXISTS db_object (
+  id INTEGER NOT NULL, hashkey VARCHAR NOT NULL, compressed BOOLEAN NOT NULL, size INTEGER NOT NULL,
+  "offset" INTEGER NOT NULL, length INTEGER NOT NULL, pack_id INTEGER NOT NULL, PRIMARY KEY (id)
+);
+CREATE UNIQUE INDEX IF NOT EXISTS ix_db_object_hashkey ON db_object (hashkey);`;
+
+const COLUMNS = 'hashkey, compressed, size, "offset", length, pack_id';
+export const SELECT_ONE: string = `SELECT ${COLUMNS} FROM db_object WHERE hashkey = ?`;
+export const SELECT_AFTER: string = `SELECT ${COLUMNS} FROM db_object WHERE hashkey > ? ORDER BY hashkey LIMIT ?`;
+export const SELECT_TOTALS = "SELECT count(*) AS objects, total(size) AS rawBytes, total(length) AS storedBytes FROM db_object";
+/** A key that is there already gets the new place: it is given only when the old one is damaged. */
+export const INSERT: string = `INSERT INTO db_object (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (hashkey) DO UPDATE SET compressed = excluded.compressed, size = excluded.size, "offset" = excluded."offset",
+length = excluded.length, pack_id = excluded.pack_id`;
+export const DELETE = "DELETE FROM db_object WHERE hashkey = ?";
+export const COUNT_IN_PACK = "SELECT count(*) AS objects FROM db_object WHERE pack_id = ?";
+export const MOVE_PACK = "UPDATE db_object SET pack_id = ? WHERE pack_id = ?";
+
+export function packIdToSql(packId: number): number {
+  return packId === LEGACY_REPACK_ID ? -1 : packId;
+}
+
+export function entryToSql(key: ObjectKey, entry: PackEntry): (string | number)[] {
+  const { codec, rawSize, offset, storedSize, packId } = entry;
+  return [key, codec === codecIds.none ? 0 : 1, rawSize, offset, storedSize, packIdToSql(packId)];
+}
+
+/** @throws TsdosError `CORRUPT_INDEX` for a row that cannot be right */
+export function rowToEntry(row: SqliteRow, path: string): { readonly key: ObjectKey; readonly entry: PackEntry } {
+  const key = row["hashkey"];
+  if (!isObjectKey(key)) throw corrupt(path, `a row has the key ${JSON.stringify(key)}`);
+  const number = (name: string, max: number): number => {
+    const value = row[name];
+    if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= max) return value;
+    throw corrupt(path, `the row of ${key} has the ${name} ${String(value)}`, key);
+  };
+  const entry = {
+    packId: row["pack_id"] === -1 ? LEGACY_REPACK_ID : number("pack_id", MAX_PACK_ID),
+    offset: number("offset", MAX_U48),
+    storedSize: number("length", MAX_U48),
+    rawSize: number("size", MAX_U48),
+    // rsdos has the same flag for zstd: whoever reads the bytes sees which it is.
+    codec: row["compressed"] ? codecIds.zlib : codecIds.none,
+    flags: FLAG_NO_CHECKSUM,
+    dictionaryId: 0,
+    checksum: 0,
+  };
+  return { key, entry };
+}
+
+function corrupt(path: string, what: string, key?: string): TsdosError {
+  const details = key === undefined ? { path } : { path, key };
+  return new TsdosError("CORRUPT_INDEX", `${path} is damaged: ${what}; restore it from a backup`, details);
+}

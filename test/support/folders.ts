@@ -1,0 +1,26 @@
+import { accessSync, constants, mkdtempSync, rmSync, statfsSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after } from "node:test";
+
+const MEMORY_FOLDER = "/dev/shm";
+const MEMORY_FREE_MIN = 1024 ** 3;
+const made: string[] = [];
+
+function parent(): string {
+  try {
+    accessSync(MEMORY_FOLDER, constants.W_OK);
+    const { bavail, bsize } = statfsSync(MEMORY_FOLDER);
+    return bavail * bsize >= MEMORY_FREE_MIN ? MEMORY_FOLDER : tmpdir();
+  } catch {
+    return tmpdir();
+  }
+}
+
+/** A new empty folder that is removed after the tests of the file; in memory where that is possible. */
+export function temporaryFolder(): string {
+  if (made.length === 0) after(() => made.splice(0).forEach((folder) => rmSync(folder, { recursive: true, force: true })));
+  const folder = mkdtempSync(join(parent(), "tsdos-test-"));
+  made.push(folder);
+  return folder;
+}
