@@ -2,7 +2,7 @@ export { Container, type CreateOptions, type OpenOptions } from "./container/con
 export { type ErrorCode, type ErrorDetails, errorCodes, isTsdosError, type LockHolder, TsdosError } from "./errors.ts";
 export type { ContainerConfig } from "./format/config.ts";
 export { isObjectKey, type ObjectKey, parseKey } from "./key/object-key.ts";
-export { describeFile, type DumpRecord } from "./maintenance/describe-file.ts";
+export { type DumpRecord, describeFile } from "./maintenance/describe-file.ts";
 export type {
   CleanOptions,
   CleanReport,

@@ -3,7 +3,10 @@ import zlib from "node:zlib";
 import { isZstdHeader } from "../format/magic.ts";
 
 /** Compresses a stream with zlib, for objects that are too large for memory. */
-export function zlibCompressStream(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, level: number): AsyncIterable<Uint8Array> {
+export function zlibCompressStream(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  level: number,
+): AsyncIterable<Uint8Array> {
   return through(chunks, zlib.createDeflate({ level }));
 }
 

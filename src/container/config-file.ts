@@ -32,7 +32,9 @@ export function readConfig(fs: FileSystem, root: string): ContainerConfig {
 }
 
 function notAContainer(root: string, reason: string): TsdosError {
-  return new TsdosError("NOT_A_CONTAINER", `${root} is not a container: ${reason}; make one with create (tsdos init)`, { path: root });
+  return new TsdosError("NOT_A_CONTAINER", `${root} is not a container: ${reason}; make one with create (tsdos init)`, {
+    path: root,
+  });
 }
 
 /** Writes `config.json`: the commit point of `create`. */

@@ -1,16 +1,28 @@
 import { randomUUID } from "node:crypto";
 import { dirname, resolve } from "node:path";
 import { isTsdosError, TsdosError } from "../errors.ts";
-import { NodeFileSystem } from "../fs/node-file-system.ts";
-import { printCompression, parseCompression } from "../format/compression-spec.ts";
-import { type ContainerConfig, DEFAULT_LOOSE_PREFIX_LEN, DEFAULT_PACK_SIZE_TARGET, MAX_LOOSE_PREFIX_LEN } from "../format/config.ts";
 import { MAX_U48 } from "../format/bytes.ts";
+import { parseCompression, printCompression } from "../format/compression-spec.ts";
+import {
+  type ContainerConfig,
+  DEFAULT_LOOSE_PREFIX_LEN,
+  DEFAULT_PACK_SIZE_TARGET,
+  MAX_LOOSE_PREFIX_LEN,
+} from "../format/config.ts";
 import { DUPLICATES_FOLDER, LOOSE_FOLDER, PACKED_FOLDER, PACKS_FOLDER, SANDBOX_FOLDER } from "../format/paths.ts";
+import { NodeFileSystem } from "../fs/node-file-system.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { clean } from "../maintenance/clean.ts";
 import { inspect } from "../maintenance/inspect.ts";
 import { packLoose } from "../maintenance/pack.ts";
-import type { CleanOptions, CleanReport, ContainerStatus, PackOptions, PackReport, ValidateReport } from "../maintenance/reports.ts";
+import type {
+  CleanOptions,
+  CleanReport,
+  ContainerStatus,
+  PackOptions,
+  PackReport,
+  ValidateReport,
+} from "../maintenance/reports.ts";
 import { statusOf } from "../maintenance/status.ts";
 import { validate } from "../maintenance/validate.ts";
 import type { RebuildCounts } from "../pack-index/pack-index.ts";
@@ -32,7 +44,7 @@ import type {
 import type { Source } from "../store/source.ts";
 import type { StoredObject } from "../store/stored-object.ts";
 import { readConfig, writeConfig } from "./config-file.ts";
-import { openStores, type OpenStores } from "./open-stores.ts";
+import { type OpenStores, openStores } from "./open-stores.ts";
 
 export interface OpenOptions {
   /** What acknowledged writes survive, where a call does not say. Default `full`: a power cut. */
@@ -163,7 +175,10 @@ export class Container implements ObjectStore, AsyncDisposable {
     return this.#store.keys(options);
   }
 
-  async delete(keys: Keys, options: { readonly signal?: AbortSignal; readonly durability?: Durability } = {}): Promise<ObjectKey[]> {
+  async delete(
+    keys: Keys,
+    options: { readonly signal?: AbortSignal; readonly durability?: Durability } = {},
+  ): Promise<ObjectKey[]> {
     return this.#store.delete(keys, options);
   }
 
@@ -209,7 +224,8 @@ export class Container implements ObjectStore, AsyncDisposable {
   }
 
   get #store(): CombinedStore {
-    if (this.#closed) throw new TsdosError("CLOSED", `the container ${this.path} was closed; open it again`, { path: this.path });
+    if (this.#closed)
+      throw new TsdosError("CLOSED", `the container ${this.path} was closed; open it again`, { path: this.path });
     return this.#stores.combined;
   }
 }
@@ -225,10 +241,14 @@ function settings(options: OpenOptions): { durability: Durability; lockTimeoutMs
 
 function newConfig(options: CreateOptions): ContainerConfig {
   const version = options.formatVersion ?? 2;
-  if (version !== 1 && version !== 2) throw new TsdosError("UNSUPPORTED_VERSION", `formatVersion must be 1 or 2, not ${String(version)}`);
+  if (version !== 1 && version !== 2)
+    throw new TsdosError("UNSUPPORTED_VERSION", `formatVersion must be 1 or 2, not ${String(version)}`);
   const spec = parseCompression(options.compression ?? DEFAULT_COMPRESSION[version]);
   if (version === 1 && spec.codec !== "zlib") {
-    throw new TsdosError("INVALID_CONFIG", "format version 1 knows only zlib compression: disk-objectstore could not read anything else");
+    throw new TsdosError(
+      "INVALID_CONFIG",
+      "format version 1 knows only zlib compression: disk-objectstore could not read anything else",
+    );
   }
   const packSizeTarget = options.packSizeTarget ?? DEFAULT_PACK_SIZE_TARGET;
   if (!Number.isInteger(packSizeTarget) || packSizeTarget < 1 || packSizeTarget > MAX_U48) {
@@ -236,7 +256,10 @@ function newConfig(options: CreateOptions): ContainerConfig {
   }
   const loosePrefixLen = options.loosePrefixLen ?? DEFAULT_LOOSE_PREFIX_LEN;
   if (!Number.isInteger(loosePrefixLen) || loosePrefixLen < 0 || loosePrefixLen > MAX_LOOSE_PREFIX_LEN) {
-    throw new TsdosError("INVALID_CONFIG", `loosePrefixLen must be an integer from 0 to ${MAX_LOOSE_PREFIX_LEN}, not ${loosePrefixLen}`);
+    throw new TsdosError(
+      "INVALID_CONFIG",
+      `loosePrefixLen must be an integer from 0 to ${MAX_LOOSE_PREFIX_LEN}, not ${loosePrefixLen}`,
+    );
   }
   return {
     containerVersion: version,
@@ -251,5 +274,7 @@ function newConfig(options: CreateOptions): ContainerConfig {
 }
 
 function alreadyExists(root: string, reason: string): TsdosError {
-  return new TsdosError("ALREADY_EXISTS", `${root} ${reason}; choose a folder that is missing or empty`, { path: root });
+  return new TsdosError("ALREADY_EXISTS", `${root} ${reason}; choose a folder that is missing or empty`, {
+    path: root,
+  });
 }

@@ -2,7 +2,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { packLockName } from "../format/paths.ts";
-import { acquireLock, describeHolder, hasEnded, HOLDER_MAX_BYTES, type OsLock, parseHolder, printHolder, thisProcess } from "../fs/os-lock.ts";
+import {
+  acquireLock,
+  describeHolder,
+  HOLDER_MAX_BYTES,
+  hasEnded,
+  type OsLock,
+  parseHolder,
+  printHolder,
+  thisProcess,
+} from "../fs/os-lock.ts";
 import type { AcquireOptions, PackerLock } from "../store/packer-lock.ts";
 
 /** Milliseconds between two looks at `N.lock`. */
@@ -103,7 +112,10 @@ export class LegacyPackerLock implements PackerLock {
   #locked(path: string): TsdosError {
     const holder = parseHolder(this.#read(path));
     if (holder !== undefined) {
-      return new TsdosError("LOCKED", `${path} is held by ${describeHolder(holder)}; try again when it has finished`, { path, holder });
+      return new TsdosError("LOCKED", `${path} is held by ${describeHolder(holder)}; try again when it has finished`, {
+        path,
+        holder,
+      });
     }
     return new TsdosError(
       "LOCKED",

@@ -77,7 +77,9 @@ function legacyParts({ fs, root, create }: OpenStoresOptions, folder: string, fi
   const isMissing = fs.stat(path) === undefined;
   if (isMissing && files.ids().length > 0) {
     // An empty new index would make every packed object seem absent.
-    throw new TsdosError("CORRUPT_INDEX", `${path} is missing, but there are packs; restore it from a backup`, { path });
+    throw new TsdosError("CORRUPT_INDEX", `${path} is missing, but there are packs; restore it from a backup`, {
+      path,
+    });
   }
   return {
     index: openSqliteIndex({ path, create: create || isMissing }),

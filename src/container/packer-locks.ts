@@ -30,4 +30,3 @@ export class FolderLock implements PackerLock {
     this.#lock.close();
   }
 }
-

@@ -100,7 +100,12 @@ function parseFields(text: string, path: string): Record<string, unknown> {
   try {
     fields = JSON.parse(text);
   } catch (error) {
-    throw new TsdosError("INVALID_CONFIG", `${path} is not JSON; mend the file or restore it from a backup`, { path }, error);
+    throw new TsdosError(
+      "INVALID_CONFIG",
+      `${path} is not JSON; mend the file or restore it from a backup`,
+      { path },
+      error,
+    );
   }
   if (typeof fields !== "object" || fields === null || Array.isArray(fields)) {
     throw new TsdosError("INVALID_CONFIG", `${path} holds no JSON object`, { path });

@@ -1,5 +1,5 @@
-import { crc32Of } from "./crc32.ts";
 import { getU32, getU48, setU32, setU48 } from "./bytes.ts";
+import { crc32Of } from "./crc32.ts";
 
 /**
  * The 64-byte entry of TOC files and index segments (docs/format.md, "Entry").

@@ -38,7 +38,8 @@ export const MAGIC_PREFIX = 16;
 export function compressedFormat(prefix: Uint8Array): string | undefined {
   if (isZlibHeader(prefix)) return "zlib";
   for (const { name, at = 0, bytes } of MAGICS) {
-    if (prefix.length >= at + bytes.length && bytes.every((byte, i) => byte === -1 || prefix[at + i] === byte)) return name;
+    if (prefix.length >= at + bytes.length && bytes.every((byte, i) => byte === -1 || prefix[at + i] === byte))
+      return name;
   }
   return undefined;
 }

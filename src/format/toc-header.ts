@@ -1,6 +1,6 @@
+import { getU16, getU32, setU16, setU32 } from "./bytes.ts";
 import { crc32Of } from "./crc32.ts";
 import { ENTRY_SIZE } from "./entry.ts";
-import { getU16, getU32, setU16, setU32 } from "./bytes.ts";
 
 /**
  * The header of a TOC file (docs/format.md, "TOC header"): one block of 64 bytes, followed by as many more as the
@@ -63,7 +63,8 @@ function replacedAt(index: number): number {
 
 /** Bytes of the whole header, read from its first block; undefined when this is not a TOC header of version 2. */
 export function tocHeaderSize(firstBlock: Uint8Array): number | undefined {
-  if (firstBlock.length < ENTRY_SIZE || Buffer.from(firstBlock.subarray(0, 8)).toString("latin1") !== MAGIC) return undefined;
+  if (firstBlock.length < ENTRY_SIZE || Buffer.from(firstBlock.subarray(0, 8)).toString("latin1") !== MAGIC)
+    return undefined;
   if (getU32(firstBlock, 60) !== crc32Of(firstBlock, 0, 60)) return undefined;
   const replaced = getU32(firstBlock, 36);
   if (getU16(firstBlock, 8) !== VERSION || replaced > MAX_REPLACED) return undefined;

@@ -1,6 +1,6 @@
 import fs from "node:fs";
 import { dirname } from "node:path";
-import { TsdosError, type ErrorCode } from "../errors.ts";
+import { type ErrorCode, TsdosError } from "../errors.ts";
 import type { FileStat, FileSystem, OpenMode } from "../file-system.ts";
 
 const FLAGS: Record<OpenMode, number> = {

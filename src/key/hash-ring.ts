@@ -15,5 +15,8 @@ export const LAST: number = -1;
 export const CLOSED: number = -2;
 
 export function createRing(): HashRing {
-  return { bytes: new SharedArrayBuffer(SLOTS * SLOT_SIZE), states: new SharedArrayBuffer(SLOTS * Int32Array.BYTES_PER_ELEMENT) };
+  return {
+    bytes: new SharedArrayBuffer(SLOTS * SLOT_SIZE),
+    states: new SharedArrayBuffer(SLOTS * Int32Array.BYTES_PER_ELEMENT),
+  };
 }

@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
-import type { ObjectKey } from "./object-key.ts";
-import { CLOSED, createRing, FREE, type HashRing, LAST, SLOT_SIZE, SLOTS } from "./hash-ring.ts";
 import type { AsyncKeyHasher } from "./hash.ts";
+import { CLOSED, createRing, FREE, type HashRing, LAST, SLOT_SIZE, SLOTS } from "./hash-ring.ts";
+import type { ObjectKey } from "./object-key.ts";
 
 /** Milliseconds that `update` waits for a free slot; a thread that takes longer for a quarter of a MiB is dead. */
 const SLOT_TIMEOUT_MS = 60_000;

@@ -1,6 +1,6 @@
 import { createHash, hash } from "node:crypto";
-import type { ObjectKey } from "./object-key.ts";
 import { startHashThread } from "./hash-thread.ts";
+import type { ObjectKey } from "./object-key.ts";
 
 /** The key of bytes that are in memory. One-shot hashing is 2-4 times faster than `createHash` on small inputs. */
 export function keyOf(bytes: Uint8Array): ObjectKey {

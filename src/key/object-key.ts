@@ -20,7 +20,8 @@ export function isObjectKey(text: unknown): text is ObjectKey {
  */
 export function parseKey(text: string): ObjectKey {
   if (isObjectKey(text)) return text;
-  const shown = typeof text === "string" ? JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text) : typeof text;
+  const shown =
+    typeof text === "string" ? JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text) : typeof text;
   throw new TsdosError(
     "INVALID_KEY",
     `${shown} is not a key: a key is 64 lowercase hexadecimal digits (the SHA-256 of the content)`,

@@ -26,8 +26,13 @@ export async function removePackedCopies(
   const pacer = new Pacer();
   const removed: ObjectKey[] = [];
   let bytes = 0;
-  const entries = new Map<ObjectKey, Located["entry"]>(packed.findMany(keys).found.map(({ key, entry }) => [key, entry]));
-  for (const run of packed.readMany([...entries].map(([key, entry]) => ({ key, entry })), { verify: "hash" })) {
+  const entries = new Map<ObjectKey, Located["entry"]>(
+    packed.findMany(keys).found.map(({ key, entry }) => [key, entry]),
+  );
+  for (const run of packed.readMany(
+    [...entries].map(([key, entry]) => ({ key, entry })),
+    { verify: "hash" },
+  )) {
     for (const { key, reader } of run) {
       options.signal?.throwIfAborted();
       const size = loose.sizeOf(key);
@@ -44,7 +49,10 @@ export async function removePackedCopies(
   return { objects: removed.length, bytes };
 }
 
-async function readsBack(reader: { readonly rawSize: number; chunks(start: number, end: number, reuse: boolean): AsyncIterable<Uint8Array> | Iterable<Uint8Array> }): Promise<boolean> {
+async function readsBack(reader: {
+  readonly rawSize: number;
+  chunks(start: number, end: number, reuse: boolean): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+}): Promise<boolean> {
   try {
     for await (const _ of reader.chunks(0, reader.rawSize, true));
     return true;

@@ -3,10 +3,25 @@ import { TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { getU32 } from "../format/bytes.ts";
 import { parseConfig } from "../format/config.ts";
-import { codecName, ENTRY_SIZE, isTombstone, isValidTocEntry, readRecord, recordKey, tocEntryToRecord } from "../format/entry.ts";
+import {
+  codecName,
+  ENTRY_SIZE,
+  isTombstone,
+  isValidTocEntry,
+  readRecord,
+  recordKey,
+  tocEntryToRecord,
+} from "../format/entry.ts";
 import { compressedFormat, MAGIC_PREFIX } from "../format/magic.ts";
 import { parseManifest } from "../format/manifest.ts";
-import { CONFIG_FILE, MANIFEST_FILE, parsePackFileName, parseSegmentFileName, parseTocFileName, SQLITE_INDEX_FILE } from "../format/paths.ts";
+import {
+  CONFIG_FILE,
+  MANIFEST_FILE,
+  parsePackFileName,
+  parseSegmentFileName,
+  parseTocFileName,
+  SQLITE_INDEX_FILE,
+} from "../format/paths.ts";
 import { FOOTER_SIZE, parseSegmentFooter } from "../format/segment.ts";
 import { parseTocHeader, tocHeaderSize } from "../format/toc-header.ts";
 import { NodeFileSystem } from "../fs/node-file-system.ts";
@@ -141,7 +156,10 @@ function* describePack(fs: FileSystem, path: string, packId: number): Generator<
   try {
     const prefix = new Uint8Array(MAGIC_PREFIX);
     const got = fs.read(file, prefix, 0, MAGIC_PREFIX, 0);
-    const startsWith = got >= 4 ? { firstBytes: getU32(prefix, 0).toString(16).padStart(8, "0"), looksLike: compressedFormat(prefix) } : {};
+    const startsWith =
+      got >= 4
+        ? { firstBytes: getU32(prefix, 0).toString(16).padStart(8, "0"), looksLike: compressedFormat(prefix) }
+        : {};
     yield { file: "pack", path, packId, size: fs.size(file), ...startsWith };
   } finally {
     fs.close(file);
@@ -153,7 +171,8 @@ function* slots(fs: FileSystem, file: number, from: number, to: number): Generat
   for (let start = from; start < to; start += BATCH * ENTRY_SIZE) {
     const batch = Buffer.alloc(Math.min(BATCH * ENTRY_SIZE, to - start));
     const got = fs.read(file, batch, 0, batch.length, start);
-    for (let at = 0; at < got; at += ENTRY_SIZE) yield { at: start + at, bytes: batch.subarray(at, Math.min(at + ENTRY_SIZE, got)) };
+    for (let at = 0; at < got; at += ENTRY_SIZE)
+      yield { at: start + at, bytes: batch.subarray(at, Math.min(at + ENTRY_SIZE, got)) };
   }
 }
 

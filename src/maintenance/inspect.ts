@@ -6,12 +6,21 @@ import { packedStat } from "../store/packed-store.ts";
 import { locatedBatches } from "./located-batches.ts";
 
 /** Every object of one place, in ascending order of keys. */
-export function inspect(store: CombinedStore, where: Where, signal: AbortSignal | undefined): AsyncIterableIterator<ObjectStat> {
-  if (where !== "loose" && where !== "packed") throw new RangeError(`inspect "loose" or "packed", not ${JSON.stringify(where)}`);
+export function inspect(
+  store: CombinedStore,
+  where: Where,
+  signal: AbortSignal | undefined,
+): AsyncIterableIterator<ObjectStat> {
+  if (where !== "loose" && where !== "packed")
+    throw new RangeError(`inspect "loose" or "packed", not ${JSON.stringify(where)}`);
   return new BatchIterator(inspectBatches(store, where, signal));
 }
 
-async function* inspectBatches(store: CombinedStore, where: Where, signal: AbortSignal | undefined): AsyncGenerator<ObjectStat[]> {
+async function* inspectBatches(
+  store: CombinedStore,
+  where: Where,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ObjectStat[]> {
   for (const batch of where === "loose" ? looseBatches(store) : packedBatches(store)) {
     signal?.throwIfAborted();
     yield batch;

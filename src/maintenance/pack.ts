@@ -1,10 +1,10 @@
+import { keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
+import { Pacer } from "../store/context.ts";
 import { collectKeys } from "../store/key-windows.ts";
 import { addLarge, addSmall, type Compressing, compressingOf } from "../store/large-object.ts";
 import type { PackWriter } from "../store/pack-writer.ts";
-import { Pacer } from "../store/context.ts";
-import { keyOf } from "../key/hash.ts";
 import { type Content, SMALL_MAX } from "../store/source.ts";
 import { removePackedCopies } from "./clean.ts";
 import type { PackOptions, PackReport } from "./reports.ts";

@@ -40,10 +40,15 @@ function indexBytes(store: CombinedStore): number {
   const { context, files } = store.packed;
   const sizeOf = (path: string): number => context.fs.stat(path)?.size ?? 0;
   if (context.config.containerVersion === 1) {
-    return ["", "-wal", "-shm"].reduce((sum, suffix) => sum + sizeOf(`${context.root}/${SQLITE_INDEX_FILE}${suffix}`), 0);
+    return ["", "-wal", "-shm"].reduce(
+      (sum, suffix) => sum + sizeOf(`${context.root}/${SQLITE_INDEX_FILE}${suffix}`),
+      0,
+    );
   }
   const folder = `${files.folder}/${INDEX_FOLDER}`;
   const segments = (context.fs.list(folder) ?? []).map((name) => `${folder}/${name}`);
-  const tocs = (context.fs.list(files.folder) ?? []).filter((name) => name.endsWith(".toc")).map((name) => `${files.folder}/${name}`);
+  const tocs = (context.fs.list(files.folder) ?? [])
+    .filter((name) => name.endsWith(".toc"))
+    .map((name) => `${files.folder}/${name}`);
   return [...segments, ...tocs].reduce((sum, path) => sum + sizeOf(path), 0);
 }

@@ -41,7 +41,12 @@ export async function validate(store: CombinedStore, options: LongOperationOptio
   return validation.result();
 }
 
-function outOfBounds(store: CombinedStore, key: ObjectKey, entry: Located["entry"], ends: Map<number, number>): TsdosError | undefined {
+function outOfBounds(
+  store: CombinedStore,
+  key: ObjectKey,
+  entry: Located["entry"],
+  ends: Map<number, number>,
+): TsdosError | undefined {
   const { files } = store.packed;
   const { packId, offset, storedSize } = entry;
   const known = ends.get(packId);

@@ -120,7 +120,11 @@ export class IndexState {
       for (const one of opened) one.release();
       if (attempt < OPEN_ATTEMPTS && manifestStamp(this.#fs, this.indexFolder) !== this.#read.stamp) return false;
       const { manifest, stamp } = this.#read;
-      this.#read = { manifest: { ...EMPTY_MANIFEST, generation: manifest.generation, valid: manifest.valid }, damaged: true, stamp };
+      this.#read = {
+        manifest: { ...EMPTY_MANIFEST, generation: manifest.generation, valid: manifest.valid },
+        damaged: true,
+        stamp,
+      };
       return true;
     }
     this.segments = opened;

@@ -163,7 +163,8 @@ export class SegmentFile {
 
   /** Makes a page's verified bytes available, and says where they start in `#whole` or `#page`. */
   #load(page: number): number {
-    if (this.#whole === undefined && this.#lookups > this.#prefixes.length * LOAD_AFTER_LOOKUPS_PER_PAGE) this.#loadWhole();
+    if (this.#whole === undefined && this.#lookups > this.#prefixes.length * LOAD_AFTER_LOOKUPS_PER_PAGE)
+      this.#loadWhole();
     if (this.#whole !== undefined) {
       if (this.#verified[page] === 0) this.#verify(page, this.#whole, page * PAGE_SIZE);
       this.#verified[page] = 1;
@@ -187,7 +188,8 @@ export class SegmentFile {
   }
 
   #verify(page: number, bytes: Uint8Array, at: number): void {
-    if (crc32Of(bytes, at, at + this.#pageBytes(page)) !== this.#checksums[page]) throw this.#damage(page * PAGE_SIZE, "page");
+    if (crc32Of(bytes, at, at + this.#pageBytes(page)) !== this.#checksums[page])
+      throw this.#damage(page * PAGE_SIZE, "page");
   }
 
   #damage(offset: number, what: string): TsdosError {

@@ -31,7 +31,11 @@ export interface SqliteIndexOptions {
 
 /** Opens `packs.idx`; where it cannot be written to, for reading. */
 export function openSqliteIndex({ path, create, readOnly }: SqliteIndexOptions): SqliteIndex {
-  const modes: SqliteOptions["mode"][] = create ? ["create"] : readOnly ? ["read", "immutable"] : ["write", "read", "immutable"];
+  const modes: SqliteOptions["mode"][] = create
+    ? ["create"]
+    : readOnly
+      ? ["read", "immutable"]
+      : ["write", "read", "immutable"];
   let first: unknown;
   for (const mode of modes) {
     try {
@@ -114,7 +118,11 @@ export class SqliteIndex implements PackIndex {
 
   totals(): IndexTotals {
     const row = this.#database.prepare(SELECT_TOTALS).get() ?? {};
-    return { objects: Number(row["objects"]), rawBytes: Number(row["rawBytes"]), storedBytes: Number(row["storedBytes"]) };
+    return {
+      objects: Number(row["objects"]),
+      rawBytes: Number(row["rawBytes"]),
+      storedBytes: Number(row["storedBytes"]),
+    };
   }
 
   isSealed(): boolean {

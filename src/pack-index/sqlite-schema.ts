@@ -19,7 +19,8 @@ CREATE UNIQUE INDEX IF NOT EXISTS ix_db_object_hashkey ON db_object (hashkey);`;
 const COLUMNS = 'hashkey, compressed, size, "offset", length, pack_id';
 export const SELECT_ONE: string = `SELECT ${COLUMNS} FROM db_object WHERE hashkey = ?`;
 export const SELECT_AFTER: string = `SELECT ${COLUMNS} FROM db_object WHERE hashkey > ? ORDER BY hashkey LIMIT ?`;
-export const SELECT_TOTALS = "SELECT count(*) AS objects, total(size) AS rawBytes, total(length) AS storedBytes FROM db_object";
+export const SELECT_TOTALS =
+  "SELECT count(*) AS objects, total(size) AS rawBytes, total(length) AS storedBytes FROM db_object";
 /** A key that is there already gets the new place: it is given only when the old one is damaged. */
 export const INSERT: string = `INSERT INTO db_object (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (hashkey) DO UPDATE SET compressed = excluded.compressed, size = excluded.size, "offset" = excluded."offset",

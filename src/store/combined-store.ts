@@ -4,12 +4,11 @@ import { chooseDestination } from "./auto-destination.ts";
 import { BatchIterator } from "./batch-iterator.ts";
 import { Pacer, type StoreContext } from "./context.ts";
 import { onlyResult } from "./insert-loop.ts";
-import type { PackWriter } from "./pack-writer.ts";
-import { insertPacked } from "./packed-insert.ts";
 import { windowsOf } from "./key-windows.ts";
 import { knownEntry } from "./known-entry.ts";
 import type { LooseReader } from "./loose-reader.ts";
 import { type Elsewhere, type LooseStore, looseStat } from "./loose-store.ts";
+import { mergedKeys } from "./merged-keys.ts";
 import type {
   ExtractOptions,
   ExtractResult,
@@ -23,7 +22,8 @@ import type {
   Stored,
   Where,
 } from "./object-store.ts";
-import { mergedKeys } from "./merged-keys.ts";
+import type { PackWriter } from "./pack-writer.ts";
+import { insertPacked } from "./packed-insert.ts";
 import { type PackedStore, packedStat } from "./packed-store.ts";
 import type { Source } from "./source.ts";
 import { type ObjectReader, ObjectSlice, type SliceContext, type StoredObject } from "./stored-object.ts";
@@ -97,10 +97,18 @@ export class CombinedStore implements ObjectStore {
     return this.#withoutDamagedTwins(inserted, new Set(), options);
   }
 
-  #insertPacked(sources: Sources, options: InsertManyOptions, writer?: PackWriter): AsyncGenerator<readonly InsertResult[]> {
+  #insertPacked(
+    sources: Sources,
+    options: InsertManyOptions,
+    writer?: PackWriter,
+  ): AsyncGenerator<readonly InsertResult[]> {
     const damaged = new Set<ObjectKey>();
     const elsewhere = this.#inLoose(options, damaged);
-    const inserted = insertPacked(this.packed, sources, { ...options, elsewhere, ...(writer === undefined ? {} : { writer }) });
+    const inserted = insertPacked(this.packed, sources, {
+      ...options,
+      elsewhere,
+      ...(writer === undefined ? {} : { writer }),
+    });
     return this.#withoutDamagedTwins(inserted, damaged, options);
   }
 
@@ -111,9 +119,15 @@ export class CombinedStore implements ObjectStore {
     options: InsertOptions,
   ): AsyncGenerator<readonly InsertResult[]> {
     for await (const batch of batches) {
-      const packed = batch.filter(({ key, where }) => where === "packed" && (options.checkExisting || damaged.has(key)));
+      const packed = batch.filter(
+        ({ key, where }) => where === "packed" && (options.checkExisting || damaged.has(key)),
+      );
       const twins = packed.filter(({ key }) => this.loose.sizeOf(key) !== undefined && !this.loose.isIntact(key));
-      if (twins.length > 0) await this.loose.delete(twins.map(({ key }) => key), options);
+      if (twins.length > 0)
+        await this.loose.delete(
+          twins.map(({ key }) => key),
+          options,
+        );
       yield batch;
     }
   }
@@ -133,7 +147,11 @@ export class CombinedStore implements ObjectStore {
     };
   }
 
-  #presentInPacks(key: ObjectKey, entry: PackEntry, options: InsertOptions): Stored | undefined | Promise<Stored | undefined> {
+  #presentInPacks(
+    key: ObjectKey,
+    entry: PackEntry,
+    options: InsertOptions,
+  ): Stored | undefined | Promise<Stored | undefined> {
     const stored: Stored = { key, rawSize: entry.rawSize, inserted: false, where: "packed" };
     const acknowledge = (): Stored => {
       if (this.#isFull(options)) this.packed.ensureDurable(entry);
@@ -191,7 +209,10 @@ export class CombinedStore implements ObjectStore {
 
   async *#extractBatches(keys: Keys, options: ExtractOptions): AsyncGenerator<readonly ExtractResult[]> {
     const context = this.#sliceContext(options);
-    const toResult = ({ key, reader }: Found): ExtractResult => ({ key, object: new ObjectSlice(key, reader, context) });
+    const toResult = ({ key, reader }: Found): ExtractResult => ({
+      key,
+      object: new ObjectSlice(key, reader, context),
+    });
     for await (const window of windowsOf(keys, options.signal)) {
       const others: ObjectKey[] = [];
       for (const found of this.#looseOf(window, options, others)) {
@@ -200,7 +221,8 @@ export class CombinedStore implements ObjectStore {
         // Who keeps the handles does not keep the contents.
         for (const { reader } of found) reader.forget();
       }
-      const { found, missing } = options.from === "loose" ? { found: [], missing: others } : this.packed.findMany(others);
+      const { found, missing } =
+        options.from === "loose" ? { found: [], missing: others } : this.packed.findMany(others);
       if (missing.length > 0) yield missing.map((key) => ({ key, object: undefined }));
       for (const run of this.packed.readMany(found, options)) {
         options.signal?.throwIfAborted();
@@ -216,7 +238,9 @@ export class CombinedStore implements ObjectStore {
     let batch: Found<LooseReader>[] = [];
     let likely = false;
     for (const key of keys) {
-      const reader: LooseReader | undefined = prefixes.has(key.slice(0, length)) ? this.loose.readAhead(key, options, likely) : undefined;
+      const reader: LooseReader | undefined = prefixes.has(key.slice(0, length))
+        ? this.loose.readAhead(key, options, likely)
+        : undefined;
       likely = reader !== undefined;
       if (reader === undefined) others.push(key);
       else batch.push({ key, reader });
@@ -238,7 +262,10 @@ export class CombinedStore implements ObjectStore {
     }
   }
 
-  async delete(keys: Keys, options: { readonly signal?: AbortSignal; readonly durability?: "full" | "process" } = {}): Promise<ObjectKey[]> {
+  async delete(
+    keys: Keys,
+    options: { readonly signal?: AbortSignal; readonly durability?: "full" | "process" } = {},
+  ): Promise<ObjectKey[]> {
     const deleted: ObjectKey[] = [];
     for await (const window of windowsOf(keys, options.signal)) {
       const packed = await this.packed.delete(window, options);

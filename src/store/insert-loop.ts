@@ -4,7 +4,11 @@ import type { Inserter, InsertManyOptions, InsertResult, Sources, Stored } from 
 import { IDLE, SourcePuller } from "./source-puller.ts";
 
 /** Feeds sources to an inserter and yields the results, batch by batch, as they become durable. */
-export async function* insertLoop(inserter: Inserter, sources: Sources, options: InsertManyOptions): AsyncGenerator<InsertResult[]> {
+export async function* insertLoop(
+  inserter: Inserter,
+  sources: Sources,
+  options: InsertManyOptions,
+): AsyncGenerator<InsertResult[]> {
   const { signal, onProgress, onSourceError } = options;
   const puller = new SourcePuller(sources, signal);
   const pacer = new Pacer();

@@ -28,6 +28,8 @@ export async function* windowsOf(keys: Keys, signal?: AbortSignal): AsyncGenerat
 /** The keys' 32 bytes in a row. */
 export function collectKeys(keys: readonly ObjectKey[]): Uint8Array {
   const bytes = Buffer.alloc(keys.length * 32);
-  keys.forEach((key, i) => bytes.write(key, i * 32, "hex"));
+  keys.forEach((key, i) => {
+    bytes.write(key, i * 32, "hex");
+  });
   return bytes;
 }

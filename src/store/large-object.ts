@@ -86,7 +86,8 @@ export async function addLarge(
       writer.rollback(start);
       return { key, rawSize: source.rawSize, inserted: false, where: where ?? "packed" };
     }
-    if (stored.codec !== codecIds.none && stored.storedSize >= stored.rawSize) stored = await storeRaw(writer, key, start, stored);
+    if (stored.codec !== codecIds.none && stored.storedSize >= stored.rawSize)
+      stored = await storeRaw(writer, key, start, stored);
     writer.finish(key, stored);
     return { key, rawSize: source.rawSize, inserted: true, where: "packed" };
   } catch (error) {
@@ -219,10 +220,18 @@ async function storeRaw(writer: PackWriter, key: ObjectKey, start: number, store
   const output = new StoredOutput(writer);
   const entry = { ...stored, packId: writer.packId, offset: start, flags: 0, dictionaryId: 0 };
   writer.flush();
-  const reader = new PackedReader(key, entry, { files: writer.files, formatVersion: 2, verify: "auto", verified: new Set() });
+  const reader = new PackedReader(key, entry, {
+    files: writer.files,
+    formatVersion: 2,
+    verify: "auto",
+    verified: new Set(),
+  });
   for await (const chunk of reader.chunks(0, stored.rawSize, true)) output.append(chunk);
   if (output.size !== stored.rawSize) {
-    throw new TsdosError("IO_ERROR", `the pack gave back ${output.size} bytes instead of ${stored.rawSize}; nothing was stored`);
+    throw new TsdosError(
+      "IO_ERROR",
+      `the pack gave back ${output.size} bytes instead of ${stored.rawSize}; nothing was stored`,
+    );
   }
   writer.moveBack(start, stored.rawSize);
   return { codec: codecIds.none, rawSize: stored.rawSize, storedSize: stored.rawSize, checksum: output.checksum };

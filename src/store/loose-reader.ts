@@ -84,6 +84,7 @@ export class LooseReader implements ObjectReader {
   }
 
   #expect(got: number, wanted: number): void {
-    if (got !== wanted) throw corruptObject(this.#place, `the file is shorter than the ${this.rawSize} bytes that it had`);
+    if (got !== wanted)
+      throw corruptObject(this.#place, `the file is shorter than the ${this.rawSize} bytes that it had`);
   }
 }

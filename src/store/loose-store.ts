@@ -58,12 +58,20 @@ export class LooseStore implements ObjectStore {
     return onlyResult(this.insertMany([source], options));
   }
 
-  insertMany(sources: Sources, options: InsertManyOptions = {}, elsewhere?: Elsewhere): AsyncIterableIterator<InsertResult> {
+  insertMany(
+    sources: Sources,
+    options: InsertManyOptions = {},
+    elsewhere?: Elsewhere,
+  ): AsyncIterableIterator<InsertResult> {
     return new BatchIterator(this.insertBatches(sources, options, elsewhere));
   }
 
   /** As {@link insertMany}, batch by batch. */
-  async *insertBatches(sources: Sources, options: InsertManyOptions, elsewhere?: Elsewhere): AsyncGenerator<readonly InsertResult[]> {
+  async *insertBatches(
+    sources: Sources,
+    options: InsertManyOptions,
+    elsewhere?: Elsewhere,
+  ): AsyncGenerator<readonly InsertResult[]> {
     const writer = new LooseWriter(this.#context, this, options, elsewhere);
     try {
       yield* insertLoop(writer, sources, options);
@@ -109,7 +117,10 @@ export class LooseStore implements ObjectStore {
     }
   }
 
-  async delete(keys: Keys, options: { readonly signal?: AbortSignal; readonly durability?: "full" | "process" } = {}): Promise<ObjectKey[]> {
+  async delete(
+    keys: Keys,
+    options: { readonly signal?: AbortSignal; readonly durability?: "full" | "process" } = {},
+  ): Promise<ObjectKey[]> {
     const deleted: ObjectKey[] = [];
     for await (const window of windowsOf(keys, options.signal)) {
       options.signal?.throwIfAborted();

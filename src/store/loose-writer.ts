@@ -220,5 +220,4 @@ export class LooseWriter implements Inserter {
   #temporaryName(): string {
     return `${this.#names}-${++this.#counter}.tmp`;
   }
-
 }

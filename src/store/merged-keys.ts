@@ -92,7 +92,8 @@ export function keysOf({ bytes, count }: RecordBatch): ObjectKey[] {
   for (let first = 0; first < count; first += KEYS_AT_ONCE) {
     const some = Math.min(KEYS_AT_ONCE, count - first);
     for (let i = 0, to = 0; i < some; i++) {
-      for (let from = (first + i) * ENTRY_SIZE, end = from + KEY_BYTES; from < end; from++) compact[to++] = bytes[from] as number;
+      for (let from = (first + i) * ENTRY_SIZE, end = from + KEY_BYTES; from < end; from++)
+        compact[to++] = bytes[from] as number;
     }
     const digits = compact.toString("hex", 0, some * KEY_BYTES);
     for (let i = 0; i < some; i++) keys[first + i] = digits.slice(i * KEY_DIGITS, (i + 1) * KEY_DIGITS) as ObjectKey;

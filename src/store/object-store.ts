@@ -1,8 +1,8 @@
 import type { TsdosError } from "../errors.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { LongOperationOptions } from "../progress.ts";
-import type { StoredObject } from "./stored-object.ts";
 import type { Source } from "./source.ts";
+import type { StoredObject } from "./stored-object.ts";
 
 /** Where an object is kept. */
 export type Where = "loose" | "packed";
@@ -119,5 +119,8 @@ export interface ObjectStore {
   /** Every key once, in ascending order. */
   keys(options?: { readonly signal?: AbortSignal }): AsyncIterableIterator<ObjectKey>;
   /** Deletes; returns the keys that were there. */
-  delete(keys: Keys, options?: { readonly signal?: AbortSignal; readonly durability?: Durability }): Promise<ObjectKey[]>;
+  delete(
+    keys: Keys,
+    options?: { readonly signal?: AbortSignal; readonly durability?: Durability },
+  ): Promise<ObjectKey[]>;
 }

@@ -32,7 +32,9 @@ export class PackFiles {
   ids(): number[] {
     const version = this.#formatVersion;
     const names = this.#fs.list(this.folder) ?? [];
-    const ids = names.map((name) => parsePackFileName(name, version) ?? (version === 2 ? parseTocFileName(name) : undefined));
+    const ids = names.map(
+      (name) => parsePackFileName(name, version) ?? (version === 2 ? parseTocFileName(name) : undefined),
+    );
     return [...new Set(ids.filter((id) => id !== undefined))].sort((a, b) => a - b);
   }
 

@@ -180,7 +180,10 @@ export class PackWriter {
 
   #refuseClosed(): void {
     const { folder } = this.#shared.files;
-    if (this.#closed) throw new TsdosError("CLOSED", `the container was closed while objects were added to ${folder}`, { path: folder });
+    if (this.#closed)
+      throw new TsdosError("CLOSED", `the container was closed while objects were added to ${folder}`, {
+        path: folder,
+      });
   }
 
   /** Ends the writer: takes back what was not committed, and gives the lock back. Any further use but this one throws `CLOSED`. */
@@ -206,7 +209,8 @@ export class PackWriter {
     const target = context.config.packSizeTarget;
     const isFull = last < 0 || index.isSealed(last) || (files.sizeOf(last) ?? target) >= target;
     const packId = isFull ? last + 1 : last;
-    if (packId > MAX_PACK_ID) throw new TsdosError("NO_SPACE", `there are no more pack ids after ${last}`, { path: files.folder });
+    if (packId > MAX_PACK_ID)
+      throw new TsdosError("NO_SPACE", `there are no more pack ids after ${last}`, { path: files.folder });
     lock.enterPack(packId);
     try {
       if (isFull) {

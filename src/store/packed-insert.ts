@@ -1,8 +1,8 @@
 import { keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
+import { insertLoop } from "./insert-loop.ts";
 import { addLarge, addSmall, type Compressing, compressingOf } from "./large-object.ts";
 import type { Elsewhere } from "./loose-store.ts";
-import { insertLoop } from "./insert-loop.ts";
 import type { Inserter, InsertManyOptions, InsertResult, Sources, Stored, Where } from "./object-store.ts";
 import type { PackWriter } from "./pack-writer.ts";
 import type { PackedStore } from "./packed-store.ts";
@@ -21,7 +21,11 @@ export interface PackedInsertOptions extends InsertManyOptions {
 }
 
 /** Inserts sources into packs; each batch of results is yielded once it is committed. */
-export async function* insertPacked(store: PackedStore, sources: Sources, options: PackedInsertOptions): AsyncGenerator<InsertResult[]> {
+export async function* insertPacked(
+  store: PackedStore,
+  sources: Sources,
+  options: PackedInsertOptions,
+): AsyncGenerator<InsertResult[]> {
   const { signal } = options;
   const { context } = store;
   const sync = (options.durability ?? context.durability) === "full";

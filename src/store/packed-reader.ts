@@ -71,9 +71,11 @@ export class PackedReader implements ObjectReader {
   whole(): Uint8Array | Promise<Uint8Array> {
     const codec = this.#codec;
     this.#refuseAbsurdSizes();
-    if (codec === "zstd-frames" || Math.max(this.#entry.storedSize, this.rawSize) > SMALL_MAX) return this.#wholeLarge();
+    if (codec === "zstd-frames" || Math.max(this.#entry.storedSize, this.rawSize) > SMALL_MAX)
+      return this.#wholeLarge();
     const stored = this.#stored();
-    const bytes = codec === "none" ? stored : this.#decode(codecFor(codec, this.#context.formatVersion), stored, this.rawSize);
+    const bytes =
+      codec === "none" ? stored : this.#decode(codecFor(codec, this.#context.formatVersion), stored, this.rawSize);
     if (mustHash(this.#context.verify, this.#hasChecksum, this.rawSize)) verifyKey(bytes, this.#place);
     return bytes;
   }
@@ -91,7 +93,8 @@ export class PackedReader implements ObjectReader {
   chunks(start: number, end: number, reuse: boolean): AsyncIterable<Uint8Array> | Iterable<Uint8Array> {
     const codec = this.#codec;
     this.#refuseAbsurdSizes();
-    if (codec !== "zstd-frames" && Math.max(this.#entry.storedSize, this.rawSize) <= SMALL_MAX) return this.#smallChunks(start, end);
+    if (codec !== "zstd-frames" && Math.max(this.#entry.storedSize, this.rawSize) <= SMALL_MAX)
+      return this.#smallChunks(start, end);
     const full = start === 0 && end === this.rawSize;
     switch (codec) {
       case "none":
@@ -109,7 +112,8 @@ export class PackedReader implements ObjectReader {
   /** Before anything is allocated by what an entry says (I10). */
   #refuseAbsurdSizes(): void {
     const { codec, rawSize, storedSize, packId, offset } = this.#entry;
-    if (codec === 0 && rawSize !== storedSize) throw corruptObject(this.#place, "its entry gives two sizes for raw bytes");
+    if (codec === 0 && rawSize !== storedSize)
+      throw corruptObject(this.#place, "its entry gives two sizes for raw bytes");
     if (Math.max(rawSize, storedSize) <= SMALL_MAX) return;
     const packSize = this.#context.files.sizeOf(packId);
     if (packSize !== undefined && offset + storedSize > packSize) this.#expect(0, storedSize);
@@ -210,7 +214,8 @@ export class PackedReader implements ObjectReader {
   /** Part of a large object in one compressed stream (version 1, zlib): decoded from its beginning. */
   async *#decodedRange(start: number, end: number): AsyncGenerator<Uint8Array> {
     const full = start === 0 && end === this.rawSize;
-    const hasher = full && mustHash(this.#context.verify, this.#hasChecksum, this.rawSize) ? createKeyHasher() : undefined;
+    const hasher =
+      full && mustHash(this.#context.verify, this.#hasChecksum, this.rawSize) ? createKeyHasher() : undefined;
     let at = 0;
     let held: Uint8Array | undefined;
     try {

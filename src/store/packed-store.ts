@@ -1,9 +1,13 @@
+import { isTsdosError } from "../errors.ts";
 import { codecName, type PackEntry } from "../format/entry.ts";
 import { type ObjectKey, parseKey } from "../key/object-key.ts";
 import type { PackIndex } from "../pack-index/pack-index.ts";
 import { BatchIterator } from "./batch-iterator.ts";
 import type { StoreContext } from "./context.ts";
-import { isTsdosError } from "../errors.ts";
+import { onlyResult } from "./insert-loop.ts";
+import { collectKeys, windowsOf } from "./key-windows.ts";
+import type { Elsewhere } from "./loose-store.ts";
+import { keysOf } from "./merged-keys.ts";
 import type {
   ExtractOptions,
   ExtractResult,
@@ -15,16 +19,12 @@ import type {
   ObjectStore,
   Sources,
 } from "./object-store.ts";
-import { onlyResult } from "./insert-loop.ts";
-import { insertPacked } from "./packed-insert.ts";
 import type { PackFiles } from "./pack-files.ts";
 import { PackWriter } from "./pack-writer.ts";
+import { insertPacked } from "./packed-insert.ts";
 import { PackedReader, type PackedReading } from "./packed-reader.ts";
 import type { PackerLock } from "./packer-lock.ts";
-import type { Elsewhere } from "./loose-store.ts";
-import { keysOf } from "./merged-keys.ts";
 import { type Located, readRuns } from "./read-runs.ts";
-import { collectKeys, windowsOf } from "./key-windows.ts";
 import type { Source } from "./source.ts";
 import { ObjectSlice, type StoredObject } from "./stored-object.ts";
 
@@ -71,7 +71,11 @@ export class PackedStore implements ObjectStore {
     return onlyResult(this.insertMany([source], options));
   }
 
-  insertMany(sources: Sources, options: InsertManyOptions = {}, elsewhere?: Elsewhere): AsyncIterableIterator<InsertResult> {
+  insertMany(
+    sources: Sources,
+    options: InsertManyOptions = {},
+    elsewhere?: Elsewhere,
+  ): AsyncIterableIterator<InsertResult> {
     return new BatchIterator(insertPacked(this, sources, { ...options, elsewhere }));
   }
 
@@ -108,7 +112,10 @@ export class PackedStore implements ObjectStore {
     }
   }
 
-  async delete(keys: Keys, options: { readonly signal?: AbortSignal; readonly durability?: "full" | "process" } = {}): Promise<ObjectKey[]> {
+  async delete(
+    keys: Keys,
+    options: { readonly signal?: AbortSignal; readonly durability?: "full" | "process" } = {},
+  ): Promise<ObjectKey[]> {
     const deleted: ObjectKey[] = [];
     const sync = (options.durability ?? this.#options.context.durability) === "full";
     for await (const window of windowsOf(keys, options.signal)) {
@@ -177,7 +184,11 @@ export class PackedStore implements ObjectStore {
       const entry = this.find(moved);
       return entry === undefined ? undefined : this.reader(moved, entry, options);
     };
-    return new ObjectSlice(key, reader, { fs: this.context.fs, replacesPacks: this.context.config.containerVersion === 1, relocate });
+    return new ObjectSlice(key, reader, {
+      fs: this.context.fs,
+      replacesPacks: this.context.config.containerVersion === 1,
+      relocate,
+    });
   }
 
   /** Every key in ascending order, in batches. */
@@ -197,14 +208,22 @@ export class PackedStore implements ObjectStore {
   }
 
   /** Takes the packer lock and starts a writer, which gives it back when it is closed. */
-  async openWriter(doing: string, sync: boolean, signal: AbortSignal | undefined, timeoutMs?: number): Promise<PackWriter> {
+  async openWriter(
+    doing: string,
+    sync: boolean,
+    signal: AbortSignal | undefined,
+    timeoutMs?: number,
+  ): Promise<PackWriter> {
     const { lock, context, lockTimeoutMs } = this.#options;
     await lock.acquire(doing, { timeoutMs: timeoutMs ?? lockTimeoutMs, signal, writesPacks: true });
     try {
       this.index.refresh();
       const ensureDurable = (entry: PackEntry): void => this.ensureDurable(entry);
       const namedDurably = this.#namedDurably;
-      this.#writer = new PackWriter({ context, files: this.files, index: this.index, lock, ensureDurable, namedDurably }, sync);
+      this.#writer = new PackWriter(
+        { context, files: this.files, index: this.index, lock, ensureDurable, namedDurably },
+        sync,
+      );
       return this.#writer;
     } catch (error) {
       lock.release();
@@ -276,5 +295,13 @@ export class PackedStore implements ObjectStore {
 
 export function packedStat(key: ObjectKey, entry: PackEntry): ObjectStat {
   const { rawSize, storedSize, packId, offset } = entry;
-  return { key, where: "packed", rawSize, storedSize, codec: codecName(entry.codec) ?? `codec ${entry.codec}`, packId, offset };
+  return {
+    key,
+    where: "packed",
+    rawSize,
+    storedSize,
+    codec: codecName(entry.codec) ?? `codec ${entry.codec}`,
+    packId,
+    offset,
+  };
 }

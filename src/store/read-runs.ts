@@ -75,7 +75,12 @@ function nextGroup(objects: readonly Located[], from: number): Group {
   return { to: Math.max(to, from + 1), spans, bytes };
 }
 
-function readGroup(files: PackFiles, objects: readonly Located[], spans: readonly Span[], shared: { slab: Buffer | undefined }): ReadAhead[] {
+function readGroup(
+  files: PackFiles,
+  objects: readonly Located[],
+  spans: readonly Span[],
+  shared: { slab: Buffer | undefined },
+): ReadAhead[] {
   if (spans.length === 0) return objects.map((one) => ({ ...one, preloaded: undefined }));
   const read: ReadAhead[] = [];
   for (const { packId, start, end, at } of spans) {

@@ -24,7 +24,11 @@ const READ_SIZE = 1024 ** 2;
 /** Content that fits into memory, or the pieces of content that does not. A piece is valid until the next one is asked for. */
 export type Content =
   | { readonly small: Uint8Array }
-  | { readonly small?: never; readonly chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>; readonly size: number | undefined };
+  | {
+      readonly small?: never;
+      readonly chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+      readonly size: number | undefined;
+    };
 
 /** Reads sources. One reader serves one call: small contents share its buffer, and are valid until the next `read`. */
 export class SourceReader {
@@ -45,17 +49,21 @@ export class SourceReader {
   read(source: Source): Content | Promise<Content> {
     if (source instanceof Uint8Array) return fromMemory(source);
     if (isFileSource(source)) return this.#readFile(source.path);
-    if (source instanceof Blob) return readStream(source.stream() as unknown as AsyncIterable<Uint8Array>, "a Blob", this.#signal);
+    if (source instanceof Blob)
+      return readStream(source.stream() as unknown as AsyncIterable<Uint8Array>, "a Blob", this.#signal);
     if (typeof source === "object" && source !== null && Symbol.asyncIterator in source) {
       return readStream(source as AsyncIterable<Uint8Array>, "a stream", this.#signal);
     }
-    throw new TypeError("a source is a Uint8Array, Blob, ReadableStream, Readable, AsyncIterable of Uint8Array, or fromFile(path)");
+    throw new TypeError(
+      "a source is a Uint8Array, Blob, ReadableStream, Readable, AsyncIterable of Uint8Array, or fromFile(path)",
+    );
   }
 
   #readFile(path: string): Content {
     // Before it is opened: opening a pipe waits for whoever writes to it.
     const stat = this.#attempt(path, () => this.#fs.stat(path));
-    if (stat?.isFile === false) throw sourceFailed(path, stat.isDirectory ? "it is a folder" : "it is not a regular file");
+    if (stat?.isFile === false)
+      throw sourceFailed(path, stat.isDirectory ? "it is a folder" : "it is not a regular file");
     const file = this.#attempt(path, () => this.#fs.open(path, "read"));
     try {
       const size = this.#attempt(path, () => this.#fs.size(file));
@@ -116,7 +124,11 @@ function sourceFailed(path: string, reason: string, cause?: unknown): TsdosError
   );
 }
 
-async function readStream(stream: AsyncIterable<Uint8Array>, what: string, signal: AbortSignal | undefined): Promise<Content> {
+async function readStream(
+  stream: AsyncIterable<Uint8Array>,
+  what: string,
+  signal: AbortSignal | undefined,
+): Promise<Content> {
   const puller = new SourcePuller(checked(stream, what), signal);
   const head: Uint8Array[] = [];
   let size = 0;
@@ -126,7 +138,8 @@ async function readStream(stream: AsyncIterable<Uint8Array>, what: string, signa
       const last = head.at(-1);
       if (last !== undefined) head[head.length - 1] = new Uint8Array(last);
       const next = await puller.next(false);
-      if (next === IDLE || next.done) return { small: head.length === 1 ? (head[0] as Uint8Array) : Buffer.concat(head) };
+      if (next === IDLE || next.done)
+        return { small: head.length === 1 ? (head[0] as Uint8Array) : Buffer.concat(head) };
       head.push(next.value);
       size += next.value.length;
     }
@@ -149,7 +162,12 @@ async function* checked(stream: AsyncIterable<Uint8Array>, what: string): AsyncG
   } catch (error) {
     // A TypeError may also be what a broken network body throws.
     if (misused || isTsdosError(error)) throw error;
-    throw new TsdosError("SOURCE_FAILED", `${what} failed: ${(error as Error).message}; nothing of it was stored`, {}, error);
+    throw new TsdosError(
+      "SOURCE_FAILED",
+      `${what} failed: ${(error as Error).message}; nothing of it was stored`,
+      {},
+      error,
+    );
   }
 }
 

@@ -157,7 +157,8 @@ export class ObjectSlice {
 
   /** The error when an object is still said to be in a file that is not there: that is damage, not absence (I9). */
   #lost(error: unknown, first: unknown): unknown {
-    if (!isTsdosError(error, "NOT_FOUND") || !isTsdosError(first) || error.details.path !== first.details.path) return error;
+    if (!isTsdosError(error, "NOT_FOUND") || !isTsdosError(first) || error.details.path !== first.details.path)
+      return error;
     const path = error.details.path ?? "its file";
     const message = `object ${this.key} should be in ${path}, which is missing; restore the file from a backup`;
     return new TsdosError("CORRUPT_OBJECT", message, { key: this.key, path }, error);
@@ -165,7 +166,8 @@ export class ObjectSlice {
 
   /** After a read failed since the file is gone, or was replaced: where the object is now. */
   #moved(error: unknown): ObjectReader {
-    const mayBeElsewhere = isTsdosError(error, "NOT_FOUND") || (this.#context.replacesPacks && isTsdosError(error, "CORRUPT_OBJECT"));
+    const mayBeElsewhere =
+      isTsdosError(error, "NOT_FOUND") || (this.#context.replacesPacks && isTsdosError(error, "CORRUPT_OBJECT"));
     if (!mayBeElsewhere) throw error;
     const found = this.#context.relocate(this.key);
     if (found === undefined) {

@@ -55,7 +55,7 @@ export function abortCases(check: Case): void {
   check("aborting insertMany half-way leaves what was acknowledged, and nothing half-written", async (tested) => {
     const controller = new AbortController();
     const reason = new Enough();
-    const contents = [...smallContents(3000, 43)];
+    const contents = [...smallContents(1500, 43)];
     const acknowledged = new Set<number>();
     let failure: unknown;
     try {
@@ -116,7 +116,7 @@ export function abortCases(check: Case): void {
   });
 
   check("an abort ends a long extractMany and keys", async (tested) => {
-    await tested.insertAll(smallContents(6000, 48));
+    await tested.insertAll(smallContents(4500, 48));
     const keys = await tested.keys();
     for (const start of [
       (signal: AbortSignal) => tested.store.extractMany(keys, { signal }),
@@ -131,7 +131,7 @@ export function abortCases(check: Case): void {
         },
         (error) => error === reason,
       );
-      assert.ok(seen < 6000);
+      assert.ok(seen < 4500);
     }
   });
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Progress } from "../progress.ts";
 import { keyOf } from "../key/hash.ts";
+import type { Progress } from "../progress.ts";
 import type { InsertResult } from "../store/object-store.ts";
 import { fromFile, type Source } from "../store/source.ts";
 import { noise, prose, smallContents } from "./contents.ts";
@@ -70,7 +70,12 @@ export function insertManyCases(check: Case): void {
   check("insertMany stores content that comes twice in one call once", async (tested) => {
     const contents = [...smallContents(40, 32)];
     const large = noise(5 * 1024 ** 2, 32);
-    const results = await tested.insertAll([...contents, large, ...contents, new Blob([large as Uint8Array<ArrayBuffer>])]);
+    const results = await tested.insertAll([
+      ...contents,
+      large,
+      ...contents,
+      new Blob([large as Uint8Array<ArrayBuffer>]),
+    ]);
     assert.deepEqual(
       results.map(({ inserted }) => inserted),
       [...contents.map(() => true), true, ...contents.map(() => false), false],
@@ -124,7 +129,10 @@ export function insertManyCases(check: Case): void {
         const watched = new Watched(600, (index) => contents[index] as Uint8Array);
         const acknowledged: Uint8Array[] = [];
         const run = async (): Promise<void> => {
-          for await (const { index } of tested.store.insertMany(asynchronous ? watched.asynchronous() : watched, tested.with())) {
+          for await (const { index } of tested.store.insertMany(
+            asynchronous ? watched.asynchronous() : watched,
+            tested.with(),
+          )) {
             acknowledged.push(contents[index] as Uint8Array);
             if (index < 5) continue;
             if (leave === "break") break;
@@ -179,9 +187,13 @@ export function insertManyCases(check: Case): void {
     const missing = fromFile(`${tested.under.makeFile("there", prose(5))}-missing`);
     const results: InsertResult[] = [];
     await failsWith("SOURCE_FAILED", async () => {
-      for await (const one of tested.store.insertMany([...contents, missing, prose(9)], tested.with())) results.push(one);
+      for await (const one of tested.store.insertMany([...contents, missing, prose(9)], tested.with()))
+        results.push(one);
     });
-    assert.deepEqual(results.map(({ key }) => key), contents.map(keyOf));
+    assert.deepEqual(
+      results.map(({ key }) => key),
+      contents.map(keyOf),
+    );
     await holdsAll(tested, contents);
     await tested.lacks(prose(9));
     await tested.works();
@@ -190,7 +202,9 @@ export function insertManyCases(check: Case): void {
   check("insertMany leaves out sources that fail when it is told of them", async (tested) => {
     const contents = [...smallContents(9, 38)];
     const missing = fromFile(`${tested.under.makeFile("there", prose(5))}-missing`);
-    const dead = new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(new TypeError("terminated")) });
+    const dead = new ReadableStream<Uint8Array>({
+      pull: (controller) => controller.error(new TypeError("terminated")),
+    });
     const breaks = async function* (): AsyncGenerator<Uint8Array> {
       yield noise(5 * 1024 ** 2, 38);
       throw new Error("half-way");
@@ -204,8 +218,14 @@ export function insertManyCases(check: Case): void {
       },
     });
     assert.deepEqual(failed, [1, 2, 11]);
-    assert.deepEqual(results.map(({ index }) => index), [0, 3, 4, 5, 6, 7, 8, 9, 10]);
-    assert.deepEqual(results.map(({ key }) => key), contents.map(keyOf));
+    assert.deepEqual(
+      results.map(({ index }) => index),
+      [0, 3, 4, 5, 6, 7, 8, 9, 10],
+    );
+    assert.deepEqual(
+      results.map(({ key }) => key),
+      contents.map(keyOf),
+    );
     await holdsAll(tested, contents);
     await tested.lacks(noise(5 * 1024 ** 2, 38));
     const reason = new RangeError("that is enough");
@@ -220,9 +240,16 @@ export function insertManyCases(check: Case): void {
     const seen: Progress[] = [];
     const contents = [...smallContents(300, 39)];
     await tested.insertAll(contents, { onProgress: (progress) => seen.push(progress) });
-    assert.ok(seen.every(({ objects, bytes }, i) => i === 0 || (objects >= seen[i - 1]!.objects && bytes >= seen[i - 1]!.bytes)));
+    assert.ok(
+      seen.every(
+        ({ objects, bytes }, i) => i === 0 || (objects >= seen[i - 1]!.objects && bytes >= seen[i - 1]!.bytes),
+      ),
+    );
     const last = seen.at(-1);
     assert.equal(last?.objects, 300);
-    assert.equal(last?.bytes, contents.reduce((sum, { length }) => sum + length, 0));
+    assert.equal(
+      last?.bytes,
+      contents.reduce((sum, { length }) => sum + length, 0),
+    );
   });
 }

@@ -12,7 +12,8 @@ export function listingCases(check: Case): void {
   check("keys gives every key once, in ascending order", async (tested) => {
     assert.deepEqual(await tested.keys(), []);
     const contents = [...smallContents(900, 61)];
-    for (const part of [contents.slice(0, 300), contents.slice(200, 500), contents.slice(500)]) await tested.insertAll(part);
+    for (const part of [contents.slice(0, 300), contents.slice(200, 500), contents.slice(500)])
+      await tested.insertAll(part);
     const expected = contents.map(keyOf).sort();
     assert.deepEqual(await tested.keys(), expected);
     assert.deepEqual(await Array.fromAsync((await tested.under.reopen()).keys()), expected);
@@ -33,7 +34,8 @@ export function listingCases(check: Case): void {
       sameBytes((await (await elsewhere.extract(key))?.bytes()) as Uint8Array, bytes);
     }
     const results = await tested.insertAll(contents.slice(20));
-    for await (const { object } of elsewhere.extractMany(results.map(({ key }) => key))) assert.ok(object !== undefined);
+    for await (const { object } of elsewhere.extractMany(results.map(({ key }) => key)))
+      assert.ok(object !== undefined);
     assert.deepEqual(await Array.fromAsync(elsewhere.keys()), contents.map(keyOf).sort());
     const gone = contents.slice(0, 25).map(keyOf);
     assert.deepEqual((await tested.store.delete(gone)).sort(), [...gone].sort());
@@ -80,7 +82,10 @@ export function listingCases(check: Case): void {
       release();
       break;
     }
-    await within(TIMEOUT_MS, until(() => ended));
+    await within(
+      TIMEOUT_MS,
+      until(() => ended),
+    );
   });
 
   check("delete removes what is there, and says what that was", async (tested) => {
@@ -98,7 +103,10 @@ export function listingCases(check: Case): void {
       assert.equal(await tested.store.stat(keyOf(bytes)), undefined);
     }
     assert.deepEqual(await tested.keys(), keys.slice(300, 400).sort());
-    assert.equal((await tested.extractAll(gone)).every(({ object }) => object === undefined), true);
+    assert.equal(
+      (await tested.extractAll(gone)).every(({ object }) => object === undefined),
+      true,
+    );
     await tested.lacks(contents[0] as Uint8Array);
   });
 

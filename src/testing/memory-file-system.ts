@@ -206,7 +206,14 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   #newFile(bytes: Uint8Array = new Uint8Array()): FileNode {
-    return { kind: "file", inode: this.#nextInode++, bytes, size: bytes.length, mtimeMs: ++this.#now, durable: bytes.slice() };
+    return {
+      kind: "file",
+      inode: this.#nextInode++,
+      bytes,
+      size: bytes.length,
+      mtimeMs: ++this.#now,
+      durable: bytes.slice(),
+    };
   }
 
   #newFolder(): FolderNode {
@@ -234,7 +241,11 @@ export class MemoryFileSystem implements FileSystem {
     return folder;
   }
 
-  #locate(path: string): { readonly folder: FolderNode | undefined; readonly name: string; readonly node: Node | undefined } {
+  #locate(path: string): {
+    readonly folder: FolderNode | undefined;
+    readonly name: string;
+    readonly node: Node | undefined;
+  } {
     const parts = partsOf(path);
     const name = parts.pop();
     if (name === undefined) return { folder: undefined, name: "", node: this.#root };

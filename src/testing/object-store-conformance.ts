@@ -4,7 +4,7 @@ import { insertCases } from "./insert-conformance.ts";
 import { insertManyCases } from "./insert-many-conformance.ts";
 import { listingCases } from "./listing-conformance.ts";
 import { readCases } from "./read-conformance.ts";
-import { caseRunner, type ConformanceOptions } from "./store-under-test.ts";
+import { type ConformanceOptions, caseRunner } from "./store-under-test.ts";
 
 /**
  * Declares tests (of `node:test`) of everything that an ObjectStore promises. Every implementation and every wrapper passes them.

@@ -6,12 +6,21 @@ import { type Case, collect, failsWith, present, sameBytes, type Tested } from "
 
 const MIB = 1024 ** 2;
 const ABSENT = "0123456789abcdef".repeat(4);
-const MALFORMED = ["", "abc", "G".repeat(64), ABSENT.toUpperCase(), `${ABSENT}0`, ABSENT.slice(1), ` ${ABSENT}`, `${ABSENT}\n`];
+const MALFORMED = [
+  "",
+  "abc",
+  "G".repeat(64),
+  ABSENT.toUpperCase(),
+  `${ABSENT}0`,
+  ABSENT.slice(1),
+  ` ${ABSENT}`,
+  `${ABSENT}\n`,
+];
 
 /** Objects of all shapes: empty, raw and compressed, in one piece, in several, and above 4 MiB. */
 function shapes(): Uint8Array[] {
-  const sizes = [0, 1, 1000, 70_000, 4 * MIB, 4 * MIB + 1, 6 * MIB + 12_345];
-  return sizes.flatMap((size) => [prose(size, 51), noise(size, 51)]).concat(new Uint8Array(5 * MIB));
+  const small = [0, 1, 1000, 70_000].flatMap((size) => [prose(size, 51), noise(size, 51)]);
+  return [...small, prose(4 * MIB, 51), prose(5 * MIB + 12_345, 51), noise(4 * MIB + 1, 51), new Uint8Array(4 * MIB + 1)];
 }
 
 /** Reads an object, or a part of it, in every way there is. */
@@ -104,7 +113,24 @@ export function readCases(check: Case): void {
     const bytes = prose(1000, 53);
     const blob = new Blob([bytes as Uint8Array<ArrayBuffer>]);
     const object = await present(tested.store, (await tested.insert(bytes)).key);
-    const positions = [undefined, 0, 1, 500, 999, 1000, 1001, 5000, -1, -500, -1000, -1001, -5000, Infinity, -Infinity, Number.NaN];
+    const positions = [
+      undefined,
+      0,
+      1,
+      500,
+      999,
+      1000,
+      1001,
+      5000,
+      -1,
+      -500,
+      -1000,
+      -1001,
+      -5000,
+      Infinity,
+      -Infinity,
+      Number.NaN,
+    ];
     for (const start of positions) {
       for (const end of positions) {
         const expected = new Uint8Array(await blob.slice(start, end).arrayBuffer());
@@ -119,16 +145,31 @@ export function readCases(check: Case): void {
 
   check("slices of large objects, across frames, read the same in every way", async (tested) => {
     const size = 4 * MIB + 700_000;
-    const ranges = [[0, 1], [MIB - 1, MIB + 1], [MIB, 2 * MIB], [MIB - 5, 3 * MIB + 5], [-1, size], [-700_001, -699_999], [size, size], [0, size - 1]];
+    const ranges = [
+      [0, 1],
+      [MIB - 1, MIB + 1],
+      [MIB, 2 * MIB],
+      [MIB - 5, 3 * MIB + 5],
+      [-1, size],
+      [-700_001, -699_999],
+      [size, size],
+      [0, size - 1],
+    ];
     for (const bytes of [prose(size, 54), noise(size, 54)]) {
       const object = await present(tested.store, (await tested.insert(bytes)).key);
       for (const [start, end] of ranges) await readsAs(object.slice(start, end), bytes.slice(start, end), tested);
-      sameBytes(await object.slice(1000, -1000).slice(MIB, MIB + 10).bytes(), bytes.slice(MIB + 1000, MIB + 1010));
+      sameBytes(
+        await object
+          .slice(1000, -1000)
+          .slice(MIB, MIB + 10)
+          .bytes(),
+        bytes.slice(MIB + 1000, MIB + 1010),
+      );
     }
   });
 
   check("reading may end early", async (tested) => {
-    for (const bytes of [prose(6 * MIB, 55), noise(6 * MIB, 55), prose(10, 55)]) {
+    for (const bytes of [prose(5 * MIB, 55), noise(5 * MIB, 55), prose(10, 55)]) {
       const object = await present(tested.store, (await tested.insert(bytes)).key);
       for await (const chunk of object) {
         sameBytes(chunk, bytes.subarray(0, chunk.length));
@@ -164,18 +205,21 @@ export function readCases(check: Case): void {
     }
   });
 
-  check("a read of damaged bytes is an error that says where, never other bytes, never a short stream", async (tested) => {
-    const path = tested.under.makeFile("target", prose(10));
-    for (const bytes of [prose(1), noise(3000, 58), prose(3000, 58), prose(3 * MIB, 58), noise(4 * MIB, 58)]) {
-      const { key } = await tested.insert(bytes);
-      tested.under.damage(key);
-      await damagedIn(tested, key, path, {});
-    }
-  });
+  check(
+    "a read of damaged bytes is an error that says where, never other bytes, never a short stream",
+    async (tested) => {
+      const path = tested.under.makeFile("target", prose(10));
+      for (const bytes of [prose(1), noise(3000, 58), prose(3000, 58), prose(3 * MIB, 58), noise(4 * MIB, 58)]) {
+        const { key } = await tested.insert(bytes);
+        tested.under.damage(key);
+        await damagedIn(tested, key, path, {});
+      }
+    },
+  );
 
   check("a read of a damaged object above 4 MiB with verify: hash is an error, too", async (tested) => {
     const path = tested.under.makeFile("target", prose(10));
-    for (const bytes of [prose(12 * MIB, 59), noise(5 * MIB, 59)]) {
+    for (const bytes of [prose(5 * MIB, 59), noise(5 * MIB, 59)]) {
       const { key } = await tested.insert(bytes);
       tested.under.damage(key);
       await damagedIn(tested, key, path, { verify: "hash" });
@@ -183,7 +227,12 @@ export function readCases(check: Case): void {
   });
 }
 
-async function damagedIn(tested: Tested, key: string, path: string, options: { readonly verify?: "hash" }): Promise<void> {
+async function damagedIn(
+  tested: Tested,
+  key: string,
+  path: string,
+  options: { readonly verify?: "hash" },
+): Promise<void> {
   const store = await tested.under.reopen();
   for (const [name, read] of Object.entries(readers)) {
     const object = await store.extract(key, options);

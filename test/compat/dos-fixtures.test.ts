@@ -1,6 +1,6 @@
 // Containers as disk-objectstore 1.5.0 left them; see scripts/fixtures/make-dos.py for how.
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { Container, isTsdosError } from "../../src/index.ts";
@@ -106,23 +106,44 @@ for (const name of sound) {
   });
 }
 
-/** Nothing tells a lock whose holder was killed from one that is held: the user has to. */
-test("a stale lock is named, and nothing is packed until it is removed", async (t: TestContext) => {
+describe("a stale lock, of a process that is gone", () => {
   const fixture = loadFixture("dos-killed-pack");
-  const folder = copyFixture(t, fixture);
-  const lock = join(folder, "packs/0.lock");
-  {
+
+  /** Nothing tells a lock whose holder was killed from one that is held. */
+  async function assertLocked(folder: string): Promise<void> {
     await using container = await Container.open(folder, { lockTimeoutMs: 100 });
     await assertHolds(container, fixture.sizes);
-    const namesLock = (error: unknown): boolean => isTsdosError(error, "LOCKED") && error.details.path === lock;
+    const namesLock = (error: unknown): boolean =>
+      isTsdosError(error, "LOCKED") && error.details.path === join(folder, "packs/0.lock");
     await assert.rejects(container.pack(), namesLock);
     await assertHolds(container, fixture.sizes);
   }
-  rmSync(lock);
-  const all = await extendAndPack(folder, fixture);
-  assertTidy(folder);
-  if (python === undefined) return;
-  await new Dos(t, folder).assertHolds(all);
+
+  async function assertPacks(t: TestContext, folder: string): Promise<void> {
+    const all = await extendAndPack(folder, fixture);
+    assertTidy(folder);
+    if (python !== undefined) await new Dos(t, folder).assertHolds(all);
+  }
+
+  test("is named, and nothing is packed until the user removes it", async (t: TestContext) => {
+    const folder = copyFixture(t, fixture);
+    await assertLocked(folder);
+    rmSync(join(folder, "packs/0.lock"));
+    await assertPacks(t, folder);
+  });
+
+  test("is removed by clean when it and its pack were not touched for an hour", async (t: TestContext) => {
+    const folder = copyFixture(t, fixture);
+    const longAgo = new Date(Date.now() - 2 * 3_600_000);
+    utimesSync(join(folder, "packs/0.lock"), longAgo, longAgo);
+    utimesSync(join(folder, "packs/0"), longAgo, longAgo);
+    await assertLocked(folder);
+    {
+      await using container = await Container.open(folder);
+      await container.clean();
+    }
+    await assertPacks(t, folder);
+  });
 });
 
 test("dead bytes are counted", async (t: TestContext) => {

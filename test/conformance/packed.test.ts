@@ -2,7 +2,11 @@ import { objectStoreConformance } from "../../src/testing.ts";
 import { storeInMemory, storeOnDisk } from "../support/stores.ts";
 
 for (const compression of ["none", "zlib:+1", "zstd:-5", "zstd:-1", "zstd:+3"]) {
-  objectStoreConformance(`packed, ${compression}, in memory`, { makeStore: () => storeInMemory("packed", { compression }) });
+  objectStoreConformance(`packed, ${compression}, in memory`, {
+    makeStore: () => storeInMemory("packed", { compression }),
+  });
 }
-objectStoreConformance("packed, small packs, in memory", { makeStore: () => storeInMemory("packed", { packSizeTarget: 50_000 }) });
+objectStoreConformance("packed, small packs, in memory", {
+  makeStore: () => storeInMemory("packed", { packSizeTarget: 50_000 }),
+});
 objectStoreConformance("packed, on disk", { makeStore: () => storeOnDisk("packed"), manyItems: 200_000 });

@@ -137,17 +137,10 @@ test("the recipe does not give out damaged bytes", async (t) => {
   assert.equal(stdout.length, 0);
 });
 
-for (const fixture of [
-  "dos-basic",
-  "dos-packs",
-  "dos-prefix3",
-  "dos-repack-c",
-  "rsdos-none",
-  "rsdos-zlib",
-  "rsdos-zstd",
-  "rsdos-bytes-zstd",
-]) {
-  test(`the recipe reads version 1, made by the originals: ${fixture}`, { skip: without("sqlite3", "gzip", "zstd") }, (t) => {
+for (const fixture of ["dos-basic", "dos-prefix3", "dos-repack-c", "rsdos-zlib", "rsdos-zstd", "rsdos-bytes-zstd"]) {
+  test(`the recipe reads version 1, made by the originals: ${fixture}`, {
+    skip: without("sqlite3", "gzip", "zstd"),
+  }, (t) => {
     const folder = scratchFolder(t);
     const path = join(folder, "container");
     cpSync(join(project, "test/fixtures", fixture), path, { recursive: true });

@@ -51,7 +51,10 @@ export class MemoryLock implements PackerLock {
     this.#shared = shared;
   }
 
-  async acquire(doing: string, options: { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined }): Promise<void> {
+  async acquire(
+    doing: string,
+    options: { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined },
+  ): Promise<void> {
     options.signal?.throwIfAborted();
     for (const end = Date.now() + options.timeoutMs; this.#shared.holder !== undefined; ) {
       if (Date.now() >= end) throw new TsdosError("LOCKED", `locked, wanted for ${doing}`);
@@ -78,12 +81,27 @@ export interface OpenedStores {
 }
 
 /** Opens the stores of {@link MEMORY_ROOT}; those that share `lock` exclude each other as processes do. */
-export function openOn(fs: FileSystem, settings: StoreSettings, lock: { holder: MemoryLock | undefined } = { holder: undefined }): OpenedStores {
-  const context: StoreContext = { fs, root: MEMORY_ROOT, config: configOf(settings), durability: settings.durability ?? "full" };
+export function openOn(
+  fs: FileSystem,
+  settings: StoreSettings,
+  lock: { holder: MemoryLock | undefined } = { holder: undefined },
+): OpenedStores {
+  const context: StoreContext = {
+    fs,
+    root: MEMORY_ROOT,
+    config: configOf(settings),
+    durability: settings.durability ?? "full",
+  };
   const folder = `${MEMORY_ROOT}/packed`;
   const index = new SegmentedIndex({ fs, folder, containerId: context.config.containerId });
   const own = new MemoryLock(lock);
-  const packed = new PackedStore({ context, files: new PackFiles(fs, folder, 2), index, lock: own, lockTimeoutMs: LOCK_TIMEOUT_MS });
+  const packed = new PackedStore({
+    context,
+    files: new PackFiles(fs, folder, 2),
+    index,
+    lock: own,
+    lockTimeoutMs: LOCK_TIMEOUT_MS,
+  });
   const combined = new CombinedStore(context, new LooseStore(context), packed);
   return {
     combined,
@@ -139,7 +157,14 @@ export function storeOnDisk(part: Part, settings: StoreSettings = {}): StoreUnde
   const files = temporaryFolder();
   for (const folder of ["loose", "packed", "sandbox"]) mkdirSync(join(root, folder), { recursive: true });
   const open = (create: boolean) =>
-    openStores({ fs, root, config: configOf(settings), durability: settings.durability ?? "full", lockTimeoutMs: LOCK_TIMEOUT_MS, create });
+    openStores({
+      fs,
+      root,
+      config: configOf(settings),
+      durability: settings.durability ?? "full",
+      lockTimeoutMs: LOCK_TIMEOUT_MS,
+      create,
+    });
   return underTest({
     fs,
     root,
@@ -181,12 +206,17 @@ function underTest({ fs, root, part, opened, open, makeFile }: Parts): StoreUnde
 }
 
 /** Changes a byte in the middle of the loose and of the packed copy of an object. */
-export function damageCopies(fs: FileSystem, stores: { readonly combined: CombinedStore; close(): void }, key: ObjectKey): void {
+export function damageCopies(
+  fs: FileSystem,
+  stores: { readonly combined: CombinedStore; close(): void },
+  key: ObjectKey,
+): void {
   const { loose, packed } = stores.combined;
   const size = loose.sizeOf(key);
   if (size !== undefined) flipByte(fs, loose.pathOf(key), Math.floor(size / 2));
   const entry = packed.find(key);
-  if (entry !== undefined) flipByte(fs, packed.files.pathOf(entry.packId), entry.offset + Math.floor(entry.storedSize / 2));
+  if (entry !== undefined)
+    flipByte(fs, packed.files.pathOf(entry.packId), entry.offset + Math.floor(entry.storedSize / 2));
   stores.close();
 }
 
