@@ -21,6 +21,8 @@ export class IndexState {
   readonly tocs: Map<number, TocFile> = new Map();
   /** Known damage of TOC files. */
   damage: TocDamage[] = [];
+  /** Grows whenever entries were read from a TOC, or appended without sync. */
+  version = 0;
   readonly #fs: FileSystem;
   #read: ManifestState = { manifest: EMPTY_MANIFEST, damaged: false, stamp: "" };
   #newestPack = -1;
@@ -56,6 +58,7 @@ export class IndexState {
 
   /** Reads everything anew: MANIFEST, its segments, and the TOCs behind what they cover. */
   load(): void {
+    this.version++;
     const old = this.segments;
     this.segments = [];
     for (let attempt = 1; ; attempt++) {
@@ -169,10 +172,12 @@ export class IndexState {
 
   /** Adds a TOC's new entries to the tail. */
   readTail(toc: TocFile, from = 0, knownValid = 0, afterEach?: () => void): void {
+    const before = toc.position;
     const damage = toc.readNew(from, knownValid, (bytes, at) => {
       this.tail.add(bytes, at);
       afterEach?.();
     });
+    if (toc.position !== before) this.version++;
     this.damage.push(...damage);
   }
 

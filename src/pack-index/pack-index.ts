@@ -31,6 +31,8 @@ export interface PackIndex {
   readonly wantsRebuild: boolean;
   /** True when {@link flush} by a holder of the lock would make later opens faster. */
   readonly wantsFlush: boolean;
+  /** Changes whenever entries may have become visible that are not known to be durable. */
+  readonly version: number;
   /** Picks up what other processes have committed; true when anything changed. Cheap when nothing did. */
   refresh(): boolean;
   /**

@@ -114,6 +114,10 @@ export class SegmentedIndex implements PackIndex {
     return this.#ready().damage;
   }
 
+  get version(): number {
+    return this.#ready().version;
+  }
+
   refresh(): boolean {
     return this.#ready().refresh();
   }
@@ -184,6 +188,7 @@ export class SegmentedIndex implements PackIndex {
     const isNew = toc.position === 0;
     if (batch.count === 0 && !isNew) return;
     toc.append(batch, this.#containerId, sync);
+    if (!sync) state.version++;
     if (isNew && sync) this.#fs.syncDirectory(state.folder);
     state.addToTail(batch);
     if (state.tail.count >= FLUSH_MAX_RECORDS) this.flush(sync, true);

@@ -68,6 +68,7 @@ export class SqliteIndex implements PackIndex {
   readonly #selectVersion: SqliteStatement;
   #insert: SqliteStatement | undefined;
   #version: unknown;
+  #unsyncedCommits = 0;
 
   constructor(database: SqliteDatabase) {
     this.#database = database;
@@ -88,6 +89,10 @@ export class SqliteIndex implements PackIndex {
   get(keys: Uint8Array, at: number): PackEntry | undefined {
     const row = this.#selectOne.get(hexOf(keys, at));
     return row === undefined ? undefined : rowToEntry(row, this.#database.path).entry;
+  }
+
+  get version(): number {
+    return Number(this.#dataVersion()) + this.#unsyncedCommits;
   }
 
   /** Every `get` sees the newest rows anyway; this only says whether others have changed any. */
@@ -166,6 +171,7 @@ export class SqliteIndex implements PackIndex {
   }
 
   #write(sync: boolean, work: () => void): void {
+    if (!sync) this.#unsyncedCommits++;
     this.#database.exec(`PRAGMA synchronous = ${sync ? "FULL" : "NORMAL"}`);
     this.#database.transaction(work);
   }

@@ -45,6 +45,7 @@ export class PackedStore implements ObjectStore {
   readonly index: PackIndex;
   readonly files: PackFiles;
   readonly #options: PackedStoreOptions;
+  /** Packs that were made durable, and the version of the index at that time: entries that it did not know may not be. */
   readonly #durable = new Map<number, number>();
   readonly #namedDurably = new Set<number>();
   #writer: PackWriter | undefined;
@@ -262,13 +263,13 @@ export class PackedStore implements ObjectStore {
   /** Makes an object that is there durable, if another writer may not have done so. */
   ensureDurable(entry: PackEntry): void {
     const { fs } = this.context;
-    if (entry.offset + entry.storedSize <= (this.#durable.get(entry.packId) ?? 0)) return;
+    const { version } = this.index;
+    if (this.#durable.get(entry.packId) === version) return;
     const file = fs.open(this.files.pathOf(entry.packId), "read");
     try {
-      const size = fs.size(file);
       fs.sync(file);
       this.index.sync(entry.packId);
-      this.#durable.set(entry.packId, size);
+      this.#durable.set(entry.packId, version);
     } finally {
       fs.close(file);
     }

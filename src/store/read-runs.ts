@@ -1,3 +1,4 @@
+import { isTsdosError } from "../errors.ts";
 import type { PackEntry } from "../format/entry.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { PackFiles } from "./pack-files.ts";
@@ -81,18 +82,28 @@ function readGroup(
   spans: readonly Span[],
   shared: { slab: Buffer | undefined },
 ): ReadAhead[] {
-  if (spans.length === 0) return objects.map((one) => ({ ...one, preloaded: undefined }));
+  if (shared.slab === undefined) return objects.map((one) => ({ ...one, preloaded: undefined }));
   const read: ReadAhead[] = [];
   for (const { packId, start, end, at } of spans) {
-    const got = files.read(packId, shared.slab as Buffer, at, end - start, start);
+    const got = readIfThere(files, packId, shared.slab as Buffer, { at, start, end });
     for (let next = objects[read.length]; next !== undefined; next = objects[read.length]) {
       const { key, entry } = next;
       const isHere = entry.packId === packId && (entry.offset < end || entry.offset + entry.storedSize === end);
       if (!isHere) break;
-      const isThere = entry.offset + entry.storedSize - start <= got;
+      const isThere = got > 0 && entry.offset + entry.storedSize - start <= got;
       // What the pack does not have is left to the reader, which says what is wrong.
       read.push({ key, entry, preloaded: isThere ? { shared, at: at + entry.offset - start } : undefined });
     }
   }
   return read;
+}
+
+/** Bytes that were read: none when the pack is gone. */
+function readIfThere(files: PackFiles, packId: number, slab: Buffer, { at, start, end }: Omit<Span, "packId">): number {
+  try {
+    return files.read(packId, slab, at, end - start, start);
+  } catch (error) {
+    if (isTsdosError(error, "NOT_FOUND")) return 0;
+    throw error;
+  }
 }

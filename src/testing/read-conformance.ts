@@ -20,7 +20,13 @@ const MALFORMED = [
 /** Objects of all shapes: empty, raw and compressed, in one piece, in several, and above 4 MiB. */
 function shapes(): Uint8Array[] {
   const small = [0, 1, 1000, 70_000].flatMap((size) => [prose(size, 51), noise(size, 51)]);
-  return [...small, prose(4 * MIB, 51), prose(5 * MIB + 12_345, 51), noise(4 * MIB + 1, 51), new Uint8Array(4 * MIB + 1)];
+  return [
+    ...small,
+    prose(4 * MIB, 51),
+    prose(5 * MIB + 12_345, 51),
+    noise(4 * MIB + 1, 51),
+    new Uint8Array(4 * MIB + 1),
+  ];
 }
 
 /** Reads an object, or a part of it, in every way there is. */
