@@ -8,7 +8,9 @@ import { parseArgs } from "node:util";
 import type * as Tsdos from "../src/index.ts";
 
 const LIMIT = 250e6;
-const PIECE = 2 ** 20;
+/** Bytes of a piece of the large object, as a file stream gives them. */
+const PIECE = 2 ** 16;
+const POOL = 2 ** 20;
 
 const { values: options } = parseArgs({
   options: {
@@ -24,14 +26,14 @@ const { Container }: typeof Tsdos = await import(new URL("../dist/index.js", imp
 
 /** Text with little to find for a compressor, and enough of it to cut objects out of. */
 const pool = Buffer.from(
-  Array.from({ length: PIECE / 32 }, (_, i) =>
+  Array.from({ length: POOL / 32 }, (_, i) =>
     createHash("sha256").update(`${i}`).digest("base64url").slice(0, 32),
   ).join(""),
 );
 
 function* largeObject(): Generator<Uint8Array> {
   for (let at = 0; at < largeSize; at += PIECE) {
-    const piece = Buffer.from(pool);
+    const piece = Buffer.from(pool.subarray(at % POOL, (at % POOL) + PIECE));
     piece.writeDoubleLE(at, 0);
     yield piece.subarray(0, largeSize - at);
   }

@@ -9,9 +9,14 @@ export interface Codec {
   decompress(stored: Uint8Array, rawSize: number): Uint8Array;
 }
 
-/** Output buffers of the decoders, in bytes: the whole object up to 1 MiB at once. */
-function chunkSizeFor(rawSize: number): number {
-  return Math.min(Math.max(rawSize, 64), 1024 ** 2);
+/** Bytes; larger outputs come in several pieces. */
+const MAX_CHUNK: number = 1024 ** 2;
+/** Bytes above what is expected: an output buffer that is filled to the last byte costs another one. */
+const SPARE = 64;
+
+/** The size of an output buffer that holds `expected` bytes in one piece, where that is sensible. */
+function chunkSizeFor(expected: number): number {
+  return Math.min(expected + SPARE, MAX_CHUNK);
 }
 
 function exactly(bytes: Uint8Array, rawSize: number): Uint8Array {
@@ -20,7 +25,7 @@ function exactly(bytes: Uint8Array, rawSize: number): Uint8Array {
 }
 
 export const zlibCodec: Codec = {
-  compress: (bytes, level) => zlib.deflateSync(bytes, { level }),
+  compress: (bytes, level) => zlib.deflateSync(bytes, { level, chunkSize: chunkSizeFor(bytes.length) }),
   decompress(stored, rawSize) {
     if (stored.length === 0 && rawSize === 0) return stored;
     const options = { maxOutputLength: Math.max(1, rawSize), chunkSize: chunkSizeFor(rawSize) };
@@ -44,7 +49,11 @@ export function zstdParameters(level: number, contentSize?: number): Record<numb
 
 export const zstdCodec: Codec = {
   compress: (bytes, level) =>
-    zlib.zstdCompressSync(bytes, { params: zstdParameters(level, bytes.length), pledgedSrcSize: bytes.length }),
+    zlib.zstdCompressSync(bytes, {
+      params: zstdParameters(level, bytes.length),
+      pledgedSrcSize: bytes.length,
+      chunkSize: chunkSizeFor(bytes.length),
+    }),
   decompress(stored, rawSize) {
     const options = { maxOutputLength: Math.max(1, rawSize), chunkSize: chunkSizeFor(rawSize) };
     return exactly(zlib.zstdDecompressSync(stored, options), rawSize);
@@ -79,10 +88,14 @@ export function compressFrame(bytes: Uint8Array, level: number): Promise<Uint8Ar
   const c = zlib.constants;
   const params = { ...zstdParameters(level, bytes.length), [c.ZSTD_c_checksumFlag]: 1 };
   return new Promise((resolve, reject) => {
-    zlib.zstdCompress(bytes, { params, pledgedSrcSize: bytes.length }, (error, result) => {
-      if (error === null) resolve(result);
-      else reject(error);
-    });
+    zlib.zstdCompress(
+      bytes,
+      { params, pledgedSrcSize: bytes.length, chunkSize: chunkSizeFor(bytes.length) },
+      (error, result) => {
+        if (error === null) resolve(result);
+        else reject(error);
+      },
+    );
   });
 }
 

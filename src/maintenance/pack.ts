@@ -10,7 +10,7 @@ import { removePackedCopies } from "./clean.ts";
 import type { PackOptions, PackReport } from "./reports.ts";
 
 /** A commit is made when this much waits; what is committed is cleaned before more is packed, so little extra disk is needed. */
-const COMMIT_OBJECTS = 16_384;
+const COMMIT_OBJECTS = 4096;
 const COMMIT_BYTES: number = 256 * 1024 ** 2;
 
 /** Moves loose objects to packs; readers and loose writers go on meanwhile. */

@@ -61,11 +61,14 @@ export class IndexState {
     this.version++;
     const old = this.segments;
     this.segments = [];
-    for (let attempt = 1; ; attempt++) {
-      this.#read = readManifest(this.#fs, this.indexFolder);
-      if (this.#openSegments(old, attempt)) break;
+    try {
+      for (let attempt = 1; ; attempt++) {
+        this.#read = readManifest(this.#fs, this.indexFolder);
+        if (this.#openSegments(old, attempt)) break;
+      }
+    } finally {
+      for (const segment of old) segment.release();
     }
-    for (const segment of old) segment.release();
     this.tail.clear();
     const { manifest } = this.#read;
     this.damage = [...manifest.damaged];
@@ -210,10 +213,10 @@ export class IndexState {
   #validEnds(sync: boolean): Map<number, number> {
     const known = this.#read.manifest.valid;
     const ends = new Map<number, number>();
-    for (const [packId, position] of this.positions()) {
+    for (const { packId, solidEnd } of this.tocs.values()) {
       const before = known.get(packId) ?? 0;
-      if (sync && position > before) this.syncToc(packId);
-      ends.set(packId, sync ? Math.max(position, before) : before);
+      if (sync && solidEnd > before) this.syncToc(packId);
+      ends.set(packId, sync ? Math.max(solidEnd, before) : before);
     }
     return ends;
   }

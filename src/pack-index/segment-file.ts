@@ -19,7 +19,7 @@ const KEY_SIZE = 32;
 /** A segment is read into memory whole once it has served this many lookups per page, if it is small enough. */
 const LOAD_AFTER_LOOKUPS_PER_PAGE = 0.25;
 /** Bytes; above it each lookup stays one 4 KiB read. */
-const LOAD_MAX_BYTES = 16 * 1024 ** 2;
+const LOAD_MAX_BYTES: number = 8 * 1024 ** 2;
 /** Pages in one read of a sequential walk: 256 KiB. */
 const WALK_PAGES = 64;
 

@@ -23,8 +23,8 @@ import { SegmentFile, writeSegment } from "./segment-file.ts";
 const KEY_SIZE = 32;
 /** Records outside of segments that are worth a segment of their own when a writer ends: 1 MiB to read at each open. */
 const FLUSH_MIN_RECORDS = 16_384;
-/** Records outside of segments that are held in memory at most, where they can be written: 16 MiB. */
-const FLUSH_MAX_RECORDS = 262_144;
+/** Records outside of segments that are held in memory at most, where they can be written: 8 MiB. */
+const FLUSH_MAX_RECORDS = 131_072;
 /** A segment is merged with the newer ones once they hold more than a third of its records: O(log n) segments. */
 const MERGE_RATIO = 3;
 
@@ -59,6 +59,17 @@ export class SegmentedIndex implements PackIndex {
     if (!this.#loaded) this.#state.load();
     this.#loaded = true;
     return this.#state;
+  }
+
+  /** What an error has interrupted is read anew before anything is looked up: half of it would make objects seem absent. */
+  #wholly<T>(work: (state: IndexState) => T): T {
+    const state = this.#ready();
+    try {
+      return work(state);
+    } catch (error) {
+      this.#loaded = false;
+      throw error;
+    }
   }
 
   get wantsRebuild(): boolean {
@@ -104,7 +115,7 @@ export class SegmentedIndex implements PackIndex {
       try {
         return work(state);
       } catch (error) {
-        if (!state.distrust(error)) throw error;
+        if (!this.#wholly(() => state.distrust(error))) throw error;
       }
     }
   }
@@ -119,7 +130,7 @@ export class SegmentedIndex implements PackIndex {
   }
 
   refresh(): boolean {
-    return this.#ready().refresh();
+    return this.#wholly((state) => state.refresh());
   }
 
   *batches(after?: Uint8Array): Generator<RecordBatch> {
@@ -141,7 +152,7 @@ export class SegmentedIndex implements PackIndex {
         }
         done = true;
       } catch (error) {
-        if (!state.distrust(error)) throw error;
+        if (!this.#wholly(() => state.distrust(error))) throw error;
       } finally {
         for (const segment of segments) segment.release();
       }
@@ -265,25 +276,27 @@ export class SegmentedIndex implements PackIndex {
   }
 
   rebuild(sync: boolean): RebuildCounts {
+    // Not even loaded before, if it was not: there may be too much outside of segments to hold it in memory.
     if (this.#closed) this.#ready();
-    const state = this.#state;
-    state.reset();
     this.#loaded = true;
-    const { valid } = state.manifest;
-    for (const toc of state.tocs.values()) {
-      state.readTail(toc, 0, valid.get(toc.packId) ?? 0, () => {
-        if (state.tail.count >= FLUSH_MAX_RECORDS) this.flush(sync, true);
-      });
-    }
-    if (state.tail.count > 0) this.flush(sync, true);
-    else state.writeManifest(state.segments, state.positions(), sync);
-    this.removeOrphans(false);
-    return {
-      packs: state.tocs.size,
-      objects: this.totals().objects,
-      damagedEntries: state.damage.length,
-      segments: state.segments.length,
-    };
+    return this.#wholly((state) => {
+      state.reset();
+      const { valid } = state.manifest;
+      for (const toc of state.tocs.values()) {
+        state.readTail(toc, 0, valid.get(toc.packId) ?? 0, () => {
+          if (state.tail.count >= FLUSH_MAX_RECORDS) this.flush(sync, true);
+        });
+      }
+      if (state.tail.count > 0) this.flush(sync, true);
+      else state.writeManifest(state.segments, state.positions(), sync);
+      this.removeOrphans(false);
+      return {
+        packs: state.tocs.size,
+        objects: this.totals().objects,
+        damagedEntries: state.damage.length,
+        segments: state.segments.length,
+      };
+    });
   }
 
   removeOrphans(dryRun: boolean): number {

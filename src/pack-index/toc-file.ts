@@ -15,7 +15,10 @@ export class TocFile {
   /** The file, open for reading; a writer opens it again for each append. */
   #file: number | undefined;
   #header: TocHeader | undefined;
+  #headerIsBlank = false;
   #short = false;
+  /** Where the first block stands that was never written, in front of entries that were: a power cut left it so. */
+  #firstHole = Number.POSITIVE_INFINITY;
   /** Where the next unread entry stands: all before it was valid, or is reported damage. */
   position = 0;
 
@@ -30,10 +33,16 @@ export class TocFile {
     return this.#short || (this.#header?.sealed ?? false);
   }
 
+  /** All before it holds valid entries, or damage that is known. */
+  get solidEnd(): number {
+    return Math.min(this.position, this.#firstHole);
+  }
+
   /**
    * Reads the entries that were appended since the last call, from `from` at first.
    * An invalid entry with a valid one behind it, or below `knownValid` (bytes that were once valid), is damage; a trailing run of
-   * invalid ones (from the header on, if need be) is an append that has not ended, and is looked at again next time.
+   * invalid ones (from the header on, if need be) is an append that has not ended, and is looked at again next time. Nor are
+   * blocks of zeros damage: so a power cut leaves what an append that was never acknowledged has not got to the disk.
    */
   readNew(from: number, knownValid: number, visit: (bytes: Uint8Array, at: number) => void): TocDamage[] {
     this.#file ??= this.#fs.openIfExists(this.path);
@@ -49,11 +58,14 @@ export class TocFile {
     if (this.position === 0) {
       const headerSize = this.#readHeader(size);
       noHeader = headerSize === 0;
-      if (noHeader) damage.push({ packId: this.packId, offset: 0 });
+      if (noHeader && !(knownValid === 0 && this.#headerIsBlank)) damage.push({ packId: this.packId, offset: 0 });
+      if (this.#headerIsBlank) this.#firstHole = 0;
+      if (from > knownValid) this.#firstHole = Math.min(this.#firstHole, knownValid);
       this.position = Math.max(noHeader ? ENTRY_SIZE : headerSize, from);
     }
     if (size < Math.max(knownValid, noHeader ? 0 : this.position)) this.#short = true;
     let pending: TocDamage[] = [];
+    let firstHole = Number.POSITIVE_INFINITY;
     let validEnd = this.position;
     if (size <= this.position && this.position >= knownValid && !noHeader) return damage;
     const buffer = new Uint8Array(Math.min(READ_SIZE, Math.max(ENTRY_SIZE, size - this.position)));
@@ -61,12 +73,16 @@ export class TocFile {
       const length = Math.min(buffer.length, size - at) & ~(ENTRY_SIZE - 1);
       const got = this.#fs.read(this.#file, buffer, 0, length, at);
       for (let entry = 0; entry + ENTRY_SIZE <= got; entry += ENTRY_SIZE) {
+        const offset = at + entry;
         if (!isValidTocEntry(buffer, entry)) {
-          pending.push({ packId: this.packId, offset: at + entry });
+          const isHole = offset >= knownValid && isBlank(buffer, entry);
+          if (isHole) firstHole = Math.min(firstHole, offset);
+          else pending.push({ packId: this.packId, offset });
           continue;
         }
         damage.push(...pending);
         pending = [];
+        this.#firstHole = Math.min(this.#firstHole, firstHole);
         validEnd = at + entry + ENTRY_SIZE;
         tocEntryToRecord(buffer, entry, this.packId);
         visit(buffer, entry);
@@ -92,6 +108,7 @@ export class TocFile {
     const file = this.#file as number;
     const first = new Uint8Array(ENTRY_SIZE);
     if (this.#fs.read(file, first, 0, ENTRY_SIZE, 0) < ENTRY_SIZE) return 0;
+    this.#headerIsBlank = isBlank(first, 0);
     const headerSize = tocHeaderSize(first);
     if (headerSize === undefined || headerSize > size) return 0;
     const bytes = new Uint8Array(headerSize);
@@ -108,11 +125,15 @@ export class TocFile {
     if (!isNew && this.#fs.stat(this.path) === undefined) throw this.#shrunk();
     const file = this.#fs.open(this.path, "update");
     try {
-      if (isNew) {
+      if (isNew || this.#headerIsBlank) {
         this.#header = { containerId, packId: this.packId, sealed: false, replaces: [] };
         const header = printTocHeader(this.#header);
         this.#fs.write(file, header, 0, header.length, 0);
-        this.position = header.length;
+        this.#headerIsBlank = false;
+        if (isNew) {
+          this.position = header.length;
+          this.#firstHole = Number.POSITIVE_INFINITY;
+        }
       }
       if (this.#fs.size(file) < this.position) throw this.#shrunk();
       if (this.#fs.size(file) > this.position) this.#fs.truncate(file, this.position);
@@ -139,4 +160,9 @@ export class TocFile {
     if (this.#file !== undefined) this.#fs.close(this.#file);
     this.#file = undefined;
   }
+}
+
+function isBlank(bytes: Uint8Array, at: number): boolean {
+  for (let i = 0; i < ENTRY_SIZE; i++) if (bytes[at + i] !== 0) return false;
+  return true;
 }

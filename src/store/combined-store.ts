@@ -269,8 +269,11 @@ export class CombinedStore implements ObjectStore {
     const deleted: ObjectKey[] = [];
     for await (const window of windowsOf(keys, options.signal)) {
       const packed = await this.packed.delete(window, options);
-      const loose = await this.loose.delete(window, options);
-      for (const key of new Set([...packed, ...loose])) deleted.push(key);
+      const loose = await this.loose.delete(window, { ...options, durability: "process" });
+      const gone = [...new Set([...packed, ...loose])];
+      // Also those that are not loose: their loose copies may have been removed, and that may not be durable yet.
+      if (this.#isFull(options)) this.loose.syncFoldersOf(gone);
+      for (const key of gone) deleted.push(key);
     }
     return deleted;
   }

@@ -1,4 +1,6 @@
+import { availableParallelism } from "node:os";
 import { compressFrame, zlibCodec, zstdCodec } from "../codec/codec.ts";
+import { release } from "../codec/release.ts";
 import { zlibCompressStream } from "../codec/stream-codec.ts";
 import { worthCompressing } from "../codec/worth-compressing.ts";
 import { TsdosError } from "../errors.ts";
@@ -16,8 +18,8 @@ import { PackedReader } from "./packed-reader.ts";
 
 /** Raw bytes of one frame: what a read of a single byte has to decode, about a millisecond's work. */
 export const FRAME_SIZE: number = 1024 ** 2;
-/** Frames that are compressed side by side. */
-const FRAMES_IN_FLIGHT = 4;
+/** Frames that are compressed side by side: one for each processor, up to the four threads that the runtime has for it. */
+const FRAMES_IN_FLIGHT: number = Math.min(4, availableParallelism());
 
 /** Whether and how to compress what is added to packs. */
 export interface Compressing {
@@ -52,8 +54,10 @@ export function addSmall(writer: PackWriter, key: ObjectKey, bytes: Uint8Array, 
     const stored = (spec.codec === "zlib" ? zlibCodec : zstdCodec).compress(bytes, spec.level);
     if (stored.length < bytes.length) {
       writer.add(key, stored, bytes.length, codecIds[spec.codec]);
+      release(stored);
       return;
     }
+    release(stored);
   }
   writer.add(key, bytes, bytes.length, codecIds.none);
 }
@@ -180,6 +184,7 @@ async function encodeFrames(chunks: AsyncIterable<Uint8Array>, level: number, ou
     const stored = await compressed;
     frames.push({ rawSize, storedSize: stored.length });
     output.append(stored);
+    release(stored);
   };
   try {
     for await (const frame of frameSized(chunks)) {
@@ -193,9 +198,11 @@ async function encodeFrames(chunks: AsyncIterable<Uint8Array>, level: number, ou
   return frames;
 }
 
-/** Cuts a stream into runs of {@link FRAME_SIZE} bytes, each in memory of its own. */
+/** Cuts a stream into runs of {@link FRAME_SIZE} bytes. Their memory is used again: by then, the frame is no longer in flight. */
 async function* frameSized(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let frame = Buffer.allocUnsafeSlow(FRAME_SIZE);
+  const memory = Array.from({ length: FRAMES_IN_FLIGHT + 1 }, () => Buffer.allocUnsafeSlow(FRAME_SIZE));
+  let turn = 0;
+  let frame = memory[0] as Buffer;
   let filled = 0;
   for await (const chunk of chunks) {
     for (let at = 0; at < chunk.length; ) {
@@ -205,7 +212,7 @@ async function* frameSized(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Ui
       at += length;
       if (filled < FRAME_SIZE) continue;
       yield frame;
-      frame = Buffer.allocUnsafeSlow(FRAME_SIZE);
+      frame = memory[++turn % memory.length] as Buffer;
       filled = 0;
     }
   }

@@ -250,20 +250,24 @@ export class LooseStore implements ObjectStore {
 
   /** Makes the presence or absence of these keys' files durable, and the names of their folders, which others may have made. */
   syncFoldersOf(keys: readonly ObjectKey[]): void {
-    const folders = new Set(keys.map((key) => this.#folderOf(key)));
-    for (const folder of folders) this.#syncIfThere(folder);
-    folders.delete(this.folder);
-    if ([...folders].every((folder) => this.#namedDurably.has(folder))) return;
-    this.#syncIfThere(this.folder);
-    for (const folder of folders) this.#namedDurably.add(folder);
+    let mustName = false;
+    for (const folder of new Set(keys.map((key) => this.#folderOf(key)))) {
+      const isThere = this.#syncIfThere(folder);
+      if (folder === this.folder || (isThere && this.#namedDurably.has(folder))) continue;
+      mustName = true;
+      if (isThere) this.#namedDurably.add(folder);
+    }
+    if (mustName) this.#syncIfThere(this.folder);
   }
 
-  /** `clean` removes a prefix folder once its objects are durable in packs. */
-  #syncIfThere(folder: string): void {
+  /** False when it is not there: `clean` removes a prefix folder once its objects are durable in packs. */
+  #syncIfThere(folder: string): boolean {
     try {
       this.#context.fs.syncDirectory(folder);
+      return true;
     } catch (error) {
-      if (!isTsdosError(error, "NOT_FOUND")) throw error;
+      if (isTsdosError(error, "NOT_FOUND")) return false;
+      throw error;
     }
   }
 }

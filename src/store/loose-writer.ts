@@ -100,6 +100,7 @@ export class LooseWriter implements Inserter {
     const pacer = new Pacer();
     let size = 0;
     let key: ObjectKey;
+    let isThere: boolean;
     try {
       for await (const chunk of content.chunks) {
         this.#options.signal?.throwIfAborted();
@@ -112,17 +113,15 @@ export class LooseWriter implements Inserter {
       const present = this.#isPresent(key, size);
       const elsewhere = present ? undefined : await this.#elsewhere?.(key, size);
       if (elsewhere !== undefined) this.#results.push(elsewhere);
-      if (present || elsewhere !== undefined) {
-        this.#drop(file, temporary);
-        return;
-      }
+      isThere = present || elsewhere !== undefined;
     } catch (error) {
       this.#drop(file, temporary);
       throw error;
     } finally {
       hasher.close();
     }
-    this.#place(key, file, temporary, size);
+    if (isThere) this.#drop(file, temporary);
+    else this.#place(key, file, temporary, size);
   }
 
   /** True when the content is loose already (or about to be): notes the result, and what is needed to make it durable. */
@@ -148,7 +147,7 @@ export class LooseWriter implements Inserter {
     if (this.#durability === "full") {
       this.#pending.set(key, { key, file, temporary });
     } else {
-      this.#context.fs.close(file);
+      this.#close(file, temporary);
       this.#rename(temporary, key);
     }
     this.#results.push({ key, rawSize, inserted: true, where: "loose" });
@@ -161,8 +160,8 @@ export class LooseWriter implements Inserter {
       const pending = [...this.#pending.values()];
       await fs.syncAll(pending.map(({ file }) => file));
       for (const { key, file, temporary } of pending) {
-        fs.close(file);
         this.#pending.delete(key);
+        this.#close(file, temporary);
         if (temporary !== undefined) this.#rename(temporary, key);
       }
       this.#store.syncFoldersOf(pending.map(({ key }) => key));
@@ -177,6 +176,16 @@ export class LooseWriter implements Inserter {
     for (const { file, temporary } of this.#pending.values()) this.#drop(file, temporary);
     this.#pending.clear();
     this.#results = [];
+  }
+
+  /** Network file systems tell only now that something was not written. */
+  #close(file: number, temporary: string | undefined): void {
+    try {
+      this.#context.fs.close(file);
+    } catch (error) {
+      if (temporary !== undefined) this.#context.fs.remove(temporary);
+      throw error;
+    }
   }
 
   /** Gives the sandbox file its name. */
@@ -213,8 +222,11 @@ export class LooseWriter implements Inserter {
   }
 
   #drop(file: number, temporary: string | undefined): void {
-    this.#context.fs.close(file);
-    if (temporary !== undefined) this.#context.fs.remove(temporary);
+    try {
+      this.#context.fs.close(file);
+    } finally {
+      if (temporary !== undefined) this.#context.fs.remove(temporary);
+    }
   }
 
   #temporaryName(): string {

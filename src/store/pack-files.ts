@@ -4,6 +4,9 @@ import { packFileName, parsePackFileName, parseTocFileName } from "../format/pat
 /** Packs that are kept open for reading. */
 const OPEN_MAX = 64;
 
+/** Bytes. */
+const SCRATCH_MAX: number = 4 * 1024 ** 2;
+
 /** One pack, held open. */
 export interface PinnedPack extends Disposable {
   /** Reads into `into[at..at + length)`; returns how many bytes were there. */
@@ -15,6 +18,7 @@ export class PackFiles {
   readonly folder: string;
   readonly #fs: FileSystem;
   readonly #formatVersion: 1 | 2;
+  #scratch = Buffer.alloc(0);
   /** In the order of their last use. */
   readonly #open = new Map<number, number>();
 
@@ -57,6 +61,13 @@ export class PackFiles {
     }
     this.#open.set(packId, file);
     return this.#fs.read(file, into, at, length, position);
+  }
+
+  /** Memory for stored bytes that are decoded at once: whoever asks next gets the same. */
+  scratch(size: number): Buffer {
+    if (size > SCRATCH_MAX) return Buffer.allocUnsafeSlow(size);
+    if (this.#scratch.length < size) this.#scratch = Buffer.allocUnsafeSlow(Math.min(SCRATCH_MAX, size * 2));
+    return this.#scratch.subarray(0, size);
   }
 
   /** The pack as it is now, for several reads that belong together. */

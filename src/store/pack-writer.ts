@@ -192,14 +192,18 @@ export class PackWriter {
     this.#closed = true;
     const { lock } = this.#shared;
     try {
-      if (this.#file !== undefined) {
-        const { fs } = this.#shared.context;
-        if (fs.size(this.#file) > this.#committed) fs.truncate(this.#file, this.#committed);
-        this.#leave();
-      }
+      if (this.#file !== undefined) this.#takeBackAll(this.#file);
     } finally {
-      this.#file = undefined;
       lock.release();
+    }
+  }
+
+  #takeBackAll(file: number): void {
+    const { fs } = this.#shared.context;
+    try {
+      if (fs.size(file) > this.#committed) fs.truncate(file, this.#committed);
+    } finally {
+      this.#leave();
     }
   }
 
@@ -218,14 +222,26 @@ export class PackWriter {
         if (last >= 0) index.commit(last, { bytes: new Uint8Array(), count: 0 }, this.#sync);
         context.fs.makeDirectory(files.folder);
       }
-      this.#file = context.fs.open(files.pathOf(packId), "update");
+      this.#openPack(packId);
     } catch (error) {
       lock.leavePack();
       throw error;
     }
-    this.#packId = packId;
-    this.#end = context.fs.size(this.#file);
+  }
+
+  #openPack(packId: number): void {
+    const { context, files } = this.#shared;
+    const file = context.fs.open(files.pathOf(packId), "update");
+    try {
+      this.#end = context.fs.size(file);
+    } catch (error) {
+      context.fs.close(file);
+      throw error;
+    }
+    // Only now: what is behind `#committed` is cut at the end.
     this.#committed = this.#end;
+    this.#packId = packId;
+    this.#file = file;
   }
 
   #leave(): void {

@@ -9,7 +9,7 @@ import type { PackedStore } from "./packed-store.ts";
 import { type Content, type Source, SourceReader } from "./source.ts";
 
 /** A commit costs two syncs, whatever it holds: it is made when this much waits, or when the sources pause. */
-const COMMIT_OBJECTS = 16_384;
+const COMMIT_OBJECTS = 4096;
 const COMMIT_BYTES: number = 64 * 1024 ** 2;
 
 export interface PackedInsertOptions extends InsertManyOptions {

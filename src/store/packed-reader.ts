@@ -1,4 +1,5 @@
 import { type Codec, legacyCodec, zlibCodec, zstdCodec } from "../codec/codec.ts";
+import { release } from "../codec/release.ts";
 import { decompressStream } from "../codec/stream-codec.ts";
 import { TsdosError } from "../errors.ts";
 import { crc32Continue, crc32Of } from "../format/crc32.ts";
@@ -73,9 +74,11 @@ export class PackedReader implements ObjectReader {
     this.#refuseAbsurdSizes();
     if (codec === "zstd-frames" || Math.max(this.#entry.storedSize, this.rawSize) > SMALL_MAX)
       return this.#wholeLarge();
-    const stored = this.#stored();
+    const { storedSize } = this.#entry;
     const bytes =
-      codec === "none" ? stored : this.#decode(codecFor(codec, this.#context.formatVersion), stored, this.rawSize);
+      codec === "none"
+        ? this.#stored(Buffer.allocUnsafe(storedSize))
+        : this.#decode(codecFor(codec, this.#context.formatVersion), this.#stored(), this.rawSize);
     if (mustHash(this.#context.verify, this.#hasChecksum, this.rawSize)) verifyKey(bytes, this.#place);
     return bytes;
   }
@@ -94,13 +97,13 @@ export class PackedReader implements ObjectReader {
     const codec = this.#codec;
     this.#refuseAbsurdSizes();
     if (codec !== "zstd-frames" && Math.max(this.#entry.storedSize, this.rawSize) <= SMALL_MAX)
-      return this.#smallChunks(start, end);
+      return this.#smallChunks(start, end, reuse);
     const full = start === 0 && end === this.rawSize;
     switch (codec) {
       case "none":
         return full ? this.#hashed(this.#storedPieces(reuse)) : this.#rawRange(start, end, reuse);
       case "zstd-frames":
-        return full ? this.#hashed(this.#frameRange(start, end)) : this.#frameRange(start, end);
+        return full ? this.#hashed(this.#frameRange(start, end, reuse)) : this.#frameRange(start, end, reuse);
       case "zlib":
       case "zstd":
         return this.#decodedRange(start, end);
@@ -122,21 +125,25 @@ export class PackedReader implements ObjectReader {
     }
   }
 
-  async *#smallChunks(start: number, end: number): AsyncGenerator<Uint8Array> {
+  async *#smallChunks(start: number, end: number, reuse: boolean): AsyncGenerator<Uint8Array> {
     const whole = await this.whole();
     if (end > start) yield whole.subarray(start, end);
+    if (reuse) release(whole);
   }
 
-  /** The stored bytes in memory of their own, their checksum verified. */
-  #stored(): Uint8Array {
+  /** The stored bytes in `own`, or else in memory that others use next; their checksum verified. */
+  #stored(own?: Buffer): Buffer {
     const { storedSize, packId, offset, checksum } = this.#entry;
-    const stored = Buffer.allocUnsafe(storedSize);
+    const { files } = this.#context;
     const slab = this.#preloaded?.shared.slab;
+    let stored: Buffer;
     if (slab === undefined) {
-      this.#expect(this.#context.files.read(packId, stored, 0, storedSize, offset), storedSize);
+      stored = own ?? files.scratch(storedSize);
+      this.#expect(files.read(packId, stored, 0, storedSize, offset), storedSize);
     } else {
       const at = (this.#preloaded as Preloaded).at;
-      slab.copy(stored, 0, at, at + storedSize);
+      stored = own ?? slab.subarray(at, at + storedSize);
+      if (own !== undefined) slab.copy(own, 0, at, at + storedSize);
     }
     if (this.#hasChecksum && crc32Of(stored) !== checksum) throw this.#badChecksum();
     return stored;
@@ -180,17 +187,18 @@ export class PackedReader implements ObjectReader {
   }
 
   /** Part of an object in independent frames, each of which carries a checksum of its own. */
-  *#frameRange(start: number, end: number): Generator<Uint8Array> {
+  *#frameRange(start: number, end: number, reuse: boolean): Generator<Uint8Array> {
     const { packId, offset } = this.#entry;
     using pack = this.#context.files.pin(packId);
     let rawAt = 0;
     let storedAt = offset;
     for (const frame of this.#frames(pack)) {
       if (rawAt + frame.rawSize > start && rawAt < end) {
-        const stored = Buffer.allocUnsafeSlow(frame.storedSize);
+        const stored = this.#context.files.scratch(frame.storedSize);
         this.#expect(pack.read(stored, 0, stored.length, storedAt), stored.length);
         const bytes = this.#decode(zstdCodec, stored, frame.rawSize);
         yield bytes.subarray(Math.max(0, start - rawAt), Math.min(frame.rawSize, end - rawAt));
+        if (reuse) release(bytes);
       }
       rawAt += frame.rawSize;
       storedAt += frame.storedSize;

@@ -82,7 +82,7 @@ function readGroup(
   spans: readonly Span[],
   shared: { slab: Buffer | undefined },
 ): ReadAhead[] {
-  if (shared.slab === undefined) return objects.map((one) => ({ ...one, preloaded: undefined }));
+  if (spans.length === 0 || shared.slab === undefined) return objects.map((one) => ({ ...one, preloaded: undefined }));
   const read: ReadAhead[] = [];
   for (const { packId, start, end, at } of spans) {
     const got = readIfThere(files, packId, shared.slab as Buffer, { at, start, end });

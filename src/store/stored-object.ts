@@ -121,7 +121,8 @@ export class ObjectSlice {
     const file = fs.open(path, "update");
     let complete = false;
     try {
-      fs.truncate(file, 0);
+      // Not a new file: cutting it makes ext4 write it to the disk when it is closed.
+      if (fs.size(file) > 0) fs.truncate(file, 0);
       let at = 0;
       for await (const chunk of this.#pieces(true)) {
         fs.write(file, chunk, 0, chunk.length, at);

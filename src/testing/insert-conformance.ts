@@ -67,16 +67,20 @@ export function insertCases(check: Case): void {
     }
   });
 
-  check("insert takes objects above 4 MiB from every kind of source", async (tested) => {
-    const kinds = Object.keys(sourcesOf(new Uint8Array(), tested));
-    for (const [i, kind] of kinds.entries()) {
-      const size = 4 * MIB + 1 + i;
-      const bytes = i % 2 === 0 ? prose(size, i) : noise(size, i);
-      const { inserted } = await tested.insert((sourcesOf(bytes, tested)[kind] as () => Source)());
-      assert.deepEqual([kind, inserted], [kind, true]);
-      await tested.holds(bytes);
-    }
-  });
+  check(
+    "insert takes objects above 4 MiB from every kind of source",
+    async (tested) => {
+      const kinds = Object.keys(sourcesOf(new Uint8Array(), tested));
+      for (const [i, kind] of kinds.entries()) {
+        const size = 4 * MIB + 1 + i;
+        const bytes = i % 2 === 0 ? prose(size, i) : noise(size, i);
+        const { inserted } = await tested.insert((sourcesOf(bytes, tested)[kind] as () => Source)());
+        assert.deepEqual([kind, inserted], [kind, true]);
+        await tested.holds(bytes);
+      }
+    },
+    "large",
+  );
 
   check("insert keeps the bytes of a source that changes afterwards", async (tested) => {
     const bytes = prose(3000, 5);
@@ -87,7 +91,8 @@ export function insertCases(check: Case): void {
   });
 
   check("inserting present content writes nothing", async (tested) => {
-    for (const bytes of [new Uint8Array(), prose(3000, 6), noise(5 * MIB, 6)]) {
+    const contents = [new Uint8Array(), prose(3000, 6), ...tested.contents([5 * MIB], noise)];
+    for (const bytes of contents) {
       assert.equal((await tested.insert(bytes)).inserted, true);
       const place = await tested.store.stat((await tested.insert(bytes)).key);
       for (const [kind, source] of Object.entries(sourcesOf(bytes, tested))) {
@@ -97,7 +102,7 @@ export function insertCases(check: Case): void {
       assert.equal((await elsewhere.insert(bytes, tested.with())).inserted, false);
       assert.deepEqual(await tested.store.stat((await tested.insert(bytes)).key), place);
     }
-    assert.equal((await tested.keys()).length, 3);
+    assert.equal((await tested.keys()).length, contents.length);
   });
 
   check("insert sees what another instance has inserted", async (tested) => {
@@ -123,14 +128,16 @@ export function insertCases(check: Case): void {
       for (const compress of ["no", "yes", "keep", "auto"] as const) {
         for (const make of [prose, noise]) {
           const large = durability === "process" && compress !== "keep" ? [4 * MIB + 10] : [];
-          for (const size of [100, 5000, ...large]) {
-            const bytes = make(size, ++seed);
+          for (const bytes of tested.contents(
+            [100 + ++seed, 5000 + ++seed, ...large.map((size) => size + ++seed)],
+            make,
+          )) {
             await tested.insert(bytes, { durability, compress, recompress: seed % 2 === 0 });
             const object = await present(await tested.under.reopen(), (await tested.insert(bytes)).key);
             assert.equal(
               Buffer.compare(await object.bytes(), bytes),
               0,
-              `${durability} ${compress} ${make.name} ${size}`,
+              `${durability} ${compress} ${make.name} ${bytes.length}`,
             );
           }
         }
@@ -139,7 +146,8 @@ export function insertCases(check: Case): void {
   });
 
   check("checkExisting replaces damaged copies, and leaves intact ones alone", async (tested) => {
-    for (const bytes of [prose(4000, 9), noise(4000, 9), prose(5 * MIB, 9), noise(5 * MIB, 9)]) {
+    const contents = tested.contents([4000, 5 * MIB], prose, noise);
+    for (const bytes of contents) {
       const { key } = await tested.insert(bytes);
       assert.equal((await tested.insert(bytes, { checkExisting: true })).inserted, false);
       tested.under.damage(key);
@@ -148,7 +156,7 @@ export function insertCases(check: Case): void {
       await tested.holds(bytes);
       assert.equal((await tested.insert(bytes, { checkExisting: true })).inserted, false);
     }
-    assert.equal((await tested.keys()).length, 4);
+    assert.equal((await tested.keys()).length, contents.length);
   });
 
   check("insert refuses what is not a source", async (tested) => {
@@ -171,9 +179,9 @@ export function insertCases(check: Case): void {
     assert.equal(error.details.errno, "ENOENT");
     const reasons = [new Error("the line went dead"), new TypeError("terminated")];
     for (const reason of reasons) {
-      for (const before of [0, 10, 5 * MIB]) {
+      for (const before of tested.contents([0, 10, 5 * MIB], noise)) {
         const breaks = async function* (): AsyncGenerator<Uint8Array> {
-          if (before > 0) yield noise(before, before);
+          if (before.length > 0) yield before;
           throw reason;
         };
         const failure = await failsWith("SOURCE_FAILED", () => tested.insert(breaks()));

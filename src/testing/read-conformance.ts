@@ -18,14 +18,11 @@ const MALFORMED = [
 ];
 
 /** Objects of all shapes: empty, raw and compressed, in one piece, in several, and above 4 MiB. */
-function shapes(): Uint8Array[] {
-  const small = [0, 1, 1000, 70_000].flatMap((size) => [prose(size, 51), noise(size, 51)]);
+function shapes(tested: Tested): Uint8Array[] {
   return [
-    ...small,
-    prose(4 * MIB, 51),
-    prose(5 * MIB + 12_345, 51),
-    noise(4 * MIB + 1, 51),
-    new Uint8Array(4 * MIB + 1),
+    ...tested.contents([0, 1, 1000, 70_000], prose, noise),
+    ...tested.contents([4 * MIB, 5 * MIB + 12_345], prose),
+    ...tested.contents([4 * MIB + 1], noise, (size) => new Uint8Array(size)),
   ];
 }
 
@@ -74,7 +71,7 @@ export function readCases(check: Case): void {
   });
 
   check("stat and handles say what is stored", async (tested) => {
-    for (const bytes of shapes()) {
+    for (const bytes of shapes(tested)) {
       const { key, where } = await tested.insert(bytes);
       const stat = await tested.store.stat(key);
       assert.deepEqual([stat?.key, stat?.rawSize, stat?.where], [key, bytes.length, where]);
@@ -86,7 +83,7 @@ export function readCases(check: Case): void {
   });
 
   check("an object reads the same in every way", async (tested) => {
-    for (const bytes of shapes()) {
+    for (const bytes of shapes(tested)) {
       const { key } = await tested.insert(bytes);
       await readsAs(await present(tested.store, key), bytes, tested);
       for (const { object } of await tested.extractAll([key])) await readsAs(object as StoredObject, bytes, tested);
@@ -94,11 +91,11 @@ export function readCases(check: Case): void {
   });
 
   check("what a read returns is the caller's own", async (tested) => {
-    for (const size of [100, 5000, 5 * MIB]) {
-      const bytes = noise(size, 52);
+    for (const bytes of tested.contents([100, 5000, 5 * MIB], noise)) {
       const { key } = await tested.insert(bytes);
       const object = await present(tested.store, key);
-      for (const read of [() => object.bytes(), () => object.slice(0, size - 1).bytes()]) (await read()).fill(7);
+      for (const read of [() => object.bytes(), () => object.slice(0, bytes.length - 1).bytes()])
+        (await read()).fill(7);
       const chunks: Uint8Array[] = [];
       for await (const chunk of object) chunks.push(chunk);
       sameBytes(Buffer.concat(chunks), bytes);
@@ -149,33 +146,37 @@ export function readCases(check: Case): void {
     }
   });
 
-  check("slices of large objects, across frames, read the same in every way", async (tested) => {
-    const size = 4 * MIB + 700_000;
-    const ranges = [
-      [0, 1],
-      [MIB - 1, MIB + 1],
-      [MIB, 2 * MIB],
-      [MIB - 5, 3 * MIB + 5],
-      [-1, size],
-      [-700_001, -699_999],
-      [size, size],
-      [0, size - 1],
-    ];
-    for (const bytes of [prose(size, 54), noise(size, 54)]) {
-      const object = await present(tested.store, (await tested.insert(bytes)).key);
-      for (const [start, end] of ranges) await readsAs(object.slice(start, end), bytes.slice(start, end), tested);
-      sameBytes(
-        await object
-          .slice(1000, -1000)
-          .slice(MIB, MIB + 10)
-          .bytes(),
-        bytes.slice(MIB + 1000, MIB + 1010),
-      );
-    }
-  });
+  check(
+    "slices of large objects, across frames, read the same in every way",
+    async (tested) => {
+      const size = 4 * MIB + 700_000;
+      const ranges = [
+        [0, 1],
+        [MIB - 1, MIB + 1],
+        [MIB, 2 * MIB],
+        [MIB - 5, 3 * MIB + 5],
+        [-1, size],
+        [-700_001, -699_999],
+        [size, size],
+        [0, size - 1],
+      ];
+      for (const bytes of [prose(size, 54), noise(size, 54)]) {
+        const object = await present(tested.store, (await tested.insert(bytes)).key);
+        for (const [start, end] of ranges) await readsAs(object.slice(start, end), bytes.slice(start, end), tested);
+        sameBytes(
+          await object
+            .slice(1000, -1000)
+            .slice(MIB, MIB + 10)
+            .bytes(),
+          bytes.slice(MIB + 1000, MIB + 1010),
+        );
+      }
+    },
+    "large",
+  );
 
   check("reading may end early", async (tested) => {
-    for (const bytes of [prose(5 * MIB, 55), noise(5 * MIB, 55), prose(10, 55)]) {
+    for (const bytes of tested.contents([10, 5 * MIB], prose, noise)) {
       const object = await present(tested.store, (await tested.insert(bytes)).key);
       for await (const chunk of object) {
         sameBytes(chunk, bytes.subarray(0, chunk.length));
@@ -190,7 +191,7 @@ export function readCases(check: Case): void {
   });
 
   check("verify: hash reads intact objects", async (tested) => {
-    for (const bytes of shapes()) {
+    for (const bytes of shapes(tested)) {
       const { key } = await tested.insert(bytes);
       const object = await tested.store.extract(key, { verify: "hash" });
       sameBytes((await object?.bytes()) as Uint8Array, bytes);
@@ -215,7 +216,7 @@ export function readCases(check: Case): void {
     "a read of damaged bytes is an error that says where, never other bytes, never a short stream",
     async (tested) => {
       const path = tested.under.makeFile("target", prose(10));
-      for (const bytes of [prose(1), noise(3000, 58), prose(3000, 58), prose(3 * MIB, 58), noise(4 * MIB, 58)]) {
+      for (const bytes of tested.contents([1, 3000, 300_000, 4 * MIB], prose, noise)) {
         const { key } = await tested.insert(bytes);
         tested.under.damage(key);
         await damagedIn(tested, key, path, {});
@@ -223,14 +224,18 @@ export function readCases(check: Case): void {
     },
   );
 
-  check("a read of a damaged object above 4 MiB with verify: hash is an error, too", async (tested) => {
-    const path = tested.under.makeFile("target", prose(10));
-    for (const bytes of [prose(5 * MIB, 59), noise(5 * MIB, 59)]) {
-      const { key } = await tested.insert(bytes);
-      tested.under.damage(key);
-      await damagedIn(tested, key, path, { verify: "hash" });
-    }
-  });
+  check(
+    "a read of a damaged object above 4 MiB with verify: hash is an error, too",
+    async (tested) => {
+      const path = tested.under.makeFile("target", prose(10));
+      for (const bytes of [prose(5 * MIB, 59), noise(5 * MIB, 59)]) {
+        const { key } = await tested.insert(bytes);
+        tested.under.damage(key);
+        await damagedIn(tested, key, path, { verify: "hash" });
+      }
+    },
+    "large",
+  );
 }
 
 async function damagedIn(

@@ -24,15 +24,20 @@ export interface ConformanceOptions {
   readonly makeStore: () => StoreUnderTest | Promise<StoreUnderTest>;
   /** Passed to every insert; for stores that have several places. */
   readonly insertOptions?: InsertOptions;
-  /** Items of the longest source. Default 40,000. */
+  /** Items of the longest source. Default 25,000. */
   readonly manyItems?: number;
+  /** False leaves out objects above 4 MiB, for variants that treat them no differently. Default true. */
+  readonly largeObjects?: boolean;
 }
 
-/** One case of the suite, with its own store. */
-export type Case = (title: string, work: (tested: Tested) => Promise<void>) => void;
+/** One case of the suite, with its own store. `large`: it is all about objects above 4 MiB. */
+export type Case = (title: string, work: (tested: Tested) => Promise<void>, about?: "large") => void;
+
+const LARGE = 4 * 1024 ** 2;
 
 export function caseRunner(options: ConformanceOptions): Case {
-  return (title, work) => {
+  return (title, work, about) => {
+    if (about === "large" && options.largeObjects === false) return;
     test(title, async () => {
       const under = await options.makeStore();
       try {
@@ -51,12 +56,20 @@ export class Tested {
   readonly store: ObjectStore;
   readonly manyItems: number;
   readonly #insertOptions: InsertOptions;
+  readonly #largest: number;
 
   constructor(under: StoreUnderTest, options: ConformanceOptions) {
     this.under = under;
     this.store = under.store;
-    this.manyItems = options.manyItems ?? 40_000;
+    this.manyItems = options.manyItems ?? 25_000;
+    this.#largest = options.largeObjects === false ? LARGE - 1 : Number.POSITIVE_INFINITY;
     this.#insertOptions = { durability: "process", ...options.insertOptions };
+  }
+
+  /** Calls `make` for each size, without the large ones if they are to be left out. */
+  contents(sizes: readonly number[], ...make: readonly ((size: number, seed: number) => Uint8Array)[]): Uint8Array[] {
+    const allowed = sizes.filter((size) => size <= this.#largest);
+    return allowed.flatMap((size) => make.map((one, i) => one(size, size + i + 1)));
   }
 
   /** Cheap durability, and where the store is told to put things. */

@@ -1,0 +1,201 @@
+import assert from "node:assert/strict";
+import { keyOf } from "../../src/key/hash.ts";
+import type { ObjectKey } from "../../src/key/object-key.ts";
+import { clean } from "../../src/maintenance/clean.ts";
+import { packLoose } from "../../src/maintenance/pack.ts";
+import type { InsertManyOptions, Sources } from "../../src/store/object-store.ts";
+import { noise, prose, smallContents } from "../../src/testing/contents.ts";
+import type { OpenedStores } from "./stores.ts";
+
+/** What a store has acknowledged so far, and so must hold whatever happens. */
+export class Acknowledged {
+  readonly #present = new Map<ObjectKey, Uint8Array>();
+  /** Deleted for sure. */
+  readonly #absent = new Set<ObjectKey>();
+  /** Every content that was ever given to the store. */
+  readonly #known = new Map<ObjectKey, Uint8Array>();
+
+  copy(): Acknowledged {
+    const copy = new Acknowledged();
+    for (const [key, bytes] of this.#present) copy.#present.set(key, bytes);
+    for (const [key, bytes] of this.#known) copy.#known.set(key, bytes);
+    for (const key of this.#absent) copy.#absent.add(key);
+    return copy;
+  }
+
+  given(bytes: Uint8Array): void {
+    this.#known.set(keyOf(bytes), bytes);
+    this.#absent.delete(keyOf(bytes));
+  }
+
+  inserted(key: ObjectKey): void {
+    this.#present.set(key, this.#known.get(key) as Uint8Array);
+  }
+
+  /** A delete has begun: until it is acknowledged, the object may be there or not. */
+  deleting(key: ObjectKey): void {
+    this.#present.delete(key);
+  }
+
+  deleted(key: ObjectKey): void {
+    this.#absent.add(key);
+  }
+
+  get size(): number {
+    return this.#present.size;
+  }
+
+  keys(): ObjectKey[] {
+    return [...this.#present.keys()];
+  }
+
+  /**
+   * Checks that a store has what it must have, has nothing that it must not have, and (unless `lenient`) shows nothing
+   * half-written.
+   */
+  async check({ combined }: OpenedStores, lenient = false): Promise<void> {
+    for (const [key, bytes] of this.#present) {
+      const object = await combined.extract(key);
+      assert.ok(object !== undefined, `${key} (${bytes.length} bytes) was acknowledged and is lost`);
+      assert.equal(Buffer.compare(await object.bytes(), bytes), 0, `${key} has other bytes`);
+    }
+    for (const key of this.#absent) assert.equal(await combined.has(key), false, `${key} was deleted and is back`);
+    if (lenient) return;
+    const listed = await Array.fromAsync(combined.keys());
+    assert.deepEqual(listed, [...new Set(listed)].sort());
+    for (const key of this.#present.keys()) assert.ok(listed.includes(key), `${key} is not listed`);
+    for await (const { key, object } of combined.extractMany(listed)) {
+      const bytes = this.#known.get(key);
+      assert.ok(bytes !== undefined && object !== undefined, `${key} was never given to the store`);
+      assert.equal(Buffer.compare(await object.bytes(), bytes), 0, `${key} is shown, but not whole`);
+    }
+  }
+}
+
+export interface Step {
+  readonly name: string;
+  readonly run: (stores: OpenedStores, state: Acknowledged) => Promise<void>;
+  /** It handles megabytes. */
+  readonly large?: boolean;
+}
+
+async function insert(
+  { combined }: OpenedStores,
+  state: Acknowledged,
+  sources: readonly Uint8Array[],
+  options: InsertManyOptions,
+): Promise<void> {
+  for (const bytes of sources) state.given(bytes);
+  for await (const { key } of combined.insertMany(sources as Sources, options)) state.inserted(key);
+}
+
+async function insertStream(
+  { combined }: OpenedStores,
+  state: Acknowledged,
+  bytes: Uint8Array,
+  to: "loose" | "packed",
+): Promise<void> {
+  state.given(bytes);
+  const { key } = await combined.insert(new Blob([bytes as Uint8Array<ArrayBuffer>]), { to });
+  state.inserted(key);
+}
+
+async function remove({ combined }: OpenedStores, state: Acknowledged, keys: readonly ObjectKey[]): Promise<void> {
+  for (const key of keys) state.deleting(key);
+  await combined.delete(keys);
+  for (const key of keys) state.deleted(key);
+}
+
+const LARGE = 4 * 1024 ** 2 + 50;
+
+/** Everything that writes, in small. Contents differ from step to step, but for the ones that are inserted twice. */
+export const steps: readonly Step[] = [
+  { name: "insert loose", run: (stores, state) => insert(stores, state, [...smallContents(6, 1)], { to: "loose" }) },
+  { name: "insert packed", run: (stores, state) => insert(stores, state, [...smallContents(12, 2)], { to: "packed" }) },
+  {
+    name: "insert what is there",
+    run: (stores, state) => insert(stores, state, [...smallContents(6, 1), ...smallContents(3, 2)], { to: "packed" }),
+  },
+  {
+    name: "insert large, loose",
+    large: true,
+    run: (stores, state) => insertStream(stores, state, prose(LARGE, 3), "loose"),
+  },
+  {
+    name: "insert large, packed",
+    large: true,
+    run: (stores, state) => insertStream(stores, state, prose(LARGE, 4), "packed"),
+  },
+  {
+    name: "insert large, packed, that does not shrink",
+    large: true,
+    run: (stores, state) => insertStream(stores, state, noise(LARGE, 5), "packed"),
+  },
+  {
+    name: "insert large that is there",
+    large: true,
+    run: (stores, state) => insertStream(stores, state, prose(LARGE, 4), "packed"),
+  },
+  { name: "pack", run: async ({ combined }) => void (await packLoose(combined, {})) },
+  {
+    name: "flush",
+    run: async ({ combined, index }) => combined.packed.exclusively("flush", undefined, () => index.flush(true, true)),
+  },
+  {
+    name: "insert packed again",
+    run: (stores, state) => insert(stores, state, [...smallContents(10, 6)], { to: "packed" }),
+  },
+  {
+    name: "delete",
+    run: (stores, state) =>
+      remove(
+        stores,
+        state,
+        state.keys().filter((_, i) => i % 5 === 0),
+      ),
+  },
+  {
+    name: "insert loose again",
+    run: (stores, state) => insert(stores, state, [...smallContents(5, 7)], { to: "loose" }),
+  },
+  { name: "pack without clean", run: async ({ combined }) => void (await packLoose(combined, { clean: false })) },
+  { name: "clean", run: async ({ combined }) => void (await clean(combined, { sandboxAgeMs: 0 })) },
+  {
+    name: "flush again",
+    run: async ({ combined, index }) => combined.packed.exclusively("flush", undefined, () => index.flush(true, true)),
+  },
+  {
+    name: "rebuild the index",
+    run: async ({ combined, index }) =>
+      void (await combined.packed.exclusively("rebuild", undefined, () => index.rebuild(true))),
+  },
+  {
+    name: "insert deleted content",
+    run: (stores, state) => insert(stores, state, [...smallContents(6, 1)], { to: "packed" }),
+  },
+];
+
+/** Objects that show that a store still takes and gives everything. */
+export async function stillWorks(stores: OpenedStores, state: Acknowledged, lenient = false): Promise<void> {
+  await insert(stores, state, [...smallContents(3, 91)], { to: "loose" });
+  await insert(stores, state, [...smallContents(3, 92)], { to: "packed" });
+  await packLoose(stores.combined, {});
+  await state.check(stores, lenient);
+}
+
+/** What was inserted for the life of the process only, and is inserted once more to survive a power cut. */
+export const mixedSteps: readonly Step[] = (["loose", "packed"] as const).flatMap((to, i) => [
+  {
+    name: `insert ${to} without sync`,
+    run: async ({ combined }, state) => {
+      const contents = [...smallContents(6, 80 + i), ...smallContents(6, 82 + i)];
+      for (const bytes of contents) state.given(bytes);
+      for await (const _ of combined.insertMany(contents, { to, durability: "process" }));
+    },
+  },
+  ...(["loose", "packed"] as const).map((again, j) => ({
+    name: `insert the same ${again} with sync`,
+    run: (stores: OpenedStores, state: Acknowledged) =>
+      insert(stores, state, [...smallContents(6, 80 + i + 2 * j), ...smallContents(2, 84 + i + 2 * j)], { to: again }),
+  })),
+]);
