@@ -1,5 +1,4 @@
 import zlib from "node:zlib";
-import type { CompressionSpec } from "../format/compression-spec.ts";
 import { isZstdHeader } from "../format/magic.ts";
 
 /** One way to encode bytes. Both directions are synchronous and work on whole objects or frames. */
@@ -10,7 +9,7 @@ export interface Codec {
 }
 
 /** Bytes; larger outputs come in several pieces. */
-const MAX_CHUNK: number = 1024 ** 2;
+const MAX_CHUNK: number = 2 * 1024 ** 2;
 /** Bytes above what is expected: an output buffer that is filled to the last byte costs another one. */
 const SPARE = 64;
 
@@ -37,7 +36,7 @@ export const zlibCodec: Codec = {
  * Parameters for a zstd level.
  * Node cannot be given level -1 (it is its mark for "not set"): level -2 with the target length of level -1 is the same thing.
  */
-export function zstdParameters(level: number, contentSize?: number): Record<number, number> {
+function zstdParameters(level: number, contentSize?: number): Record<number, number> {
   const c = zlib.constants;
   const params: Record<number, number> = {
     [c.ZSTD_c_compressionLevel]: level === -1 ? -2 : level,
@@ -97,18 +96,4 @@ export function compressFrame(bytes: Uint8Array, level: number): Promise<Uint8Ar
       },
     );
   });
-}
-
-/** The codec and level for small objects of a configuration; undefined for none. */
-export function codecOf(spec: CompressionSpec): { readonly codec: Codec; readonly level: number } | undefined {
-  switch (spec.codec) {
-    case "none":
-      return undefined;
-    case "zlib":
-      return { codec: zlibCodec, level: spec.level };
-    case "zstd":
-      return { codec: zstdCodec, level: spec.level };
-    default:
-      return spec satisfies never;
-  }
 }

@@ -2,7 +2,7 @@ import { compressedFormat } from "../format/magic.ts";
 import { zstdCodec } from "./codec.ts";
 
 /** Objects below this many bytes fit a network packet anyway and gain little; the value is that of rsdos. */
-export const COMPRESS_MIN_SIZE = 850;
+const COMPRESS_MIN_SIZE = 850;
 /** NUL bytes in the first so many bytes mean "maybe binary". */
 const BINARY_PREFIX = 512;
 /** Samples are compressed when content may be binary. */

@@ -20,7 +20,6 @@ const LAST_AT = 60;
 /** How stored bytes are encoded; the numbers are those of the format. */
 export const codecIds = { none: 0, zlib: 1, zstd: 2, "zstd-frames": 3 } as const;
 export type CodecName = keyof typeof codecIds;
-export type CodecId = (typeof codecIds)[CodecName];
 const codecNames = Object.keys(codecIds) as CodecName[];
 
 /** The name of a codec, or undefined for a number that this version does not know. */

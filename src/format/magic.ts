@@ -45,7 +45,7 @@ export function compressedFormat(prefix: Uint8Array): string | undefined {
 }
 
 /** A zlib stream starts with 0x78 for all usual window sizes, and its first two bytes are a multiple of 31. */
-export function isZlibHeader(prefix: Uint8Array): boolean {
+function isZlibHeader(prefix: Uint8Array): boolean {
   return prefix[0] === 0x78 && prefix.length >= 2 && ((prefix[0] << 8) | (prefix[1] as number)) % 31 === 0;
 }
 

@@ -26,7 +26,7 @@ export interface TocHeader {
 }
 
 /** The 32 hexadecimal digits of a container id, with or without hyphens; zeros when it is not a UUID. */
-export function normalizeContainerId(id: string): string {
+function normalizeContainerId(id: string): string {
   const digits = id.replaceAll("-", "").toLowerCase();
   return /^[0-9a-f]{32}$/.test(digits) ? digits : "0".repeat(32);
 }

@@ -5,8 +5,6 @@ declare const brand: unique symbol;
 /** The SHA-256 of an object's bytes: 64 lowercase hexadecimal digits. */
 export type ObjectKey = string & { readonly [brand]: "ObjectKey" };
 
-/** Bytes in a binary key. */
-export const KEY_BYTES = 32;
 const KEY_PATTERN = /^[0-9a-f]{64}$/;
 
 /** True when `text` is a well-formed key. */

@@ -46,7 +46,7 @@ export function above(inner: RecordCursor, after: Uint8Array): RecordCursor {
 }
 
 /** Merges cursors, given from the newest to the oldest. */
-export function mergeCursors(newestFirst: readonly RecordCursor[]): RecordCursor {
+function mergeCursors(newestFirst: readonly RecordCursor[]): RecordCursor {
   const [only] = newestFirst;
   if (only !== undefined && newestFirst.length === 1) return only;
   let open: RecordCursor[] | undefined;

@@ -17,7 +17,7 @@ import type { PackWriter, Stored } from "./pack-writer.ts";
 import { PackedReader } from "./packed-reader.ts";
 
 /** Raw bytes of one frame: what a read of a single byte has to decode, about a millisecond's work. */
-export const FRAME_SIZE: number = 1024 ** 2;
+const FRAME_SIZE: number = 1024 ** 2;
 /** Frames that are compressed side by side: one for each processor, up to the four threads that the runtime has for it. */
 const FRAMES_IN_FLIGHT: number = Math.min(4, availableParallelism());
 
@@ -42,7 +42,7 @@ export function compressingOf(
 type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /** True when content that starts with `bytes` should be compressed. */
-export function shouldCompress(bytes: Uint8Array, rawSize: number, { mode, spec, recompress }: Compressing): boolean {
+function shouldCompress(bytes: Uint8Array, rawSize: number, { mode, spec, recompress }: Compressing): boolean {
   if (spec.codec === "none" || mode === "no" || mode === "keep" || rawSize === 0) return false;
   return mode === "yes" || worthCompressing(bytes, rawSize, recompress);
 }

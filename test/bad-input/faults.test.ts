@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ErrorCode, isTsdosError, TsdosError } from "../../src/errors.ts";
-import { type Fault, type FileCall, InterceptedFileSystem, type MemoryFileSystem } from "../../src/testing.ts";
 import { numbers } from "../../src/testing/contents.ts";
+import { type Fault, type FileCall, InterceptedFileSystem, type MemoryFileSystem } from "../../src/testing.ts";
 import { seeded } from "../support/seeded.ts";
 import { emptyMemoryFolder, openOn } from "../support/stores.ts";
 import { Acknowledged, type Step, steps, stillWorks } from "../support/workload.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type FileCall, InterceptedFileSystem, type MemoryFileSystem } from "../../src/testing.ts";
 import { numbers } from "../../src/testing/contents.ts";
+import { type FileCall, InterceptedFileSystem, type MemoryFileSystem } from "../../src/testing.ts";
 import { seeded } from "../support/seeded.ts";
 import { emptyMemoryFolder, openOn, type StoreSettings } from "../support/stores.ts";
 import { Acknowledged, mixedSteps, type Step, steps, stillWorks } from "../support/workload.ts";

@@ -20,7 +20,9 @@ function parent(): string {
 /** A new empty folder that is removed after the tests of the file; in memory where that is possible. */
 export function temporaryFolder(): string {
   if (made.length === 0)
-    after(() => made.splice(0).forEach((folder) => rmSync(folder, { recursive: true, force: true })));
+    after(() => {
+      for (const folder of made.splice(0)) rmSync(folder, { recursive: true, force: true });
+    });
   const folder = mkdtempSync(join(parent(), "tsdos-test-"));
   made.push(folder);
   return folder;

@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isTsdosError } from "../../src/errors.ts";
+import { ENTRY_SIZE, readRecord } from "../../src/format/entry.ts";
+import { PAGE_ENTRIES, segmentFileSize } from "../../src/format/segment.ts";
+import { batchCursor, keptRecords, type RecordCursor } from "../../src/pack-index/record-cursor.ts";
+import { SegmentFile, writeSegment } from "../../src/pack-index/segment-file.ts";
+import { MemoryFileSystem } from "../../src/testing.ts";
+import { batchOf, type KeyedEntry, keyBytes, put, tombstone } from "../support/records.ts";
+import { flipByte } from "../support/stores.ts";
+
+const PATH = "/00000001.seg";
+
+function sorted(records: readonly KeyedEntry[]): KeyedEntry[] {
+  return [...records].sort((a, b) => Buffer.compare(a.key, b.key));
+}
+
+/** Writes records that are given in order. */
+function written(records: readonly KeyedEntry[]): { readonly fs: MemoryFileSystem; readonly segment: SegmentFile } {
+  const fs = new MemoryFileSystem();
+  const count = writeSegment(fs, PATH, keptRecords([batchCursor(batchOf(records))], false), true);
+  assert.equal(count, records.length);
+  assert.equal(fs.stat(PATH)?.size, segmentFileSize(count));
+  return { fs, segment: SegmentFile.open(fs, PATH, 1) as SegmentFile };
+}
+
+function offsetsOf(segment: SegmentFile, key: Uint8Array): number[] {
+  const offsets: number[] = [];
+  segment.visit(key, 0, (bytes, at) => {
+    offsets.push(readRecord(bytes, at).offset);
+    return false;
+  });
+  return offsets;
+}
+
+function offsetsIn(cursor: RecordCursor): number[] {
+  const offsets: number[] = [];
+  while (cursor.next()) offsets.push(readRecord(cursor.bytes, cursor.at).offset);
+  return offsets;
+}
+
+const P = PAGE_ENTRIES;
+for (const count of [0, 1, 2, P - 1, P, P + 1, 2 * P, 64 * P - 1, 64 * P, 64 * P + 1]) {
+  test(`a segment of ${count} records gives each of them, and nothing else`, () => {
+    const records = sorted(Array.from({ length: count }, (_, i) => put(keyBytes(i), { offset: i })));
+    const { segment } = written(records);
+    assert.equal(segment.entries, count);
+    assert.equal(segment.plain, true);
+    for (let round = 0; round < 2; round++) {
+      for (const { key, entry } of records) assert.deepEqual(offsetsOf(segment, key), [entry.offset]);
+      for (let i = count; i < count + 50; i++) assert.deepEqual(offsetsOf(segment, keyBytes(i)), []);
+    }
+    for (const edge of [Buffer.alloc(32), Buffer.alloc(32, 0xff)]) assert.deepEqual(offsetsOf(segment, edge), []);
+    assert.deepEqual(
+      offsetsIn(segment.cursor()),
+      records.map(({ entry }) => entry.offset),
+    );
+    for (const from of [0, 1, Math.floor(count / 2), count - 1].filter((i) => i >= 0 && i < count)) {
+      const after = records[from] as KeyedEntry;
+      const rest = records.slice(from + 1).map(({ entry }) => entry.offset);
+      assert.deepEqual(offsetsIn(segment.cursor(after.key)).slice(-rest.length || count), rest);
+    }
+    segment.release();
+  });
+}
+
+test("many keys with the same first bytes, over several pages, are told apart", () => {
+  const keyOf = (i: number): Buffer => Buffer.concat([Buffer.alloc(28, 5), Buffer.from([0, 0, i >> 8, i & 255])]);
+  const records = Array.from({ length: 5 * P }, (_, i) => put(keyOf(i), { offset: i }));
+  const { segment } = written([
+    put(Buffer.alloc(32, 4), { offset: -0 }),
+    ...records,
+    put(Buffer.alloc(32, 6), { offset: 7 }),
+  ]);
+  for (const { key, entry } of records) assert.deepEqual(offsetsOf(segment, key), [entry.offset]);
+  assert.deepEqual(offsetsOf(segment, keyOf(5 * P)), []);
+  assert.deepEqual(offsetsOf(segment, Buffer.alloc(32, 6)), [7]);
+});
+
+test("the records of one key stay together and in their order, over page boundaries too", () => {
+  const many = Array.from({ length: 3 * P }, (_, i) => put(keyBytes(1), { offset: i, packId: i }));
+  const others = Array.from({ length: 2 * P }, (_, i) => put(keyBytes(i + 2), { offset: 1_000_000 + i }));
+  const { segment } = written(sorted([...many, ...others]));
+  assert.equal(segment.plain, false);
+  assert.deepEqual(
+    offsetsOf(segment, keyBytes(1)),
+    many.map(({ entry }) => entry.offset),
+  );
+  for (const { key, entry } of others) assert.deepEqual(offsetsOf(segment, key), [entry.offset]);
+});
+
+test("a segment with a tombstone is not plain", () => {
+  assert.equal(written([tombstone(keyBytes(1))]).segment.plain, false);
+});
+
+test("a missing segment is undefined", () => {
+  assert.equal(SegmentFile.open(new MemoryFileSystem(), PATH, 1), undefined);
+});
+
+test("a flipped byte anywhere gives the right records or CORRUPT_INDEX", () => {
+  const records = sorted(Array.from({ length: 3 * P + 5 }, (_, i) => put(keyBytes(i), { offset: i })));
+  const size = segmentFileSize(records.length);
+  let refused = 0;
+  for (let at = 0; at < size; at += 17) {
+    const { fs, segment } = written(records);
+    segment.release();
+    flipByte(fs, PATH, at);
+    try {
+      const damaged = SegmentFile.open(fs, PATH, 1) as SegmentFile;
+      for (const { key, entry } of records) assert.deepEqual(offsetsOf(damaged, key), [entry.offset]);
+      assert.deepEqual(
+        offsetsIn(damaged.cursor()),
+        records.map(({ entry }) => entry.offset),
+      );
+    } catch (error) {
+      assert.ok(isTsdosError(error, "CORRUPT_INDEX"), `byte ${at}: ${String(error)}`);
+      assert.equal(error.details.path, PATH);
+      refused++;
+    }
+  }
+  assert.ok(refused > (size / 17) * 0.9, `only ${refused} were noticed`);
+});
+
+test("a segment that is cut or longer than it should be is CORRUPT_INDEX", () => {
+  const records = sorted(Array.from({ length: 100 }, (_, i) => put(keyBytes(i), { offset: i })));
+  const size = segmentFileSize(100);
+  for (const length of [0, 1, 63, 64, ENTRY_SIZE * 100, size - 1, size - 64, size + 1, size + 64]) {
+    const { fs, segment } = written(records);
+    segment.release();
+    const file = fs.open(PATH, "update");
+    fs.truncate(file, length);
+    fs.close(file);
+    assert.throws(
+      () => SegmentFile.open(fs, PATH, 1),
+      (error) => isTsdosError(error, "CORRUPT_INDEX"),
+      `${length} bytes`,
+    );
+  }
+});
