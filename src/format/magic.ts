@@ -44,9 +44,12 @@ export function compressedFormat(prefix: Uint8Array): string | undefined {
   return undefined;
 }
 
-/** A zlib stream starts with 0x78 for all usual window sizes, and its first two bytes are a multiple of 31. */
+/** A zlib stream starts with 0x78 for all usual window sizes, its first two bytes are a multiple of 31, and no dictionary is set. */
 function isZlibHeader(prefix: Uint8Array): boolean {
-  return prefix[0] === 0x78 && prefix.length >= 2 && ((prefix[0] << 8) | (prefix[1] as number)) % 31 === 0;
+  const [first, second] = prefix;
+  if (first !== 0x78 || second === undefined) return false;
+  // With a dictionary it would be "x ", which is more often text.
+  return ((first << 8) | second) % 31 === 0 && (second & 0x20) === 0;
 }
 
 /** True when the first bytes are those of a zstd frame. */

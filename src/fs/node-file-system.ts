@@ -60,7 +60,7 @@ export class NodeFileSystem implements FileSystem {
       this.#paths.set(file, path);
       return file;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
       throw fromSystemError(error, "open", path);
     }
   }

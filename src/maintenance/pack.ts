@@ -21,6 +21,7 @@ export async function packLoose(store: CombinedStore, options: PackOptions): Pro
   const packer = new Packer(store, writer, { ...options, sync });
   try {
     for (const keys of store.loose.sortedKeys()) {
+      packer.enterFolder(keys[0]);
       for (const key of keys) {
         const adding = packer.add(key);
         if (adding !== undefined) await adding;
@@ -46,6 +47,8 @@ class Packer {
   #committed: ObjectKey[] = [];
   /** Those of them that were added to a pack just now. */
   #added: ObjectKey[] = [];
+  /** When the folders that are being packed had last changed, as they were entered. */
+  readonly #folderTimes = new Map<string, number | undefined>();
   #packedObjects = 0;
   #rawBytes = 0;
   #storedBytes = 0;
@@ -112,13 +115,35 @@ class Packer {
     this.#damaged.push(key);
   }
 
+  /** Called before the objects of a loose folder are read, with one of their keys. */
+  enterFolder(key: ObjectKey | undefined): void {
+    if (key === undefined) return;
+    const folder = this.#store.loose.folderOf(key);
+    this.#folderTimes.set(folder, this.#store.packed.context.fs.stat(folder)?.mtimeMs);
+  }
+
+  /** Those of the keys whose files are gone; in folders that have not changed since they were entered, none is. */
+  #deletedOf(keys: readonly ObjectKey[]): ObjectKey[] {
+    const { loose, packed } = this.#store;
+    const unchanged = new Set<string>();
+    for (const [folder, mtimeMs] of this.#folderTimes) {
+      if (packed.context.fs.stat(folder)?.mtimeMs === mtimeMs) unchanged.add(folder);
+      else if (mtimeMs !== undefined) this.#folderTimes.set(folder, undefined);
+    }
+    const deleted = keys.filter((key) => !unchanged.has(loose.folderOf(key)) && loose.sizeOf(key) === undefined);
+    const last = keys.at(-1);
+    const lastFolder = last === undefined ? undefined : loose.folderOf(last);
+    for (const folder of this.#folderTimes.keys()) if (folder !== lastFolder) this.#folderTimes.delete(folder);
+    return deleted;
+  }
+
   /** Makes what was added durable, then removes the loose copies. */
   async commit(): Promise<void> {
     const keys = this.#committed;
     this.#committed = [];
     // An object that was deleted after it was read must not come back by its packed copy. Before the commit nobody but a deleter
     // removes its file.
-    const deleted = this.#added.filter((key) => this.#store.loose.sizeOf(key) === undefined);
+    const deleted = this.#deletedOf(this.#added);
     this.#added = [];
     this.#writer.commit();
     this.#store.packed.index.remove(collectKeys(deleted), deleted.length, this.#sync);

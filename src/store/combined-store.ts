@@ -209,6 +209,7 @@ export class CombinedStore implements ObjectStore {
 
   async *#extractBatches(keys: Keys, options: ExtractOptions): AsyncGenerator<readonly ExtractResult[]> {
     const context = this.#sliceContext(options);
+    const memory = { slab: undefined };
     const toResult = ({ key, reader }: Found): ExtractResult => ({
       key,
       object: new ObjectSlice(key, reader, context),
@@ -224,7 +225,7 @@ export class CombinedStore implements ObjectStore {
       const { found, missing } =
         options.from === "loose" ? { found: [], missing: others } : this.packed.findMany(others);
       if (missing.length > 0) yield missing.map((key) => ({ key, object: undefined }));
-      for (const run of this.packed.readMany(found, options)) {
+      for (const run of this.packed.readMany(found, options, memory)) {
         options.signal?.throwIfAborted();
         yield run.map(toResult);
       }

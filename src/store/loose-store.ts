@@ -237,13 +237,13 @@ export class LooseStore implements ObjectStore {
     }
   }
 
-  #folderOf(key: ObjectKey): string {
+  folderOf(key: ObjectKey): string {
     const path = this.pathOf(key);
     return path.slice(0, path.lastIndexOf("/"));
   }
 
   makeFolderOf(key: ObjectKey): void {
-    const folder = this.#folderOf(key);
+    const folder = this.folderOf(key);
     this.#namedDurably.delete(folder);
     this.#context.fs.makeDirectory(folder);
   }
@@ -251,7 +251,7 @@ export class LooseStore implements ObjectStore {
   /** Makes the presence or absence of these keys' files durable, and the names of their folders, which others may have made. */
   syncFoldersOf(keys: readonly ObjectKey[]): void {
     let mustName = false;
-    for (const folder of new Set(keys.map((key) => this.#folderOf(key)))) {
+    for (const folder of new Set(keys.map((key) => this.folderOf(key)))) {
       const isThere = this.#syncIfThere(folder);
       if (folder === this.folder || (isThere && this.#namedDurably.has(folder))) continue;
       mustName = true;

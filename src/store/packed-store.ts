@@ -24,7 +24,7 @@ import { PackWriter } from "./pack-writer.ts";
 import { insertPacked } from "./packed-insert.ts";
 import { PackedReader, type PackedReading } from "./packed-reader.ts";
 import type { PackerLock } from "./packer-lock.ts";
-import { type Located, readRuns } from "./read-runs.ts";
+import { type Located, type ReadAheadMemory, readRuns } from "./read-runs.ts";
 import type { Source } from "./source.ts";
 import { ObjectSlice, type StoredObject } from "./stored-object.ts";
 
@@ -96,7 +96,7 @@ export class PackedStore implements ObjectStore {
       options.signal?.throwIfAborted();
       const { found, missing } = this.findMany(window);
       yield missing.map((key) => ({ key, object: undefined }));
-      for (const run of this.readMany(found, options)) {
+      for (const run of this.readMany(found, options, memory)) {
         yield run.map(({ key, reader }) => ({ key, object: this.object(key, reader, options) }));
       }
     }
@@ -165,9 +165,13 @@ export class PackedStore implements ObjectStore {
   }
 
   /** Readers in the order in which the objects stand in the packs, neighbours read together. */
-  *readMany(found: Located[], options: ExtractOptions): Generator<{ key: ObjectKey; reader: PackedReader }[]> {
+  *readMany(
+    found: Located[],
+    options: ExtractOptions,
+    memory: ReadAheadMemory = { slab: undefined },
+  ): Generator<{ key: ObjectKey; reader: PackedReader }[]> {
     const reading = this.#reading(options);
-    for (const run of readRuns(this.files, found)) {
+    for (const run of readRuns(this.files, found, memory)) {
       yield run.map(({ key, entry, preloaded }) => ({ key, reader: new PackedReader(key, entry, reading, preloaded) }));
     }
   }

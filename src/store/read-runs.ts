@@ -8,7 +8,7 @@ const SLAB_MAX = 512 * 1024;
 /** Objects that are read ahead at most. */
 const OBJECTS_MAX = 512;
 /** Reading this many unwanted bytes costs less than another read. */
-const GAP_MAX = 4096;
+const GAP_MAX = 8192;
 
 export interface Located {
   readonly key: ObjectKey;
@@ -27,15 +27,18 @@ export interface ReadAhead extends Located {
   readonly preloaded: Preloaded | undefined;
 }
 
+/** Memory that one reader of objects uses again and again: what was touched before is twice as fast. */
+export interface ReadAheadMemory {
+  slab: Buffer | undefined;
+}
+
 /** Sorts objects by where they stand, and reads them ahead, neighbours together. */
-export function* readRuns(files: PackFiles, objects: Located[]): Generator<ReadAhead[]> {
+export function* readRuns(files: PackFiles, objects: Located[], memory: ReadAheadMemory): Generator<ReadAhead[]> {
   objects.sort((a, b) => a.entry.packId - b.entry.packId || a.entry.offset - b.entry.offset);
-  // Used again and again: memory that was touched before is twice as fast.
-  let slab: Buffer | undefined;
   for (let from = 0; from < objects.length; ) {
     const group = nextGroup(objects, from);
-    if (group.bytes > 0) slab ??= Buffer.allocUnsafeSlow(SLAB_MAX);
-    const shared = { slab };
+    if (group.bytes > 0) memory.slab ??= Buffer.allocUnsafeSlow(SLAB_MAX);
+    const shared = { slab: memory.slab };
     yield readGroup(files, objects.slice(from, group.to), group.spans, shared);
     shared.slab = undefined;
     from = group.to;

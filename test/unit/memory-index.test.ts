@@ -65,7 +65,7 @@ test("keys that begin alike are told apart, and sorted", () => {
   const distinct = [...new Map(keys.map((key) => [key.toString("hex"), key])).values()];
   const records = distinct.map((key, i) => put(key, { offset: i }));
   const index = indexOf(records);
-  distinct.forEach((key, i) => assert.deepEqual(offsetsOf(index, key), [i]));
+  for (const [i, key] of distinct.entries()) assert.deepEqual(offsetsOf(index, key), [i]);
   assert.deepEqual(sortedOf(index), expectedOrder(records));
 });
 
