@@ -26,7 +26,7 @@ function exactly(bytes: Uint8Array, rawSize: number): Uint8Array {
 export const zlibCodec: Codec = {
   compress: (bytes, level) => zlib.deflateSync(bytes, { level, chunkSize: chunkSizeFor(bytes.length) }),
   decompress(stored, rawSize) {
-    if (stored.length === 0 && rawSize === 0) return stored;
+    if (stored.length === 0 && rawSize === 0) return new Uint8Array();
     const options = { maxOutputLength: Math.max(1, rawSize), chunkSize: chunkSizeFor(rawSize) };
     return exactly(zlib.inflateSync(stored, options), rawSize);
   },
@@ -69,7 +69,7 @@ const ZSTD_LAST_BLOCK: Uint8Array = Uint8Array.of(1, 0, 0);
 export const legacyCodec: Codec = {
   compress: zlibCodec.compress,
   decompress(stored, rawSize) {
-    if (stored.length === 0 && rawSize === 0) return stored;
+    if (stored.length === 0 && rawSize === 0) return new Uint8Array();
     if (!isZstdHeader(stored)) return zlibCodec.decompress(stored, rawSize);
     try {
       return zstdCodec.decompress(Buffer.concat([stored, ZSTD_LAST_BLOCK]), rawSize);

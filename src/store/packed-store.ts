@@ -92,6 +92,7 @@ export class PackedStore implements ObjectStore {
   }
 
   async *#extractBatches(keys: Keys, options: ExtractOptions): AsyncGenerator<readonly ExtractResult[]> {
+    const memory: ReadAheadMemory = { slab: undefined };
     for await (const window of windowsOf(keys, options.signal)) {
       options.signal?.throwIfAborted();
       const { found, missing } = this.findMany(window);

@@ -6,6 +6,7 @@ import { after } from "node:test";
 const MEMORY_FOLDER = "/dev/shm";
 const MEMORY_FREE_MIN = 1024 ** 3;
 const made: string[] = [];
+const works: (() => void)[] = [];
 
 function parent(): string {
   try {
@@ -17,13 +18,20 @@ function parent(): string {
   }
 }
 
-/** A new empty folder that is removed after the tests of the file; in memory where that is possible. */
+/** A new empty folder that is removed after the test, or the tests of the file; in memory where that is possible. */
 export function temporaryFolder(): string {
-  if (made.length === 0)
-    after(() => {
-      for (const folder of made.splice(0)) rmSync(folder, { recursive: true, force: true });
-    });
+  if (made.length === 0) after(removeAll);
   const folder = mkdtempSync(join(parent(), "tsdos-test-"));
   made.push(folder);
   return folder;
+}
+
+/** Has `work` done before the temporary folders are removed. */
+export function beforeRemoval(work: () => void): void {
+  works.push(work);
+}
+
+function removeAll(): void {
+  for (const work of works.splice(0)) work();
+  for (const folder of made.splice(0)) rmSync(folder, { recursive: true, force: true });
 }
