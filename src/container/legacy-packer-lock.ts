@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { packLockName } from "../format/paths.ts";
@@ -9,6 +8,7 @@ import {
   hasEnded,
   type OsLock,
   parseHolder,
+  pause,
   printHolder,
   thisProcess,
 } from "../fs/os-lock.ts";
@@ -57,7 +57,7 @@ export class LegacyPackerLock implements PackerLock {
   async #waitForOthers(end: number, signal: AbortSignal | undefined): Promise<void> {
     for (let locks = this.#foreignLocks(); locks[0] !== undefined; locks = this.#foreignLocks()) {
       if (performance.now() >= end) throw this.#locked(locks[0]);
-      await sleep(POLL_MS, undefined, signal === undefined ? {} : { signal });
+      await pause(POLL_MS, signal);
     }
   }
 

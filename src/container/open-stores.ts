@@ -2,6 +2,7 @@ import { TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import type { ContainerConfig } from "../format/config.ts";
 import {
+  LEGACY_REPACK_ID,
   LOCK_FILE,
   LOCK_HOLDER_FILE,
   PACKED_FOLDER,
@@ -74,15 +75,16 @@ function legacyParts({ fs, root, create }: OpenStoresOptions, folder: string, fi
   const sandbox = `${root}/${SANDBOX_FOLDER}`;
   const lock = new OsLock(`${sandbox}/${SANDBOX_LOCK_FILE}`, `${sandbox}/${SANDBOX_LOCK_HOLDER_FILE}`);
   const path = `${root}/${SQLITE_INDEX_FILE}`;
-  const isMissing = fs.stat(path) === undefined;
-  if (isMissing && files.ids().length > 0) {
+  const hasPacks = files.ids().length > 0 || fs.stat(files.pathOf(LEGACY_REPACK_ID)) !== undefined;
+  if (hasPacks && fs.stat(path) === undefined) {
     // An empty new index would make every packed object seem absent.
     throw new TsdosError("CORRUPT_INDEX", `${path} is missing, but there are packs; restore it from a backup`, {
       path,
     });
   }
   return {
-    index: openSqliteIndex({ path, create: create || isMissing }),
+    // Without packs, it may also be empty: whoever made it was killed.
+    index: openSqliteIndex({ fs, path, create: create || !hasPacks }),
     lock: new LegacyPackerLock(fs, folder, lock, () => fs.makeDirectory(sandbox)),
   };
 }

@@ -92,7 +92,7 @@ function* describeManifest(fs: FileSystem, path: string): Generator<DumpRecord> 
 function* describeSqlite(fs: FileSystem, path: string): Generator<DumpRecord> {
   if (fs.stat(path) === undefined) fs.open(path, "read");
   yield { file: "sqlite-index", path };
-  const index = openSqliteIndex({ path, readOnly: true });
+  const index = openSqliteIndex({ fs, path, readOnly: true });
   try {
     for (const batch of locatedBatches(index)) {
       for (const { key, entry } of batch) {

@@ -44,8 +44,11 @@ export interface PackIndex {
   totals(): IndexTotals;
   /** True when nothing may be appended to the pack any more. */
   isSealed(packId: number): boolean;
-  /** Appends records, all of one pack; with `sync` they are durable when it returns. */
-  commit(packId: number, batch: RecordBatch, sync: boolean): void;
+  /**
+   * Appends records, all of one pack; with `sync` they are durable when it returns. Where programs that do not know our lock
+   * commit too (version 1), `check` is called when none of them can any more, and throws if the records have become wrong.
+   */
+  commit(packId: number, batch: RecordBatch, sync: boolean, check?: () => void): void;
   /** Makes what was committed for the pack without `sync`, by whomever, durable. */
   sync(packId: number): void;
   /** Removes every entry of each of `count` keys (32 bytes each, in a row). Durable with `sync`. */

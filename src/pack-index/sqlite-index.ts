@@ -1,7 +1,15 @@
 import { isTsdosError, TsdosError } from "../errors.ts";
+import type { FileSystem } from "../file-system.ts";
 import { ENTRY_SIZE, type PackEntry, type RecordBatch, readRecord, recordKey, writeRecord } from "../format/entry.ts";
+import { LEGACY_REPACK_ID } from "../format/paths.ts";
 import type { ObjectKey } from "../key/object-key.ts";
-import { openDatabase, type SqliteDatabase, type SqliteOptions, type SqliteStatement } from "../sqlite.ts";
+import {
+  openDatabase,
+  type SqliteDatabase,
+  type SqliteOptions,
+  type SqliteRow,
+  type SqliteStatement,
+} from "../sqlite.ts";
 import type { IndexTotals, PackIndex, RebuildCounts } from "./pack-index.ts";
 import {
   COUNT_IN_PACK,
@@ -13,7 +21,10 @@ import {
   packIdToSql,
   rowToEntry,
   SELECT_AFTER,
+  SELECT_FIRST,
   SELECT_ONE,
+  SELECT_PACK_ENDS,
+  SELECT_SCHEMA,
   SELECT_TOTALS,
 } from "./sqlite-schema.ts";
 
@@ -23,58 +34,91 @@ const BATCH = 4096;
 const BUSY_TIMEOUT_MS = 5000;
 
 export interface SqliteIndexOptions {
+  readonly fs: FileSystem;
   readonly path: string;
-  /** Makes the file when it is missing. */
+  /** Makes the file, or the table in it, when it is missing. */
   readonly create?: boolean;
   readonly readOnly?: boolean;
 }
 
 /** Opens `packs.idx`; where it cannot be written to, for reading. */
-export function openSqliteIndex({ path, create, readOnly }: SqliteIndexOptions): SqliteIndex {
-  const modes: SqliteOptions["mode"][] = create
-    ? ["create"]
-    : readOnly
-      ? ["read", "immutable"]
-      : ["write", "read", "immutable"];
-  let first: unknown;
-  for (const mode of modes) {
+export function openSqliteIndex(options: SqliteIndexOptions): SqliteIndex {
+  return new SqliteIndex(options);
+}
+
+interface Connection {
+  readonly database: SqliteDatabase;
+  readonly selectOne: SqliteStatement;
+  readonly selectVersion: SqliteStatement;
+  insert: SqliteStatement | undefined;
+  /** Only of a connection that does not look for changes itself: the files as they were when it was opened. */
+  readonly stamp: string | undefined;
+}
+
+function connect(options: SqliteIndexOptions): Connection {
+  let last: unknown;
+  for (const mode of [options.create ? "create" : "write", "read", "immutable"] as const) {
+    if (options.readOnly && mode !== "read" && mode !== "immutable") continue;
     try {
-      return new SqliteIndex(open(path, mode));
+      return connectAs(mode, options);
     } catch (error) {
-      first ??= error;
+      last = error;
       if (!isTsdosError(error, "ACCESS_DENIED")) throw error;
     }
   }
-  throw first;
+  throw last;
 }
 
-function open(path: string, mode: SqliteOptions["mode"]): SqliteDatabase {
+/**
+ * `immutable` is for folders where SQLite cannot make the files that it shares with writers. It would overlook what is in the
+ * write-ahead log, and every later change: so it is not used beside a log that holds something, and the files are watched.
+ */
+function connectAs(mode: SqliteOptions["mode"], { fs, path }: SqliteIndexOptions): Connection {
+  const stamp = mode === "immutable" ? stampOf(fs, path) : undefined;
+  const log = `${path}-wal`;
+  if (stamp !== undefined && (fs.stat(log)?.size ?? 0) > 0) {
+    const message = `${log} holds changes, which cannot be read where SQLite may not write; open the container once where it may`;
+    throw new TsdosError("ACCESS_DENIED", message, { path: log });
+  }
   const database = openDatabase(path, { mode, busyTimeoutMs: BUSY_TIMEOUT_MS });
   try {
-    if (mode === "create") database.exec(`PRAGMA journal_mode = wal; ${CREATE_SCHEMA}`);
+    if (mode === "create" && database.prepare(SELECT_SCHEMA).get() === undefined) {
+      database.exec("PRAGMA journal_mode = wal");
+      database.transaction(() => database.exec(CREATE_SCHEMA));
+    }
     // Reads something, or a file that cannot be read would show only later.
     database.exec("SELECT 1 FROM db_object LIMIT 1");
-    return database;
+    const selectVersion = database.prepare("PRAGMA data_version");
+    return { database, selectOne: database.prepare(SELECT_ONE), selectVersion, insert: undefined, stamp };
   } catch (error) {
     database.close();
     throw error;
   }
 }
 
+function stampOf(fs: FileSystem, path: string): string {
+  const stamps = [path, `${path}-wal`].map((file) => {
+    const stat = fs.stat(file);
+    return stat === undefined ? "-" : `${stat.inode}:${stat.mtimeMs}:${stat.size}`;
+  });
+  return stamps.join(" ");
+}
+
 /** The index of format version 1, an SQLite table that disk-objectstore and rsdos may use at the same time. */
 export class SqliteIndex implements PackIndex {
-  readonly #database: SqliteDatabase;
-  readonly #selectOne: SqliteStatement;
-  readonly #selectVersion: SqliteStatement;
-  #insert: SqliteStatement | undefined;
+  readonly #options: SqliteIndexOptions;
+  #connection: Connection;
   #version: unknown;
   #unsyncedCommits = 0;
 
-  constructor(database: SqliteDatabase) {
-    this.#database = database;
-    this.#selectOne = database.prepare(SELECT_ONE);
-    this.#selectVersion = database.prepare("PRAGMA data_version");
+  constructor(options: SqliteIndexOptions) {
+    this.#options = options;
+    this.#connection = connect(options);
     this.#version = this.#dataVersion();
+  }
+
+  get #database(): SqliteDatabase {
+    return this.#connection.database;
   }
 
   /** The table is its own truth: there is nothing to rebuild it from. */
@@ -87,8 +131,8 @@ export class SqliteIndex implements PackIndex {
   }
 
   get(keys: Uint8Array, at: number): PackEntry | undefined {
-    const row = this.#selectOne.get(hexOf(keys, at));
-    return row === undefined ? undefined : rowToEntry(row, this.#database.path).entry;
+    const row = this.#connection.selectOne.get(hexOf(keys, at));
+    return row === undefined ? undefined : rowToEntry(row, this.#options.path).entry;
   }
 
   get version(): number {
@@ -97,26 +141,38 @@ export class SqliteIndex implements PackIndex {
 
   /** Every `get` sees the newest rows anyway; this only says whether others have changed any. */
   refresh(): boolean {
+    const { stamp, database } = this.#connection;
+    if (stamp !== undefined) {
+      if (stampOf(this.#options.fs, this.#options.path) === stamp) return false;
+      this.#connection = connect(this.#options);
+      database.close();
+      this.#version = this.#dataVersion();
+      return true;
+    }
     const before = this.#version;
     this.#version = this.#dataVersion();
     return before !== this.#version;
   }
 
   #dataVersion(): unknown {
-    return this.#selectVersion.get()?.["data_version"];
+    return this.#connection.selectVersion.get()?.["data_version"];
   }
 
   *batches(after?: Uint8Array): Generator<RecordBatch> {
-    const select = this.#database.prepare(SELECT_AFTER);
-    for (let last = after === undefined ? "" : hexOf(after, 0); ; ) {
-      const rows = select.all(last, BATCH).map((row) => rowToEntry(row, this.#database.path));
+    for (let last = after === undefined ? undefined : hexOf(after, 0); ; ) {
+      // Prepared for each batch: `refresh` may open the file anew meanwhile.
+      const rows =
+        last === undefined
+          ? this.#database.prepare(SELECT_FIRST).all(BATCH)
+          : this.#database.prepare(SELECT_AFTER).all(last, BATCH);
       if (rows.length === 0) return;
       const bytes = Buffer.alloc(rows.length * ENTRY_SIZE);
-      rows.forEach(({ key, entry }, i) => {
+      for (let i = 0; i < rows.length; i++) {
+        const { key, entry } = rowToEntry(rows[i] as SqliteRow, this.#options.path);
         bytes.write(key, i * ENTRY_SIZE, "hex");
         writeRecord(bytes, i * ENTRY_SIZE, entry);
-      });
-      last = rows.at(-1)?.key ?? "";
+        last = key;
+      }
       yield { bytes, count: rows.length };
     }
   }
@@ -134,20 +190,26 @@ export class SqliteIndex implements PackIndex {
     return false;
   }
 
-  commit(_packId: number, { bytes, count }: RecordBatch, sync: boolean): void {
+  commit(_packId: number, { bytes, count }: RecordBatch, sync: boolean, check?: () => void): void {
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#insert ??= this.#database.prepare(INSERT);
-    const insert = this.#insert;
+    this.#connection.insert ??= this.#database.prepare(INSERT);
+    const { insert } = this.#connection;
     this.#write(sync, () => {
+      check?.();
       for (let at = 0; at < count * ENTRY_SIZE; at += ENTRY_SIZE) {
         insert.run(...entryToSql(recordKey(buffer, at) as ObjectKey, readRecord(buffer, at)));
       }
     });
   }
 
-  /** What was committed without sync is in the write-ahead log: a checkpoint syncs that, then the table. */
+  /**
+   * What was committed without sync is in the write-ahead log, unless a checkpoint has synced it already. A commit with sync
+   * makes the whole log durable; writing `user_version` as it is changes nothing, and is written though it is the same.
+   * (A checkpoint would wait for every reader that has an older state open, and then sync nothing, without an error.)
+   */
   sync(): void {
-    this.#database.exec("PRAGMA wal_checkpoint(FULL)");
+    const version = Number(this.#database.prepare("PRAGMA user_version").get()?.["user_version"]);
+    this.#write(true, () => this.#database.exec(`PRAGMA user_version = ${version}`));
   }
 
   remove(keys: Uint8Array, count: number, sync: boolean): void {
@@ -161,6 +223,13 @@ export class SqliteIndex implements PackIndex {
   /** The rows that say that an object is in this pack. */
   countInPack(packId: number): number {
     return Number(this.#database.prepare(COUNT_IN_PACK).get(packIdToSql(packId))?.["objects"]);
+  }
+
+  /** How far the rows reach into each pack that they name. */
+  packEnds(): Map<number, number> {
+    const rows = this.#database.prepare(SELECT_PACK_ENDS).all();
+    const idOf = (id: unknown): number => (id === -1 ? LEGACY_REPACK_ID : Number(id));
+    return new Map(rows.map((row) => [idOf(row["pack_id"]), Number(row["packEnd"])]));
   }
 
   /** Says that everything in pack `from` is now at the same places of pack `to`. */
@@ -179,7 +248,7 @@ export class SqliteIndex implements PackIndex {
   flush(): void {}
 
   rebuild(): RebuildCounts {
-    const { path } = this.#database;
+    const { path } = this.#options;
     throw new TsdosError(
       "UNSUPPORTED_VERSION",
       `${path}: the index of format version 1 cannot be rebuilt, as its packs have no table of contents; restore it from a backup`,

@@ -15,9 +15,12 @@ CREATE TABLE IF NOT EXISTS db_object (
   "offset" INTEGER NOT NULL, length INTEGER NOT NULL, pack_id INTEGER NOT NULL, PRIMARY KEY (id)
 );
 CREATE UNIQUE INDEX IF NOT EXISTS ix_db_object_hashkey ON db_object (hashkey);`;
+/** Finds what {@link CREATE_SCHEMA} makes last. */
+export const SELECT_SCHEMA = "SELECT 1 FROM sqlite_schema WHERE name = 'ix_db_object_hashkey'";
 
 const COLUMNS = 'hashkey, compressed, size, "offset", length, pack_id';
 export const SELECT_ONE: string = `SELECT ${COLUMNS} FROM db_object WHERE hashkey = ?`;
+export const SELECT_FIRST: string = `SELECT ${COLUMNS} FROM db_object ORDER BY hashkey LIMIT ?`;
 export const SELECT_AFTER: string = `SELECT ${COLUMNS} FROM db_object WHERE hashkey > ? ORDER BY hashkey LIMIT ?`;
 export const SELECT_TOTALS =
   "SELECT count(*) AS objects, total(size) AS rawBytes, total(length) AS storedBytes FROM db_object";
@@ -27,6 +30,8 @@ ON CONFLICT (hashkey) DO UPDATE SET compressed = excluded.compressed, size = exc
 length = excluded.length, pack_id = excluded.pack_id`;
 export const DELETE = "DELETE FROM db_object WHERE hashkey = ?";
 export const COUNT_IN_PACK = "SELECT count(*) AS objects FROM db_object WHERE pack_id = ?";
+/** How far rows reach into each pack that they name. */
+export const SELECT_PACK_ENDS = `SELECT pack_id, max("offset" + length) AS packEnd FROM db_object GROUP BY pack_id`;
 export const MOVE_PACK = "UPDATE db_object SET pack_id = ? WHERE pack_id = ?";
 
 export function packIdToSql(packId: number): number {
@@ -35,6 +40,7 @@ export function packIdToSql(packId: number): number {
 
 export function entryToSql(key: ObjectKey, entry: PackEntry): (string | number)[] {
   const { codec, rawSize, offset, storedSize, packId } = entry;
+  if (codec !== codecIds.none && codec !== codecIds.zlib) throw new RangeError(`version 1 has no codec ${codec}`);
   return [key, codec === codecIds.none ? 0 : 1, rawSize, offset, storedSize, packIdToSql(packId)];
 }
 

@@ -1,7 +1,7 @@
 import { TsdosError } from "../errors.ts";
 import { crc32Of } from "../format/crc32.ts";
 import { ENTRY_SIZE, FLAG_NO_CHECKSUM, type PackEntry, writeRecord } from "../format/entry.ts";
-import { MAX_PACK_ID } from "../format/paths.ts";
+import { LEGACY_REPACK_ID, MAX_PACK_ID } from "../format/paths.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { MemoryIndex } from "../pack-index/memory-index.ts";
 import type { PackIndex } from "../pack-index/pack-index.ts";
@@ -14,6 +14,9 @@ import type { PackerLock } from "./packer-lock.ts";
 const BUFFER_SIZE = 1024 ** 2;
 /** Larger pieces go to the file directly. */
 const DIRECT_SIZE = 128 * 1024;
+
+/** Milliseconds; what disk-objectstore does with pack -1 after it was written takes seconds. */
+const REPACK_MAX_MS = 3_600_000;
 
 /** What a pack writer works on. */
 export interface PackWriting {
@@ -41,6 +44,9 @@ export class PackWriter {
   #buffered = 0;
   #packId = -1;
   #file: number | undefined;
+  #inode: number | undefined;
+  /** The repack that went on when our pack was made: it leaves new packs alone. */
+  #besideRepack: number | undefined;
   #closed = false;
   /** The end of the pack, with what is buffered. */
   #end = 0;
@@ -173,9 +179,37 @@ export class PackWriter {
       }
       // From here on the bytes stay: if the index fails half-way, it may have entries that point to them.
       this.#committed = this.#end;
-      index.commit(this.#packId, { bytes: this.#pending.bytes, count: this.#pending.count }, this.#sync);
+      const batch = { bytes: this.#pending.bytes, count: this.#pending.count };
+      const isShared = context.config.containerVersion === 1;
+      index.commit(this.#packId, batch, this.#sync, isShared ? () => this.#refuseDisturbed() : undefined);
       this.#pending.clear();
     }
+  }
+
+  /**
+   * Version 1: a repack by disk-objectstore puts another file in a pack's place without locking it, and rsdos appends to packs.
+   * Entries of ours would point to bytes of others. Called when nobody else can commit: a repack that has pack -1 now will
+   * remove our pack, one that has not made it yet will see our entries.
+   */
+  #refuseDisturbed(): void {
+    const { context, files } = this.#shared;
+    const path = files.pathOf(this.#packId);
+    const stat = context.fs.stat(path);
+    const isOurs = stat !== undefined && stat.inode === this.#inode && stat.size === this.#end;
+    const repack = this.#repack();
+    if (isOurs && (repack === undefined || repack === this.#besideRepack)) return;
+    // What others have appended is not cut off.
+    this.#committed = Number.POSITIVE_INFINITY;
+    const message = `another program rewrites or extends ${path}; the objects that waited for their commit are not stored, add them again when it has finished`;
+    throw new TsdosError("LOCKED", message, { path });
+  }
+
+  /** The inode of pack -1, while a repack by disk-objectstore goes on; one that was interrupted long ago does not count. */
+  #repack(): number | undefined {
+    const { context, files } = this.#shared;
+    if (context.config.containerVersion !== 1) return undefined;
+    const stat = context.fs.stat(files.pathOf(LEGACY_REPACK_ID));
+    return stat !== undefined && stat.mtimeMs > Date.now() - REPACK_MAX_MS ? stat.inode : undefined;
   }
 
   #refuseClosed(): void {
@@ -211,7 +245,9 @@ export class PackWriter {
     const { context, files, index, lock } = this.#shared;
     const last = files.ids().at(-1) ?? -1;
     const target = context.config.packSizeTarget;
-    const isFull = last < 0 || index.isSealed(last) || (files.sizeOf(last) ?? target) >= target;
+    this.#besideRepack = this.#repack();
+    const isOpen = (): boolean => !index.isSealed(last) && (files.sizeOf(last) ?? target) < target;
+    const isFull = last < 0 || this.#besideRepack !== undefined || !isOpen();
     const packId = isFull ? last + 1 : last;
     if (packId > MAX_PACK_ID)
       throw new TsdosError("NO_SPACE", `there are no more pack ids after ${last}`, { path: files.folder });
@@ -234,6 +270,7 @@ export class PackWriter {
     const file = context.fs.open(files.pathOf(packId), "update");
     try {
       this.#end = context.fs.size(file);
+      this.#inode = context.fs.stat(files.pathOf(packId))?.inode;
     } catch (error) {
       context.fs.close(file);
       throw error;

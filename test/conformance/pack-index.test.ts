@@ -17,7 +17,7 @@ function newFolder(): string {
 
 packIndexConformance("SqliteIndex", () => {
   const path = join(newFolder(), "packs.idx");
-  return { open: () => openSqliteIndex({ path, create: true }) };
+  return { open: () => openSqliteIndex({ fs: new NodeFileSystem(), path, create: true }) };
 });
 
 packIndexConformance("SegmentedIndex", () => {

@@ -14,11 +14,13 @@ import {
   writeRecord,
 } from "../../src/format/entry.ts";
 import { LEGACY_REPACK_ID, MAX_PACK_ID } from "../../src/format/paths.ts";
+import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { openSqliteIndex, type SqliteIndex } from "../../src/pack-index/sqlite-index.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { LineProcess } from "../support/line-process.ts";
 import { python, skipWithoutPython } from "../support/python.ts";
 
+const fs = new NodeFileSystem();
 const root = temporaryFolder();
 let folders = 0;
 
@@ -29,8 +31,8 @@ function newFolder(): string {
 }
 
 const newPath = (): string => join(newFolder(), "packs.idx");
-const open = (path: string): SqliteIndex => openSqliteIndex({ path });
-const create = (path: string): SqliteIndex => openSqliteIndex({ path, create: true });
+const open = (path: string): SqliteIndex => openSqliteIndex({ fs, path });
+const create = (path: string): SqliteIndex => openSqliteIndex({ fs, path, create: true });
 const keyOf = (digit: string): Buffer => Buffer.from(digit.repeat(64), "hex");
 
 function record(key: Buffer, packId: number): RecordBatch {
@@ -145,7 +147,7 @@ describe("SqliteIndex", () => {
     });
   }
 
-  for (const hashkey of [`'${"A".repeat(64)}'`, `'${"a".repeat(63)}'`, "'zz'", "x'aabb'", "12"]) {
+  for (const hashkey of [`'${"A".repeat(64)}'`, `'${"a".repeat(63)}'`, "'zz'", "x'aabb'", "12", "''"]) {
     test(`a row with the key ${hashkey} is damage to a listing`, () => {
       const path = withRow({ hashkey });
       const index = open(path);
@@ -189,7 +191,7 @@ describe("SqliteIndex", () => {
 
   test("opened for reading it refuses to be written to", () => {
     const path = withRow({});
-    const index = openSqliteIndex({ path, readOnly: true });
+    const index = openSqliteIndex({ fs, path, readOnly: true });
     assert.equal(index.get(keyOf("a"), 0)?.rawSize, 3);
     assert.throws(
       () => index.commit(0, record(keyOf("b"), 0), true),

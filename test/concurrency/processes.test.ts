@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Container } from "../../src/container/container.ts";
+import { isTsdosError } from "../../src/errors.ts";
+import { keyOf } from "../../src/key/hash.ts";
+import { noise, prose, smallContents } from "../../src/testing/contents.ts";
+import { Child } from "../support/child-processes.ts";
+import { temporaryFolder } from "../support/folders.ts";
+
+async function newContainer(): Promise<string> {
+  const root = join(temporaryFolder(), "container");
+  await (await Container.create(root)).close();
+  return root;
+}
+
+for (const orders of [
+  ["loose", "loose", "loose", "loose"],
+  ["loose,packed", "packed,loose", "auto", "packed"],
+]) {
+  test(`the same content from four processes at once ends in one object (${orders.join(" ")})`, async () => {
+    const root = await newContainer();
+    const children = orders.map((order) => new Child("same", root, order));
+    for (const child of children) await child.succeeds();
+    await using container = await Container.open(root);
+    const expected = [...smallContents(150, 5), noise(5 * 1024 ** 2, 6)].map(keyOf).sort();
+    assert.deepEqual(await Array.fromAsync(container.keys()), expected);
+    if (orders.every((order) => order === "loose"))
+      assert.equal((await container.status()).loose.objects, expected.length);
+    await container.pack();
+    const { loose, packed } = await container.status();
+    assert.deepEqual([loose.objects, packed.objects], [0, expected.length]);
+    assert.deepEqual(await container.validate(), {
+      valid: true,
+      objects: expected.length,
+      bytes: packed.rawBytes,
+      problems: [],
+    });
+    assert.deepEqual(readdirSync(join(root, "sandbox")), []);
+  });
+}
+
+test("readers and loose writers go on while objects are packed and cleaned; every acknowledged object is always there", async () => {
+  const root = await newContainer();
+  const readers = [new Child("read", root), new Child("read", root)];
+  const writer = new Child("insertLoose", root, "500000");
+  await Promise.all([...readers, writer].map((child) => child.said(1)));
+  await using container = await Container.open(root);
+  const end = Date.now() + 3000;
+  let told = 1;
+  for (let round = 0; Date.now() < end; round++) {
+    const to = (["loose", "packed", "auto"] as const)[round % 3]!;
+    for await (const { key } of container.insertMany(smallContents(20, 1000 + round), { to })) {
+      for (const reader of readers) reader.say(key);
+    }
+    // What the other process has inserted is as good as ours.
+    for (; told < writer.lines.length; told++) for (const reader of readers) reader.say(writer.lines[told]!.slice(1));
+    await container.pack({ clean: round % 2 === 0 });
+    if (round % 2 === 1) await container.clean();
+    if (round % 5 === 4) await container.rebuildIndex();
+  }
+  writer.endInput();
+  await writer.succeeds();
+  for (const reader of readers) reader.endInput();
+  for (const reader of readers) {
+    await reader.succeeds();
+    assert.match(reader.lines.at(-1) ?? "", /^read [0-9]{3,}$/);
+  }
+  await container.pack();
+  assert.equal((await container.validate()).valid, true);
+  assert.equal((await container.status()).loose.objects, 0);
+});
+
+test("a second packer is told who holds the lock, or waits for it; readers and loose writers need none", async () => {
+  const root = await newContainer();
+  const holder = new Child("hold", root);
+  await holder.said(2);
+  await using impatient = await Container.open(root, { lockTimeoutMs: 50 });
+  const calls: Record<string, () => Promise<unknown>> = {
+    pack: () => impatient.pack(),
+    clean: () => impatient.clean(),
+    "insert packed": () => impatient.insert(prose(30), { to: "packed" }),
+    "rebuild-index": () => impatient.rebuildIndex(),
+    delete: () => impatient.delete([keyOf(prose(10))]),
+  };
+  for (const [name, call] of Object.entries(calls)) {
+    await assert.rejects(call(), (error) => {
+      assert.ok(isTsdosError(error, "LOCKED"), `${name}: ${String(error)}`);
+      assert.deepEqual([error.details.holder?.pid, error.details.holder?.host], [holder.pid, hostname()]);
+      assert.match(error.message, new RegExp(`process ${holder.pid}`));
+      return true;
+    });
+  }
+  assert.equal((await impatient.insert(prose(40))).where, "loose");
+  const many = await Array.fromAsync(impatient.insertMany(smallContents(100, 7), { to: "auto" }));
+  assert.ok(
+    many.every(({ where }) => where === "loose"),
+    "auto goes loose when somebody else packs",
+  );
+  assert.ok(await impatient.has(keyOf(prose(10))));
+  assert.deepEqual(await impatient.delete([keyOf(prose(40))]), [keyOf(prose(40))]);
+
+  await using patient = await Container.open(root);
+  const waiting = patient.pack();
+  const controller = new AbortController();
+  const aborted = assert.rejects(patient.insert(prose(50), { to: "packed", signal: controller.signal }), {
+    name: "AbortError",
+  });
+  await sleep(100);
+  controller.abort();
+  await aborted;
+  holder.say("go");
+  assert.equal((await waiting).packedObjects, 100);
+  await holder.succeeds();
+  assert.ok(await patient.has(keyOf(prose(20))));
+});
+
+test("two inserts into packs from one container wait for each other", async () => {
+  const root = await newContainer();
+  await using container = await Container.open(root);
+  const calls = [1, 2, 3, 4].map((seed) =>
+    Array.fromAsync(container.insertMany(smallContents(50, seed), { to: "packed" })),
+  );
+  calls.push(container.insert(prose(1000), { to: "packed" }).then((one) => [one]));
+  await Promise.all([...calls, container.pack(), container.clean()]);
+  assert.equal((await container.status()).packed.objects, 201);
+  assert.equal((await container.validate()).valid, true);
+});
