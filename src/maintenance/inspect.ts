@@ -13,7 +13,7 @@ export function inspect(
 ): AsyncIterableIterator<ObjectStat> {
   if (where !== "loose" && where !== "packed")
     throw new RangeError(`inspect "loose" or "packed", not ${JSON.stringify(where)}`);
-  return new BatchIterator(inspectBatches(store, where, signal));
+  return new BatchIterator(inspectBatches(store, where, signal), signal);
 }
 
 async function* inspectBatches(

@@ -13,11 +13,16 @@ export class BatchIterator<T> implements AsyncIterableIterator<T> {
   /** The latest unfinished pull; further calls of `next` wait for it in turn. */
   #pending: Promise<unknown> | undefined;
 
-  constructor(batches: AsyncGenerator<readonly T[]>) {
+  readonly #signal: AbortSignal | undefined;
+
+  /** With a `signal` what is left of a batch is not given out once it is aborted. */
+  constructor(batches: AsyncGenerator<readonly T[]>, signal?: AbortSignal) {
     this.#batches = batches;
+    this.#signal = signal;
   }
 
   next(): Promise<IteratorResult<T>> {
+    if (this.#signal?.aborted && this.#at < this.#batch.length) return this.#abort(this.#signal);
     if (this.#pending === undefined && this.#at < this.#batch.length) {
       return Promise.resolve({ value: this.#batch[this.#at++] as T, done: false });
     }
@@ -29,6 +34,11 @@ export class BatchIterator<T> implements AsyncIterableIterator<T> {
     }
     this.#pending = pending;
     return result;
+  }
+
+  async #abort(signal: AbortSignal): Promise<IteratorResult<T>> {
+    await this.return();
+    throw signal.reason;
   }
 
   async #pull(): Promise<IteratorResult<T>> {

@@ -204,7 +204,7 @@ export class CombinedStore implements ObjectStore {
   }
 
   extractMany(keys: Keys, options: ExtractOptions = {}): AsyncIterableIterator<ExtractResult> {
-    return new BatchIterator(this.#extractBatches(keys, options));
+    return new BatchIterator(this.#extractBatches(keys, options), options.signal);
   }
 
   async *#extractBatches(keys: Keys, options: ExtractOptions): AsyncGenerator<readonly ExtractResult[]> {
@@ -253,7 +253,7 @@ export class CombinedStore implements ObjectStore {
   }
 
   keys(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<ObjectKey> {
-    return new BatchIterator(this.#keyBatches(options.signal));
+    return new BatchIterator(this.#keyBatches(options.signal), options.signal);
   }
 
   async *#keyBatches(signal?: AbortSignal): AsyncGenerator<readonly ObjectKey[]> {

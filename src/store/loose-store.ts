@@ -88,7 +88,7 @@ export class LooseStore implements ObjectStore {
   }
 
   extractMany(keys: Keys, options: ExtractOptions = {}): AsyncIterableIterator<ExtractResult> {
-    return new BatchIterator(this.#extractBatches(keys, options));
+    return new BatchIterator(this.#extractBatches(keys, options), options.signal);
   }
 
   async *#extractBatches(keys: Keys, options: ExtractOptions): AsyncGenerator<readonly ExtractResult[]> {
@@ -107,7 +107,7 @@ export class LooseStore implements ObjectStore {
   }
 
   keys(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<ObjectKey> {
-    return new BatchIterator(this.#keyBatches(options.signal));
+    return new BatchIterator(this.#keyBatches(options.signal), options.signal);
   }
 
   async *#keyBatches(signal?: AbortSignal): AsyncGenerator<readonly ObjectKey[]> {

@@ -250,7 +250,7 @@ async function damagedIn(
     assert.ok(object !== undefined, "a damaged object is not absent");
     const error = await failsWith("CORRUPT_OBJECT", () => read(object, path));
     assert.deepEqual([name, error.details.key, typeof error.details.offset], [name, key, "number"]);
-    assert.match(error.details.path ?? "", /\/(loose|packed)\//);
+    assert.match(error.details.path ?? "", /\/(loose|packed|packs)\//);
     for await (const { object: again } of store.extractMany([key], options)) {
       await failsWith("CORRUPT_OBJECT", () => read(again as StoredObject, path));
     }

@@ -6,7 +6,7 @@ export interface KeyedEntry {
   readonly entry: PackEntry;
 }
 
-export const PLAIN_ENTRY: PackEntry = {
+const PLAIN_ENTRY: PackEntry = {
   packId: 0,
   offset: 0,
   storedSize: 1,

@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Container, type CreateOptions } from "../../src/container/container.ts";
 import { openStores } from "../../src/container/open-stores.ts";
 import { TsdosError } from "../../src/errors.ts";
 import type { FileSystem } from "../../src/file-system.ts";
@@ -29,7 +30,7 @@ const LOCK_TIMEOUT_MS = 2000;
 /** The container's folder in a {@link MemoryFileSystem}. */
 export const MEMORY_ROOT = "/container";
 
-export function configOf(settings: StoreSettings, formatVersion: 1 | 2 = 2): ContainerConfig {
+function configOf(settings: StoreSettings, formatVersion: 1 | 2 = 2): ContainerConfig {
   const compression = settings.compression ?? "zstd:+3";
   return {
     containerVersion: formatVersion,
@@ -227,4 +228,33 @@ export function flipByte(fs: FileSystem, path: string, position: number): void {
   byte[0] = (byte[0] as number) ^ 0x55;
   fs.write(file, byte, 0, 1, position);
   fs.close(file);
+}
+
+/** A whole container, through its public face. */
+export async function containerOnDisk(formatVersion: 1 | 2, options: CreateOptions = {}): Promise<StoreUnderTest> {
+  const fs = new NodeFileSystem();
+  const root = join(temporaryFolder(), "container");
+  const files = temporaryFolder();
+  const opened = [await Container.create(root, { ...options, formatVersion, lockTimeoutMs: LOCK_TIMEOUT_MS })];
+  const [first] = opened as [Container];
+  return {
+    store: first,
+    async reopen() {
+      const another = await Container.open(root, { lockTimeoutMs: LOCK_TIMEOUT_MS });
+      opened.push(another);
+      return another;
+    },
+    makeFile(name, bytes) {
+      writeFileSync(join(files, name), bytes);
+      return join(files, name);
+    },
+    damage(key) {
+      const { config } = first;
+      damageCopies(fs, openStores({ fs, root, config, durability: "process", lockTimeoutMs: 0, create: false }), key);
+    },
+    temporaryFiles: () => (fs.list(`${root}/sandbox`) ?? []).filter((name) => !name.startsWith("tsdos.lock")),
+    async close() {
+      for (const one of opened) await one.close();
+    },
+  };
 }
