@@ -29,6 +29,6 @@ cliTest("a terminal shows how far it is, and a summary; nothing else does", asyn
 cliTest("errors are coloured on a terminal, unless NO_COLOR is set", async (work, context) => {
   if (withoutScript) return context.skip(withoutScript);
   const red = "\u001b[31m";
-  assert.ok(inTerminal(work, "unset NO_COLOR NODE_DISABLE_COLORS; tsdos ls").startsWith(`${red}tsdos:`));
+  assert.ok(inTerminal(work, "unset NO_COLOR NODE_DISABLE_COLORS CI; tsdos ls").startsWith(`${red}tsdos:`));
   assert.ok(inTerminal(work, "tsdos ls", { NO_COLOR: "1" }).startsWith("tsdos: NOT_A_CONTAINER"));
 });
