@@ -28,7 +28,7 @@ for (const [luck, part] of Object.entries(lucks)) {
     `I2, I3: after a power cut every acknowledged object is there: ${what}; ${luck} of the rest survives`;
   for (const [name, setting] of Object.entries(settings)) {
     const small = steps.filter(({ large }) => !large);
-    seeded(say(name), (seed) => cutPower({ steps: small, settings: setting, oneOf: 1 }, part, seed));
+    seeded(say(name), (seed) => cutPower({ steps: small, settings: setting, oneOf: 2 }, part, seed));
   }
   const large = steps.filter(({ large, name }) => large || name === "pack");
   seeded(say("large objects"), (seed) => cutPower({ steps: large, settings: {}, oneOf: 2 }, part, seed));
