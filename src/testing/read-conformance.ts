@@ -106,6 +106,21 @@ export function readCases(check: Case): void {
     }
   });
 
+  check("what was read stays as it is while others are read", async (tested) => {
+    const contents = [...smallContents(200, 60), ...tested.contents([70_000, 5 * MIB], noise, prose)];
+    const results = await tested.insertAll(contents);
+    const kept: [string, Uint8Array][] = [];
+    for (const { key } of results) kept.push([key, await (await present(tested.store, key)).bytes()]);
+    for await (const { key, object } of tested.store.extractMany(results.map((one) => one.key))) {
+      assert.ok(object !== undefined);
+      kept.push([key, await object.bytes()], [key, await collect(object)]);
+      const chunks = await Array.fromAsync(object);
+      kept.push([key, Buffer.concat(chunks)]);
+    }
+    const byKey = new Map(results.map(({ key, index }) => [key as string, contents[index] as Uint8Array]));
+    for (const [key, bytes] of kept) sameBytes(bytes, byKey.get(key) as Uint8Array);
+  });
+
   check("text is UTF-8", async (tested) => {
     const text = "Ä naïve – 漢字 🗄️\n".repeat(100);
     const { key } = await tested.insert(Buffer.from(text));

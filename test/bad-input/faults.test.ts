@@ -3,7 +3,7 @@ import { type ErrorCode, isTsdosError, TsdosError } from "../../src/errors.ts";
 import { numbers } from "../../src/testing/contents.ts";
 import { type Fault, type FileCall, InterceptedFileSystem, type MemoryFileSystem } from "../../src/testing.ts";
 import { seeded } from "../support/seeded.ts";
-import { emptyMemoryFolder, openOn } from "../support/stores.ts";
+import { emptyMemoryFolder, MEMORY_ROOT, openOn } from "../support/stores.ts";
 import { Acknowledged, type Step, steps, stillWorks } from "../support/workload.ts";
 
 const GROWING = new Set(["write", "makeDirectory", "rename", "sync", "syncDirectory"]);
@@ -58,6 +58,8 @@ for (const [code, { errno, mayFail, stride }] of Object.entries(kinds)) {
             armed = false;
           };
           failed += await oneFailure(step, acknowledged, { open: () => openOn(faulty, settings, lock), disarm });
+          if (!what.startsWith("remove "))
+            assert.deepEqual(trial.list(`${MEMORY_ROOT}/sandbox`), [], "temporary files were left");
           const stores = openOn(trial, settings, lock);
           await acknowledged.check(stores);
           await stillWorks(stores, acknowledged);

@@ -113,6 +113,17 @@ test("a container without permission to write is read, and refuses writes; witho
       await assert.rejects(container.insert(prose(5), { to }), (error) => isTsdosError(error, "ACCESS_DENIED"));
     }
     process.seteuid?.(0);
+    chmodSync(join(root, "loose"), 0o700);
+    process.seteuid?.(NOBODY);
+    const reads = [
+      () => container.has(keyOf(prose(101))),
+      () => container.extract(keyOf(prose(101))),
+      () => container.stat(keyOf(prose(101))),
+      () => Array.fromAsync(container.keys()),
+    ];
+    for (const read of reads)
+      await assert.rejects(read(), (error) => isTsdosError(error, "ACCESS_DENIED"), "not: absent");
+    process.seteuid?.(0);
     for (const name of ["packed/0.pack", "packed/0.toc"]) chmodSync(join(root, name), 0o600);
     process.seteuid?.(NOBODY);
     await using blind = await Container.open(root).catch((error) => {

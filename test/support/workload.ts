@@ -60,6 +60,7 @@ export class Acknowledged {
       assert.equal(Buffer.compare(await object.bytes(), bytes), 0, `${key} has other bytes`);
     }
     for (const key of this.#absent) assert.equal(await combined.has(key), false, `${key} was deleted and is back`);
+    assert.equal(await combined.has("f".repeat(64)), false);
     if (lenient) return;
     const listed = await Array.fromAsync(combined.keys());
     assert.deepEqual(listed, [...new Set(listed)].sort());
@@ -183,19 +184,48 @@ export async function stillWorks(stores: OpenedStores, state: Acknowledged, leni
   await state.check(stores, lenient);
 }
 
-/** What was inserted for the life of the process only, and is inserted once more to survive a power cut. */
-export const mixedSteps: readonly Step[] = (["loose", "packed"] as const).flatMap((to, i) => [
+/** What was written for the life of the process only, and is done once more, or cleaned up after, to survive a power cut. */
+export const mixedSteps: readonly Step[] = [
+  ...(["loose", "packed"] as const).flatMap((to, i) => [
+    {
+      name: `insert ${to} without sync`,
+      run: async ({ combined }: OpenedStores, state: Acknowledged) => {
+        const contents = [...smallContents(6, 80 + i), ...smallContents(6, 82 + i)];
+        for (const bytes of contents) state.given(bytes);
+        for await (const _ of combined.insertMany(contents, { to, durability: "process" }));
+      },
+    },
+    ...(["loose", "packed"] as const).map((again, j) => ({
+      name: `insert the same ${again} with sync`,
+      run: (stores: OpenedStores, state: Acknowledged) =>
+        insert(stores, state, [...smallContents(6, 80 + i + 2 * j), ...smallContents(2, 84 + i + 2 * j)], {
+          to: again,
+        }),
+    })),
+  ]),
   {
-    name: `insert ${to} without sync`,
-    run: async ({ combined }, state) => {
-      const contents = [...smallContents(6, 80 + i), ...smallContents(6, 82 + i)];
+    name: "insert packed, delete and flush without sync",
+    run: async ({ combined, index }, state) => {
+      const contents = [...smallContents(8, 87)];
       for (const bytes of contents) state.given(bytes);
-      for await (const _ of combined.insertMany(contents, { to, durability: "process" }));
+      for await (const _ of combined.insertMany(contents, { to: "packed", durability: "process" }));
+      await combined.delete(contents.slice(0, 3).map(keyOf), { durability: "process" });
+      await combined.packed.exclusively("flush", undefined, () => index.flush(false, true));
     },
   },
-  ...(["loose", "packed"] as const).map((again, j) => ({
-    name: `insert the same ${again} with sync`,
-    run: (stores: OpenedStores, state: Acknowledged) =>
-      insert(stores, state, [...smallContents(6, 80 + i + 2 * j), ...smallContents(2, 84 + i + 2 * j)], { to: again }),
-  })),
-]);
+  {
+    name: "insert loose, and pack without sync",
+    run: async (stores, state) => {
+      await insert(stores, state, [...smallContents(6, 88)], { to: "loose" });
+      await packLoose(stores.combined, { durability: "process", clean: false });
+    },
+  },
+  { name: "clean after that", run: async ({ combined }) => void (await clean(combined, {})) },
+  {
+    name: "insert loose, pack without sync, and clean",
+    run: async (stores, state) => {
+      await insert(stores, state, [...smallContents(6, 89)], { to: "loose" });
+      await packLoose(stores.combined, { durability: "process" });
+    },
+  },
+];

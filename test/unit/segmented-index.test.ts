@@ -4,7 +4,7 @@ import { isTsdosError } from "../../src/errors.ts";
 import type { SegmentedIndex } from "../../src/pack-index/segmented-index.ts";
 import { numbers } from "../../src/testing/contents.ts";
 import { type FileCall, InterceptedFileSystem } from "../../src/testing.ts";
-import { keyBytes, put } from "../support/records.ts";
+import { keyBytes, put, tombstone } from "../support/records.ts";
 import { seeded } from "../support/seeded.ts";
 import {
   commit,
@@ -109,6 +109,37 @@ test("an instance that is behind keeps what it has not seen when it commits", ()
   commit(second, 1, entries(15, 17));
   commit(first, 1, entries(17, 20));
   holds(open(fs), 0, 20);
+});
+
+test("a tombstone hides the entries of its own pack only, wherever it stands", () => {
+  const key = keyBytes(1);
+  const check = (index: SegmentedIndex, packId: number | undefined): void => {
+    assert.equal(find(index, 1)?.packId, packId);
+    const records = [...index.batches()].reduce((sum, { count }) => sum + count, 0);
+    assert.deepEqual([records, index.totals().objects], packId === undefined ? [1, 1] : [2, 2]);
+  };
+  for (const flushes of [[], [1], [2], [1, 2], [1, 2, 3, 4]]) {
+    const fs = emptyFolder();
+    const index = open(fs);
+    const flush = (step: number): void => {
+      if (flushes.includes(step)) index.flush(true, true);
+    };
+    commit(index, 0, [put(key), put(keyBytes(2))]);
+    flush(1);
+    commit(index, 1, [put(key)]);
+    flush(2);
+    check(index, 1);
+    commit(index, 1, [tombstone(key, 1)]);
+    flush(3);
+    check(index, 0);
+    check(open(fs), 0);
+    commit(index, 0, [tombstone(key, 0)]);
+    flush(4);
+    check(index, undefined);
+    check(open(fs), undefined);
+    assert.equal(index.rebuild(true).objects, 1);
+    check(open(fs), undefined);
+  }
 });
 
 test("a closed index neither misses objects nor writes", () => {

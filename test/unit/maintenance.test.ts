@@ -1,0 +1,227 @@
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Container } from "../../src/container/container.ts";
+import { keyOf } from "../../src/key/hash.ts";
+import type { Progress } from "../../src/progress.ts";
+import { noise, prose, smallContents } from "../../src/testing/contents.ts";
+import { temporaryFolder } from "../support/folders.ts";
+
+async function newContainer(): Promise<{ readonly root: string; readonly container: Container }> {
+  const root = join(temporaryFolder(), "container");
+  return { root, container: await Container.create(root, { durability: "process" }) };
+}
+
+function looseFile(root: string, bytes: Uint8Array): string {
+  const key = keyOf(bytes);
+  return join(root, "loose", key.slice(0, 2), key.slice(2));
+}
+
+const total = (contents: readonly Uint8Array[]): number => contents.reduce((sum, { length }) => sum + length, 0);
+
+test("pack moves loose objects to packs, and says what it did", async () => {
+  const { container } = await newContainer();
+  const contents = [...smallContents(300, 1), prose(5 * 1024 ** 2, 2)];
+  await Array.fromAsync(container.insertMany(contents));
+  const seen: Progress[] = [];
+  const report = await container.pack({ onProgress: (progress) => seen.push(progress) });
+  const { storedBytes, ...rest } = report;
+  const bytes = total(contents);
+  assert.deepEqual(rest, {
+    packedObjects: 301,
+    rawBytes: bytes,
+    cleanedObjects: 301,
+    cleanedBytes: bytes,
+    damaged: [],
+  });
+  const { loose, packed, deadBytes } = await container.status();
+  assert.deepEqual(
+    [loose.objects, packed.objects, packed.rawBytes, packed.storedBytes, deadBytes],
+    [0, 301, bytes, storedBytes, 0],
+  );
+  assert.ok(storedBytes < bytes);
+  assert.ok(seen.length > 0 && seen.every(({ phase }) => phase === "pack"));
+  assert.deepEqual(await container.pack(), {
+    packedObjects: 0,
+    rawBytes: 0,
+    storedBytes: 0,
+    cleanedObjects: 0,
+    cleanedBytes: 0,
+    damaged: [],
+  });
+});
+
+test("pack without clean leaves the loose copies, and a later pack or clean removes them", async () => {
+  for (const remove of ["pack", "clean"] as const) {
+    const { container } = await newContainer();
+    const contents = [...smallContents(40, 3)];
+    await Array.fromAsync(container.insertMany(contents));
+    assert.equal((await container.pack({ clean: false })).cleanedObjects, 0);
+    const both = await container.status();
+    assert.deepEqual([both.loose.objects, both.packed.objects], [40, 40]);
+    assert.equal((await Array.fromAsync(container.keys())).length, 40);
+    if (remove === "pack") {
+      const { packedObjects, cleanedObjects } = await container.pack();
+      assert.deepEqual([packedObjects, cleanedObjects], [0, 40]);
+    } else {
+      const dry = await container.clean({ dryRun: true });
+      assert.deepEqual([dry.looseObjects, dry.looseBytes, dry.dryRun], [40, total(contents), true]);
+      assert.equal((await container.status()).loose.objects, 40);
+      const { looseObjects, looseBytes } = await container.clean();
+      assert.deepEqual([looseObjects, looseBytes], [40, total(contents)]);
+    }
+    const { loose, packed } = await container.status();
+    assert.deepEqual([loose.objects, packed.objects], [0, 40]);
+    assert.equal((await container.validate()).valid, true);
+  }
+});
+
+test("pack leaves damaged loose objects where they are, and names them", async () => {
+  const { root, container } = await newContainer();
+  const contents = [...smallContents(10, 4), noise(5 * 1024 ** 2, 5)];
+  await Array.fromAsync(container.insertMany(contents));
+  const damaged = [contents[2], contents[10]] as Uint8Array[];
+  for (const bytes of damaged)
+    writeFileSync(
+      looseFile(root, bytes),
+      bytes.map((byte, i) => (i === 3 ? byte ^ 1 : byte)),
+    );
+  const report = await container.pack();
+  assert.deepEqual([...report.damaged].sort(), damaged.map(keyOf).sort());
+  assert.deepEqual([report.packedObjects, report.cleanedObjects], [9, 9]);
+  for (const bytes of damaged) assert.ok(existsSync(looseFile(root, bytes)));
+  assert.equal((await container.status()).deadBytes, 0, "nothing of them stays in the pack");
+  const { valid, problems } = await container.validate();
+  assert.equal(valid, false);
+  assert.deepEqual(
+    problems.map(({ key, code }) => [key, code]).sort(),
+    damaged.map((bytes) => [keyOf(bytes), "CORRUPT_OBJECT"]).sort(),
+  );
+});
+
+test("pack without verifying packs what is there, and keeps the loose copy that does not read back right", async () => {
+  const { root, container } = await newContainer();
+  const [bytes] = [...smallContents(1, 6)] as [Uint8Array];
+  await container.insert(bytes);
+  writeFileSync(
+    looseFile(root, bytes),
+    bytes.map((byte, i) => (i === 3 ? byte ^ 1 : byte)),
+  );
+  assert.equal((await container.pack({ verifyHash: false })).cleanedObjects, 0);
+  assert.ok(existsSync(looseFile(root, bytes)));
+  assert.equal((await container.validate()).valid, false);
+});
+
+test("an aborted pack, clean or validate stops with the signal's reason and loses nothing", async () => {
+  const { container } = await newContainer();
+  await Array.fromAsync(container.insertMany([...smallContents(800, 7), noise(6 * 1024 ** 2, 7)]));
+  const expected = await Array.fromAsync(container.keys());
+  for (const work of ["pack", "clean", "validate", "rebuildIndex"] as const) {
+    const reason = new Error("enough");
+    await assert.rejects(container[work]({ signal: AbortSignal.abort(reason) }), (error) => error === reason, work);
+  }
+  for (const delay of [0, 1, 5]) {
+    const controller = new AbortController();
+    const timer = setTimeout(() => controller.abort(), delay);
+    await container.pack({ signal: controller.signal }).catch((error: Error) => assert.equal(error.name, "AbortError"));
+    clearTimeout(timer);
+    assert.deepEqual(await Array.fromAsync(container.keys()), expected);
+    assert.equal((await container.validate()).valid, true);
+  }
+  await container.pack();
+  assert.deepEqual(await Array.fromAsync(container.keys()), expected);
+});
+
+test("clean removes stale sandbox files, orphans of the index and empty folders, and nothing that is in use", async () => {
+  const { root, container } = await newContainer();
+  const [loose, packed] = [prose(100, 8), prose(100, 9)];
+  await container.insert(loose);
+  await container.insert(packed);
+  await container.pack();
+  await container.insert(loose, { to: "loose" });
+  await container.insert(prose(100, 10));
+  await container.rebuildIndex();
+  const old = new Date(Date.now() - 7_200_000);
+  writeFileSync(join(root, "sandbox/stale"), "12345");
+  utimesSync(join(root, "sandbox/stale"), old, old);
+  writeFileSync(join(root, "sandbox/fresh"), "1");
+  writeFileSync(join(root, "packed/index/00000099.seg"), "x");
+  const expected = {
+    looseObjects: 0,
+    looseBytes: 0,
+    sandboxFiles: 1,
+    sandboxBytes: 5,
+    duplicateFiles: 0,
+    indexFiles: 1,
+  };
+  assert.deepEqual(await container.clean({ dryRun: true }), { ...expected, dryRun: true });
+  assert.ok(existsSync(join(root, "sandbox/stale")));
+  assert.deepEqual(await container.clean(), { ...expected, dryRun: false });
+  assert.deepEqual(readdirSync(join(root, "sandbox")), ["fresh"]);
+  assert.deepEqual(readdirSync(join(root, "loose")), [keyOf(prose(100, 10)).slice(0, 2)]);
+  assert.equal((await container.clean({ sandboxAgeMs: -1000 })).sandboxFiles, 1);
+  assert.equal((await Array.fromAsync(container.keys())).length, 3);
+});
+
+test("status counts what is there, and what no object needs any more", async () => {
+  const { root, container } = await newContainer();
+  const contents = [...smallContents(50, 11)];
+  await Array.fromAsync(container.insertMany(contents, { to: "packed", compress: "no" }));
+  await container.insert(prose(777, 12));
+  const gone = contents.slice(0, 10);
+  await container.delete(gone.map(keyOf));
+  const status = await container.status();
+  assert.deepEqual(status.loose, { objects: 1, bytes: 777 });
+  const { indexBytes, ...packed } = status.packed;
+  const bytes = total(contents);
+  const left = bytes - total(gone);
+  assert.deepEqual(packed, { objects: 40, rawBytes: left, storedBytes: left, packs: 1, packFileBytes: bytes });
+  assert.ok(indexBytes > 50 * 64);
+  assert.deepEqual([status.path, status.formatVersion, status.deadBytes], [root, 2, total(gone)]);
+  assert.deepEqual(
+    [status.containerId, status.compression],
+    [container.config.containerId, container.config.compression],
+  );
+});
+
+test("inspect lists one place in order, with where and how everything is stored", async () => {
+  const { container } = await newContainer();
+  const contents = [...smallContents(30, 13), prose(5 * 1024 ** 2, 13)];
+  await Array.fromAsync(container.insertMany(contents));
+  await container.pack({ clean: false });
+  await container.insert(prose(50, 14));
+  const [loose, packed] = await Promise.all(
+    (["loose", "packed"] as const).map((where) => Array.fromAsync(container.inspect(where))),
+  );
+  const keys = contents.map(keyOf).sort();
+  assert.deepEqual(
+    packed?.map(({ key }) => key),
+    keys,
+  );
+  assert.deepEqual(
+    loose?.map(({ key }) => key),
+    [...keys, keyOf(prose(50, 14))].sort(),
+  );
+  for (const stat of [...(loose ?? []), ...(packed ?? [])])
+    assert.deepEqual(stat, await container.stat(stat.key, stat.where));
+  await assert.rejects(async () => Array.fromAsync(container.inspect("attic" as "loose")), RangeError);
+});
+
+test("validate reads everything, and finds each kind of damage", async () => {
+  const { root, container } = await newContainer();
+  const contents = [...smallContents(20, 15)];
+  await Array.fromAsync(container.insertMany(contents, { to: "packed" }));
+  await container.insert(prose(300, 16));
+  const healthy = await container.validate();
+  assert.deepEqual(healthy, { valid: true, objects: 21, bytes: total(contents) + 300, problems: [] });
+  writeFileSync(looseFile(root, prose(300, 16)), "other content");
+  writeFileSync(join(root, "packed/0.pack"), "x");
+  await using again = await Container.open(root);
+  const { valid, problems } = await again.validate();
+  assert.equal(valid, false);
+  assert.equal(problems.length, 21);
+  assert.ok(
+    problems.every(({ code, path, key }) => code === "CORRUPT_OBJECT" && path?.startsWith(root) && key !== undefined),
+  );
+});
