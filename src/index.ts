@@ -1,4 +1,5 @@
-export { Container, type CreateOptions, type OpenOptions } from "./container/container.ts";
+export { Container } from "./container/container.ts";
+export type { CreateOptions, OpenOptions } from "./container/create-container.ts";
 export { type ErrorCode, type ErrorDetails, errorCodes, isTsdosError, type LockHolder, TsdosError } from "./errors.ts";
 export type { ContainerConfig } from "./format/config.ts";
 export { isObjectKey, type ObjectKey, parseKey } from "./key/object-key.ts";

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { Container, type CreateOptions } from "../../src/container/container.ts";
+import { Container } from "../../src/container/container.ts";
+import type { CreateOptions } from "../../src/container/create-container.ts";
 import { keyOf } from "../../src/key/hash.ts";
 import type { ObjectKey } from "../../src/key/object-key.ts";
 import { noise, numbers, prose } from "../../src/testing/contents.ts";

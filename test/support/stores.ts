@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Container, type CreateOptions } from "../../src/container/container.ts";
+import { Container } from "../../src/container/container.ts";
+import type { CreateOptions } from "../../src/container/create-container.ts";
 import { openStores } from "../../src/container/open-stores.ts";
 import { TsdosError } from "../../src/errors.ts";
 import type { FileSystem } from "../../src/file-system.ts";
