@@ -2,6 +2,7 @@ export { Container } from "./container/container.ts";
 export type { CreateOptions, OpenOptions } from "./container/create-container.ts";
 export { type ErrorCode, type ErrorDetails, errorCodes, isTsdosError, type LockHolder, TsdosError } from "./errors.ts";
 export type { ContainerConfig } from "./format/config.ts";
+export type { BackupRecord, ValidationMode, ValidationRecord } from "./format/history.ts";
 export { isObjectKey, type ObjectKey, parseKey } from "./key/object-key.ts";
 export { type DumpRecord, describeFile } from "./maintenance/describe-file.ts";
 export type {

@@ -2,6 +2,7 @@ import { TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { type ContainerConfig, parseConfig, printConfig } from "../format/config.ts";
 import { CONFIG_FILE } from "../format/paths.ts";
+import { replaceFile } from "../replace-file.ts";
 
 /** Bytes; what is larger is no configuration. */
 const MAX_SIZE = 1024 ** 2;
@@ -39,16 +40,5 @@ function notAContainer(root: string, reason: string): TsdosError {
 
 /** Writes `config.json`: the commit point of `create`. */
 export function writeConfig(fs: FileSystem, root: string, config: ContainerConfig): void {
-  const path = `${root}/${CONFIG_FILE}`;
-  const temporary = `${path}.tmp`;
-  const bytes = Buffer.from(printConfig(config));
-  const file = fs.open(temporary, "create");
-  try {
-    fs.write(file, bytes, 0, bytes.length, 0);
-    fs.sync(file);
-  } finally {
-    fs.close(file);
-  }
-  fs.rename(temporary, path);
-  fs.syncDirectory(root);
+  replaceFile(fs, `${root}/${CONFIG_FILE}`, printConfig(config), { sync: true });
 }

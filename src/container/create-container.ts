@@ -57,7 +57,6 @@ export function createContainer(
   const made = missingFolders(fs, root);
   const folders = config.containerVersion === 1 ? [PACKS_FOLDER, DUPLICATES_FOLDER] : [PACKED_FOLDER];
   for (const folder of [LOOSE_FOLDER, SANDBOX_FOLDER, ...folders]) fs.makeDirectory(`${root}/${folder}`);
-  fs.remove(`${root}/config.json.tmp`);
   const stores = openStores({ fs, root, config, create: true, ...settings(options) });
   for (const folder of made) fs.syncDirectory(dirname(folder));
   writeConfig(fs, root, config);

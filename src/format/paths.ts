@@ -19,6 +19,21 @@ export const LOCK_HOLDER_FILE = "lock.holder";
 /** The lock of version 1, in the sandbox: rsdos refuses a container with unknown names elsewhere. */
 export const SANDBOX_LOCK_FILE = "tsdos.lock";
 export const SANDBOX_LOCK_HOLDER_FILE = "tsdos.lock.holder";
+/** Names in the sandbox that begin so are ours, and stay. */
+const SANDBOX_OWN_PREFIX = "tsdos.";
+
+/**
+ * Where a file or folder of tsdos's own is kept that the predecessors do not know: in the container's folder, and in version 1
+ * in the sandbox, since rsdos refuses a container with unknown names elsewhere.
+ */
+export function ownPath(root: string, formatVersion: 1 | 2, name: string): string {
+  return formatVersion === 1 ? `${root}/${SANDBOX_FOLDER}/${SANDBOX_OWN_PREFIX}${name}` : `${root}/${name}`;
+}
+
+/** True for a file in the sandbox that is not left over, however old it is. */
+export function isKeptInSandbox(name: string): boolean {
+  return name.startsWith(SANDBOX_OWN_PREFIX);
+}
 
 /** The largest pack id: it is a 32-bit field, whose largest value means {@link LEGACY_REPACK_ID}. */
 export const MAX_PACK_ID = 0xffff_fffe;

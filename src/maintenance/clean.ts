@@ -1,5 +1,5 @@
 import { isTsdosError } from "../errors.ts";
-import { DUPLICATES_FOLDER, SANDBOX_FOLDER, SANDBOX_LOCK_FILE, SANDBOX_LOCK_HOLDER_FILE } from "../format/paths.ts";
+import { DUPLICATES_FOLDER, isKeptInSandbox, SANDBOX_FOLDER } from "../format/paths.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { LongOperationOptions } from "../progress.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
@@ -8,8 +8,6 @@ import type { Located } from "../store/read-runs.ts";
 import { recoverLegacy } from "./legacy-repack.ts";
 import type { CleanOptions, CleanReport } from "./reports.ts";
 
-/** In the sandbox of version 1; a lock file is never removed. */
-const LOCK_FILES: readonly string[] = [SANDBOX_LOCK_FILE, SANDBOX_LOCK_HOLDER_FILE];
 /** One hour. */
 const SANDBOX_AGE_MS = 3_600_000;
 
@@ -106,7 +104,7 @@ function removeStale(store: CombinedStore, folder: string, options: CleanOptions
   for (const name of fs.list(folder) ?? []) {
     const path = `${folder}/${name}`;
     const stat = fs.stat(path);
-    if (!stat?.isFile || stat.mtimeMs > before || LOCK_FILES.includes(name)) continue;
+    if (!stat?.isFile || stat.mtimeMs > before || isKeptInSandbox(name)) continue;
     if (!options.dryRun && !fs.remove(path)) continue;
     files++;
     bytes += stat.size;

@@ -1,4 +1,5 @@
 import type { ErrorCode } from "../errors.ts";
+import type { History } from "../format/history.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { LongOperationOptions } from "../progress.ts";
 import type { CompressMode, Durability } from "../store/object-store.ts";
@@ -65,7 +66,7 @@ export interface ValidateReport {
   readonly problems: readonly Problem[];
 }
 
-export interface ContainerStatus {
+export interface ContainerStatus extends History {
   readonly path: string;
   readonly formatVersion: 1 | 2;
   readonly containerId: string;

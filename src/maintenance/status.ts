@@ -1,6 +1,7 @@
 import { INDEX_FOLDER, SQLITE_INDEX_FILE } from "../format/paths.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { Pacer } from "../store/context.ts";
+import { readHistory } from "./history.ts";
 import type { ContainerStatus } from "./reports.ts";
 
 /** Counts everything in a container. */
@@ -33,6 +34,7 @@ export async function statusOf(store: CombinedStore): Promise<ContainerStatus> {
     loose: { objects: looseObjects, bytes: looseBytes },
     packed: { ...totals, packs: ids.length, packFileBytes, indexBytes: indexBytes(store) },
     deadBytes: Math.max(0, packFileBytes - totals.storedBytes),
+    ...readHistory(context),
   };
 }
 

@@ -5,6 +5,7 @@ import type { CombinedStore } from "../store/combined-store.ts";
 import { Pacer } from "../store/context.ts";
 import type { Located } from "../store/read-runs.ts";
 import type { ObjectReader } from "../store/stored-object.ts";
+import { recordHistory } from "./history.ts";
 import { locatedBatches } from "./located-batches.ts";
 import type { Problem, ValidateReport } from "./reports.ts";
 
@@ -15,6 +16,7 @@ const PROBLEMS_MAX = 10_000;
 export async function validate(store: CombinedStore, options: LongOperationOptions): Promise<ValidateReport> {
   const validation = new Validation(options);
   const { loose, packed } = store;
+  const started = performance.now();
   for (const keys of loose.sortedKeys()) {
     for (const key of keys) {
       const reader = loose.reader(key, { verify: "hash" });
@@ -38,7 +40,14 @@ export async function validate(store: CombinedStore, options: LongOperationOptio
     if (!isTsdosError(error, "CORRUPT_INDEX")) throw error;
     validation.report(error);
   }
-  return validation.result();
+  const report = validation.result();
+  const { objects, bytes, problems } = report;
+  const durationMs = Math.round(performance.now() - started);
+  const at = new Date().toISOString();
+  recordHistory(packed.context, {
+    lastValidation: { at, mode: "full", objects, bytes, problems: problems.length, durationMs },
+  });
+  return report;
 }
 
 function outOfBounds(

@@ -1,6 +1,7 @@
 import type { FileSystem } from "../file-system.ts";
 import { EMPTY_MANIFEST, type Manifest, parseManifest, printManifest } from "../format/manifest.ts";
 import { MANIFEST_FILE } from "../format/paths.ts";
+import { replaceFile } from "../replace-file.ts";
 
 /** More than this is not a MANIFEST of ours: a bound before allocating. Bytes. */
 const MAX_SIZE = 64 * 1024 ** 2;
@@ -37,17 +38,5 @@ export function readManifest(fs: FileSystem, folder: string): ManifestState {
 
 /** Replaces MANIFEST as a whole: write beside it, sync, rename, sync the folder. */
 export function replaceManifest(fs: FileSystem, folder: string, manifest: Manifest, sync: boolean): void {
-  const path = `${folder}/${MANIFEST_FILE}`;
-  const temporary = `${path}.tmp`;
-  fs.remove(temporary);
-  const bytes = Buffer.from(printManifest(manifest));
-  const file = fs.open(temporary, "create");
-  try {
-    fs.write(file, bytes, 0, bytes.length, 0);
-    if (sync) fs.sync(file);
-  } finally {
-    fs.close(file);
-  }
-  fs.rename(temporary, path);
-  if (sync) fs.syncDirectory(folder);
+  replaceFile(fs, `${folder}/${MANIFEST_FILE}`, printManifest(manifest), { sync });
 }

@@ -1,0 +1,45 @@
+import { isTsdosError } from "../errors.ts";
+import { type History, parseHistory, printHistory } from "../format/history.ts";
+import { ownPath, SANDBOX_FOLDER } from "../format/paths.ts";
+import { replaceFile } from "../replace-file.ts";
+import type { StoreContext } from "../store/context.ts";
+
+/** Bytes; what is larger is no history of ours. */
+const MAX_SIZE = 64 * 1024;
+
+/** Reads when the container was last validated and backed up, as far as that is known. */
+export function readHistory(context: StoreContext): History {
+  const { fs } = context;
+  try {
+    const file = fs.openIfExists(historyPath(context));
+    if (file === undefined) return {};
+    try {
+      const bytes = Buffer.alloc(Math.min(fs.size(file), MAX_SIZE));
+      return parseHistory(bytes.toString("utf8", 0, fs.read(file, bytes, 0, bytes.length, 0)));
+    } finally {
+      fs.close(file);
+    }
+  } catch (error) {
+    if (isTsdosError(error)) return {};
+    throw error;
+  }
+}
+
+/** Remembers what was done just now; where the container cannot be written to, it is not remembered. */
+export function recordHistory(context: StoreContext, done: History): void {
+  const { fs, root } = context;
+  const sandbox = `${root}/${SANDBOX_FOLDER}`;
+  try {
+    fs.makeDirectory(sandbox);
+    const text = printHistory({ ...readHistory(context), ...done });
+    // In the sandbox: if this is killed, `clean` removes it.
+    const temporary = `${sandbox}/${process.pid}-history.tmp`;
+    replaceFile(fs, historyPath(context), text, { sync: context.durability === "full", temporary });
+  } catch (error) {
+    if (!isTsdosError(error)) throw error;
+  }
+}
+
+function historyPath({ root, config }: StoreContext): string {
+  return ownPath(root, config.containerVersion, "maintenance.json");
+}
