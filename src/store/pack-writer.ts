@@ -119,6 +119,10 @@ export class PackWriter {
     return this.#packId;
   }
 
+  get formatVersion(): 1 | 2 {
+    return this.#shared.context.config.containerVersion;
+  }
+
   get files(): PackFiles {
     return this.#shared.files;
   }

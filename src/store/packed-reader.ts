@@ -3,7 +3,8 @@ import { release } from "../codec/release.ts";
 import { decompressStream } from "../codec/stream-codec.ts";
 import { TsdosError } from "../errors.ts";
 import { crc32Continue, crc32Of } from "../format/crc32.ts";
-import { type CodecName, codecName, FLAG_NO_CHECKSUM, type PackEntry } from "../format/entry.ts";
+import { type CodecName, codecIds, codecName, FLAG_NO_CHECKSUM, type PackEntry } from "../format/entry.ts";
+import { isZstdHeader } from "../format/magic.ts";
 import { type Frame, parseSeekTable, SEEK_FOOTER_SIZE, seekTableSize } from "../format/seek-table.ts";
 import { createKeyHasher } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
@@ -51,6 +52,28 @@ export class PackedReader implements ObjectReader {
 
   get rawSize(): number {
     return this.#entry.rawSize;
+  }
+
+  get key(): ObjectKey {
+    return this.#key;
+  }
+
+  get entry(): PackEntry {
+    return this.#entry;
+  }
+
+  /** The stored bytes as they are, their checksum verified: before they are given, or for large ones before the last piece is. */
+  stored(): Iterable<Uint8Array> {
+    this.#refuseAbsurdSizes();
+    return this.#entry.storedSize <= SMALL_MAX ? [this.#stored()] : this.#storedPieces(true);
+  }
+
+  /** True for what rsdos 0.2 stores as `compressed`: zstd without its last block. */
+  isLegacyZstd(): boolean {
+    const { codec, packId, offset } = this.#entry;
+    if (this.#context.formatVersion !== 1 || codec !== codecIds.zlib) return false;
+    const start = new Uint8Array(4);
+    return this.#context.files.read(packId, start, 0, start.length, offset) === start.length && isZstdHeader(start);
   }
 
   get #hasChecksum(): boolean {

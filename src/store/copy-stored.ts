@@ -1,0 +1,40 @@
+import { crc32Continue } from "../format/crc32.ts";
+import { codecIds, codecName, FLAG_NO_CHECKSUM } from "../format/entry.ts";
+import type { PackWriter } from "./pack-writer.ts";
+import type { PackedReader } from "./packed-reader.ts";
+
+/**
+ * Appends an object's stored bytes as they are, from a pack of this or of another container: nothing is decoded or hashed.
+ * They keep their checksum, which is compared; without one (version 1) it is computed, and whether the bytes are right is for the
+ * caller to find out, by the key. The reader may come from `readMany`, which reads neighbours together.
+ * @returns false when the target's format, or this tsdos, has no name for how they are encoded: nothing was appended then, and the
+ * content has to be stored anew
+ * @throws TsdosError `CORRUPT_OBJECT` when the checksum is wrong or the pack ends too early: what was appended is taken back
+ */
+export function copyStored(writer: PackWriter, reader: PackedReader): boolean {
+  const { rawSize, storedSize, flags, dictionaryId } = reader.entry;
+  const codec = codecIn(writer.formatVersion, reader);
+  if (codec === undefined || dictionaryId !== 0) return false;
+  const hasChecksum = (flags & FLAG_NO_CHECKSUM) === 0;
+  const start = writer.begin();
+  try {
+    let computed = 0;
+    for (const piece of reader.stored()) {
+      if (!hasChecksum) computed = crc32Continue(computed, piece);
+      writer.append(piece);
+    }
+    writer.finish(reader.key, { rawSize, storedSize, codec, checksum: hasChecksum ? reader.entry.checksum : computed });
+    return true;
+  } catch (error) {
+    writer.rollback(start);
+    throw error;
+  }
+}
+
+/** The number that the encoding of an object's stored bytes has in the target; undefined when there is none. */
+function codecIn(formatVersion: 1 | 2, reader: PackedReader): number | undefined {
+  const { codec, rawSize, storedSize } = reader.entry;
+  if (storedSize === 0 && rawSize === 0) return codecIds.none;
+  if (codecName(codec) === undefined || (formatVersion === 2 && reader.isLegacyZstd())) return undefined;
+  return formatVersion === 1 && codec > codecIds.zlib ? undefined : codec;
+}
