@@ -1,5 +1,8 @@
-/** How a file is opened: `create` fails when it exists; `update` reads and writes an existing file or creates it. */
-export type OpenMode = "read" | "create" | "update";
+/**
+ * How a file is opened: `create` fails when it exists; `update` reads and writes an existing file or creates it; `modify` reads and
+ * writes an existing file.
+ */
+export type OpenMode = "read" | "create" | "update" | "modify";
 
 export interface FileStat {
   readonly isDirectory: boolean;

@@ -18,6 +18,7 @@ export type { RebuildCounts as RebuildReport } from "./pack-index/pack-index.ts"
 export type { LongOperationOptions, OnProgress, Progress } from "./progress.ts";
 export type {
   CompressMode,
+  DeleteOptions,
   Destination,
   Durability,
   ExtractOptions,
@@ -32,5 +33,6 @@ export type {
   Verify,
   Where,
 } from "./store/object-store.ts";
+export type { OnLockWait } from "./store/packer-lock.ts";
 export { type FileSource, fromFile, type Source } from "./store/source.ts";
 export type { ObjectSlice, StoredObject } from "./store/stored-object.ts";

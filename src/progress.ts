@@ -17,4 +17,6 @@ export interface LongOperationOptions {
   /** Stops the operation at the next safe point; it rejects with the signal's reason. */
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
+  /** Milliseconds to wait for the packer lock, by operations that take it. 0 = not at all. Default: the container's. */
+  readonly lockTimeoutMs?: number;
 }

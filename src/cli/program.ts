@@ -50,11 +50,8 @@ export function createProgram(session: Session): Command {
     )
     .option("--json", "print JSON: one object, or one a line for lists; errors too")
     .option("-q, --quiet", "no progress bar, no notes")
-    .option(
-      "--lock-timeout <TIME>",
-      "how long to wait for another packer, such as 500ms or 2m (default: 10s)",
-      parseDuration,
-    )
+    .option("--wait <SECONDS>", "how long to wait for another packer; also 500ms or 2m (default: 10)", parseDuration)
+    .addOption(new Option("--lock-timeout <TIME>", "as --wait").argParser(parseDuration).hideHelp())
     .option("--debug", "print stack traces of errors")
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
@@ -62,7 +59,10 @@ export function createProgram(session: Session): Command {
       writeErr: () => {},
     })
     .exitOverride()
-    .hook("preAction", (root) => session.configure(root.opts<GlobalOptions>()));
+    .hook("preAction", (root) => {
+      const { lockTimeout, ...options } = root.opts<GlobalOptions & { readonly lockTimeout?: number }>();
+      session.configure(lockTimeout === undefined ? options : { wait: lockTimeout, ...options });
+    });
   for (const create of commands) add(program, create(session));
   // The name that rsdos has for `pack`.
   const optimize = new Command("optimize").description("as 'pack'");

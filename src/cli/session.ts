@@ -1,5 +1,5 @@
 import { styleText } from "node:util";
-import { Container, type OpenOptions } from "../index.ts";
+import { Container, type LockHolder, type OpenOptions } from "../index.ts";
 import { exitCodes, reportOf } from "./exit-codes.ts";
 import { standardSink } from "./files.ts";
 import { LineWriter, type Sink } from "./line-writer.ts";
@@ -9,7 +9,8 @@ import { createProgressBar, type ProgressBar } from "./progress-bar.ts";
 /** The options that every command has. */
 export interface GlobalOptions {
   readonly path: string;
-  readonly lockTimeout?: number;
+  /** Milliseconds to wait for the packer lock. */
+  readonly wait?: number;
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly debug?: boolean;
@@ -24,6 +25,7 @@ export class Session {
   #output: Output;
   #bar: ProgressBar | undefined;
   #exitCode: number = exitCodes.ok;
+  #toldWaiting = "";
 
   constructor(signal: AbortSignal) {
     this.signal = signal;
@@ -64,8 +66,23 @@ export class Session {
   }
 
   open(options: OpenOptions = {}): Promise<Container> {
-    const { path, lockTimeout } = this.#options;
-    return Container.open(path, lockTimeout === undefined ? options : { ...options, lockTimeoutMs: lockTimeout });
+    const { path, wait } = this.#options;
+    return Container.open(path, {
+      ...options,
+      onLockWait: (holder) => this.#tellWaiting(holder),
+      ...(wait !== undefined && { lockTimeoutMs: wait }),
+    });
+  }
+
+  /** Says for whom it waits, each time that this has changed: only on a terminal. */
+  #tellWaiting(holder: LockHolder | undefined): void {
+    const text =
+      holder === undefined
+        ? "waiting for another program that packs"
+        : `waiting for process ${holder.pid} on ${holder.host}, which does ${JSON.stringify(holder.doing)} since ${holder.since}`;
+    if (text === this.#toldWaiting || !process.stderr.isTTY) return;
+    this.#toldWaiting = text;
+    void this.note(`${text} (--wait 0 would not)`);
   }
 
   /** Shows how far a long operation is, from now to the end of the program. */

@@ -20,7 +20,7 @@ import type { RebuildCounts } from "../pack-index/pack-index.ts";
 import type { LongOperationOptions } from "../progress.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import type {
-  Durability,
+  DeleteOptions,
   ExtractOptions,
   ExtractResult,
   InsertManyOptions,
@@ -130,10 +130,7 @@ export class Container implements ObjectStore, AsyncDisposable {
     return this.#store.keys(options);
   }
 
-  async delete(
-    keys: Keys,
-    options: { readonly signal?: AbortSignal; readonly durability?: Durability } = {},
-  ): Promise<ObjectKey[]> {
+  async delete(keys: Keys, options: DeleteOptions = {}): Promise<ObjectKey[]> {
     return this.#store.delete(keys, options);
   }
 
@@ -150,7 +147,7 @@ export class Container implements ObjectStore, AsyncDisposable {
   /** Makes the index anew from the packs' tables of contents. Format version 2 only. */
   async rebuildIndex(options: LongOperationOptions = {}): Promise<RebuildCounts> {
     const { packed } = this.#store;
-    return packed.exclusively("rebuild-index", options.signal, () => packed.index.rebuild(true));
+    return packed.exclusively("rebuild-index", options, () => packed.index.rebuild(true));
   }
 
   /** Reads everything and verifies it; changes nothing. */

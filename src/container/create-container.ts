@@ -12,14 +12,17 @@ import {
 } from "../format/config.ts";
 import { DUPLICATES_FOLDER, LOOSE_FOLDER, PACKED_FOLDER, PACKS_FOLDER, SANDBOX_FOLDER } from "../format/paths.ts";
 import type { Durability } from "../store/object-store.ts";
+import type { OnLockWait } from "../store/packer-lock.ts";
 import { writeConfig } from "./config-file.ts";
-import { type OpenStores, openStores } from "./open-stores.ts";
+import { type OpenStores, type OpenStoresOptions, openStores } from "./open-stores.ts";
 
 export interface OpenOptions {
   /** What acknowledged writes survive, where a call does not say. Default `full`: a power cut. */
   readonly durability?: Durability;
   /** Milliseconds that a call waits for the packer lock. Default 10,000. */
   readonly lockTimeoutMs?: number;
+  /** Told now and then while a call waits for the packer lock: who has it, if that is known. */
+  readonly onLockWait?: OnLockWait;
 }
 
 export interface CreateOptions extends OpenOptions {
@@ -68,8 +71,9 @@ function missingFolders(fs: FileSystem, folder: string): string[] {
   return fs.stat(folder) === undefined ? [folder, ...missingFolders(fs, dirname(folder))] : [];
 }
 
-export function settings(options: OpenOptions): { durability: Durability; lockTimeoutMs: number } {
-  return { durability: options.durability ?? "full", lockTimeoutMs: options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS };
+export function settings(options: OpenOptions): Pick<OpenStoresOptions, "durability" | "lockTimeoutMs" | "onLockWait"> {
+  const { durability = "full", lockTimeoutMs = DEFAULT_LOCK_TIMEOUT_MS, onLockWait } = options;
+  return { durability, lockTimeoutMs, onLockWait };
 }
 
 function newConfig(options: CreateOptions): ContainerConfig {

@@ -1,52 +1,58 @@
-import { isTsdosError, TsdosError } from "../errors.ts";
+import { randomUUID } from "node:crypto";
+import os from "node:os";
+import { isTsdosError, type LockHolder, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
-import { packLockName } from "../format/paths.ts";
-import {
-  acquireLock,
-  describeHolder,
-  HOLDER_MAX_BYTES,
-  hasEnded,
-  type OsLock,
-  parseHolder,
-  pause,
-  printHolder,
-  thisProcess,
-} from "../fs/os-lock.ts";
+import { packFileName, packLockName, parsePackLockName } from "../format/paths.ts";
+import { examineForeignLock, FOREIGN_LOCK_AGE_MS } from "../fs/foreign-lock.ts";
+import { describeHolder, HOLDER_MAX_BYTES, parseHolder, printHolder, thisProcess } from "../fs/lock-holder.ts";
+import { acquireLock, type OsLock, pause } from "../fs/os-lock.ts";
 import type { AcquireOptions, PackerLock } from "../store/packer-lock.ts";
 
-/** Milliseconds between two looks at `N.lock`. */
+/** Milliseconds between two looks whether any `N.lock` is there. */
 const POLL_MS = 20;
+/** Milliseconds between two looks at who holds them. */
+const EXAMINE_MS = 500;
+
+export interface LegacyLockPaths {
+  readonly packs: string;
+  readonly sandbox: string;
+}
+
+/** The `N.lock` that is there by our hand. */
+interface Entered {
+  readonly packId: number;
+  readonly path: string;
+  readonly text: string;
+  /** Stays open: so nobody gets a file with this inode. */
+  readonly file: number;
+  readonly inode: number | undefined;
+}
 
 /**
  * The packer lock of format version 1. Among tsdos processes: an operating-system lock in the sandbox, which dies with its process.
- * Towards disk-objectstore: `N.lock` beside pack N while N is written, as its users expect. Ours says who holds it, so one that
- * we left behind when we were killed is recognised, and taken over under the operating-system lock. An empty one is Python's and
- * honoured, be it alive or not; `clean` removes it when nobody has touched it for an hour.
+ * Towards disk-objectstore: `N.lock` beside pack N while N is written, as its users expect. docs/format.md, "The lock of a pack",
+ * has the rules, and why each step is as it is.
  */
 export class LegacyPackerLock implements PackerLock {
   readonly #fs: FileSystem;
-  readonly #folder: string;
+  readonly #paths: LegacyLockPaths;
   readonly #lock: OsLock;
-  readonly #prepare: () => void;
   #doing = "";
-  /** The `N.lock` that exists by our hand. */
-  #packLock: string | undefined;
+  #entered: Entered | undefined;
 
-  /** `folder` is that of the packs; `prepare` makes the folder of the lock file, when it is first needed. */
-  constructor(fs: FileSystem, folder: string, lock: OsLock, prepare: () => void) {
+  constructor(fs: FileSystem, paths: LegacyLockPaths, lock: OsLock) {
     this.#fs = fs;
-    this.#folder = folder;
+    this.#paths = paths;
     this.#lock = lock;
-    this.#prepare = prepare;
   }
 
-  async acquire(doing: string, { timeoutMs, signal, writesPacks }: AcquireOptions): Promise<void> {
-    const end = performance.now() + timeoutMs;
-    this.#prepare();
-    await acquireLock(this.#lock, signal === undefined ? { doing, timeoutMs } : { doing, timeoutMs, signal });
+  async acquire(doing: string, options: AcquireOptions): Promise<void> {
+    const start = performance.now();
+    this.#fs.makeDirectory(this.#paths.sandbox);
+    await acquireLock(this.#lock, { ...options, doing });
     this.#doing = doing;
     try {
-      if (writesPacks) await this.#waitForOthers(end, signal);
+      if (options.writesPacks) await this.#waitForOthers(start, options);
     } catch (error) {
       this.#lock.release();
       throw error;
@@ -54,32 +60,53 @@ export class LegacyPackerLock implements PackerLock {
   }
 
   /** Waits until no pack is locked by a program that knows only `N.lock`. */
-  async #waitForOthers(end: number, signal: AbortSignal | undefined): Promise<void> {
-    for (let locks = this.#foreignLocks(); locks[0] !== undefined; locks = this.#foreignLocks()) {
-      if (performance.now() >= end) throw this.#locked(locks[0]);
+  async #waitForOthers(start: number, { timeoutMs, signal, onWait }: AcquireOptions): Promise<void> {
+    let examinedMs = Number.NEGATIVE_INFINITY;
+    for (let ids = this.#lockedPacks(); ids.length > 0; ids = this.#lockedPacks()) {
+      const waitedMs = performance.now() - start;
+      if (waitedMs >= timeoutMs || waitedMs - examinedMs >= EXAMINE_MS) {
+        const error = ids.map((id) => this.#refusal(id)).find((each) => each !== undefined);
+        if (error === undefined) return;
+        if (waitedMs >= timeoutMs) throw error;
+        if (examinedMs >= 0) onWait?.(error.details.holder);
+        examinedMs = waitedMs;
+      }
       await pause(POLL_MS, signal);
     }
   }
 
-  #foreignLocks(): string[] {
-    const names = (this.#fs.list(this.#folder) ?? []).filter((name) => name.endsWith(".lock"));
-    return names.map((name) => `${this.#folder}/${name}`).filter((path) => !this.#isLeftBehind(path));
+  #lockedPacks(): number[] {
+    return (this.#fs.list(this.#paths.packs) ?? []).flatMap((name) => parsePackLockName(name) ?? []);
+  }
+
+  /** Why we may not write the pack, undefined when its lock is gone or was left behind by a process that has ended. */
+  #refusal(packId: number): TsdosError | undefined {
+    const path = this.#lockPathOf(packId);
+    const text = this.#read(path);
+    if (text === undefined) return undefined;
+    const holder = parseHolder(text);
+    // Who lives and writes a pack holds the operating system's lock, which we have.
+    if (holder?.host === os.hostname()) return undefined;
+    const pack = `${this.#paths.packs}/${packFileName(packId, 1)}`;
+    const lock = examineForeignLock(this.#fs, path, pack, Date.now() - FOREIGN_LOCK_AGE_MS);
+    return lock.abandoned ? undefined : refusal(path, holder ?? lock.holder);
   }
 
   enterPack(packId: number): void {
-    const path = `${this.#folder}/${packLockName(packId)}`;
-    let file = this.#create(path);
-    if (file === undefined && this.#isLeftBehind(path)) {
-      this.#fs.remove(path);
-      file = this.#create(path);
-    }
-    if (file === undefined) throw this.#locked(path);
-    this.#packLock = path;
+    const path = this.#lockPathOf(packId);
+    const text = printHolder(thisProcess(this.#doing));
+    const file = this.#create(path) ?? this.#takeOver(packId, path);
     try {
-      const text = Buffer.from(printHolder(thisProcess(this.#doing)));
-      this.#fs.write(file, text, 0, text.length, 0);
-    } finally {
+      const bytes = Buffer.from(text);
+      this.#fs.write(file, bytes, 0, bytes.length, 0);
+      if (this.#fs.size(file) > bytes.length) this.#fs.truncate(file, bytes.length);
+      const inode = this.#fs.stat(path)?.inode;
+      // A packer of disk-objectstore that is refused removes the lock of the one that has it.
+      if (this.#read(path) !== text) throw refusal(path, undefined);
+      this.#entered = { packId, path, text, file, inode };
+    } catch (error) {
       this.#fs.close(file);
+      throw error;
     }
   }
 
@@ -92,15 +119,79 @@ export class LegacyPackerLock implements PackerLock {
     }
   }
 
-  /** True for a lock of a tsdos process of this machine that runs no more. */
-  #isLeftBehind(path: string): boolean {
-    const holder = parseHolder(this.#read(path));
-    return holder !== undefined && hasEnded(holder);
+  /**
+   * Opens a lock that was left behind, to be written over in place. It is not removed: by the time of that, the name could lead to the
+   * lock of somebody else. It is opened before it is judged: so the file that is judged is the one that is open, or else the name
+   * leads to another one when it is read at the end.
+   */
+  #takeOver(packId: number, path: string): number {
+    let file: number;
+    try {
+      file = this.#fs.open(path, "modify");
+    } catch (error) {
+      if (!isTsdosError(error, "NOT_FOUND")) throw error;
+      const created = this.#create(path);
+      if (created === undefined) throw refusal(path, undefined);
+      return created;
+    }
+    const error = this.#refusal(packId);
+    if (error === undefined) return file;
+    this.#fs.close(file);
+    throw error;
   }
 
-  #read(path: string): string {
+  keepPack(): void {
+    const entered = this.#entered;
+    if (entered === undefined) return;
+    const inode = this.#fs.stat(entered.path)?.inode;
+    if (inode === entered.inode) return;
+    if (inode !== undefined) throw refusal(entered.path, undefined);
+    // Removed by a packer of disk-objectstore that was refused: the next one must be refused, too.
+    this.#fs.close(entered.file);
+    this.#entered = undefined;
+    this.enterPack(entered.packId);
+  }
+
+  leavePack(): void {
+    const entered = this.#entered;
+    if (entered === undefined) return;
+    this.#entered = undefined;
+    try {
+      if (this.#fs.stat(entered.path)?.inode === entered.inode) this.#remove(entered);
+    } finally {
+      this.#fs.close(entered.file);
+    }
+  }
+
+  /** Takes the name away first, and looks at what it led to: only what is ours is removed, anything else gets its name back. */
+  #remove({ path, inode }: Entered): void {
+    const aside = `${this.#paths.sandbox}/${process.pid}-${randomUUID()}.tmp`;
+    try {
+      this.#fs.rename(path, aside);
+    } catch (error) {
+      if (isTsdosError(error, "NOT_FOUND")) return;
+      throw error;
+    }
+    if (this.#fs.stat(aside)?.inode !== inode) this.#linkBack(aside, path);
+    this.#fs.remove(aside);
+  }
+
+  #linkBack(aside: string, path: string): void {
+    try {
+      this.#fs.link(aside, path);
+    } catch (error) {
+      // Somebody else has made the next one already.
+      if (!isTsdosError(error) || error.details.errno !== "EEXIST") throw error;
+    }
+  }
+
+  #lockPathOf(packId: number): string {
+    return `${this.#paths.packs}/${packLockName(packId)}`;
+  }
+
+  #read(path: string): string | undefined {
     const file = this.#fs.openIfExists(path);
-    if (file === undefined) return "";
+    if (file === undefined) return undefined;
     try {
       const bytes = Buffer.alloc(HOLDER_MAX_BYTES);
       return bytes.toString("utf8", 0, this.#fs.read(file, bytes, 0, bytes.length, 0));
@@ -109,35 +200,36 @@ export class LegacyPackerLock implements PackerLock {
     }
   }
 
-  #locked(path: string): TsdosError {
-    const holder = parseHolder(this.#read(path));
-    if (holder !== undefined) {
-      return new TsdosError("LOCKED", `${path} is held by ${describeHolder(holder)}; try again when it has finished`, {
-        path,
-        holder,
-      });
-    }
-    return new TsdosError(
-      "LOCKED",
-      `${path} exists: disk-objectstore is writing this pack, or was killed while it did; if nobody uses the container, remove the file ` +
-        "(clean does so when it was not touched for an hour)",
-      { path },
-    );
-  }
-
-  leavePack(): void {
-    const path = this.#packLock;
-    this.#packLock = undefined;
-    if (path !== undefined) this.#fs.remove(path);
-  }
-
   release(): void {
-    this.leavePack();
-    this.#lock.release();
+    try {
+      this.leavePack();
+    } finally {
+      this.#lock.release();
+    }
+  }
+
+  holder(): LockHolder | undefined {
+    return this.#lock.currentHolder() ?? this.#foreignHolder();
+  }
+
+  #foreignHolder(): LockHolder | undefined {
+    const errors = this.#lockedPacks().map((id) => this.#refusal(id));
+    return errors.find((error) => error?.details.holder !== undefined)?.details.holder;
   }
 
   close(): void {
     this.release();
     this.#lock.close();
   }
+}
+
+function refusal(path: string, holder: LockHolder | undefined): TsdosError {
+  if (holder !== undefined) {
+    const message = `${path} is held by ${describeHolder(holder)}; try again when it has finished`;
+    return new TsdosError("LOCKED", message, { path, holder });
+  }
+  const message =
+    `${path} exists: disk-objectstore is writing this pack, or was killed while it did; ` +
+    "in that case tsdos goes on once the lock and the pack have not been touched for an hour, or when you remove the lock";
+  return new TsdosError("LOCKED", message, { path });
 }

@@ -22,7 +22,7 @@ import { LooseStore } from "../store/loose-store.ts";
 import type { Durability } from "../store/object-store.ts";
 import { PackFiles } from "../store/pack-files.ts";
 import { PackedStore } from "../store/packed-store.ts";
-import type { PackerLock } from "../store/packer-lock.ts";
+import type { OnLockWait, PackerLock } from "../store/packer-lock.ts";
 import { LegacyPackerLock } from "./legacy-packer-lock.ts";
 import { FolderLock } from "./packer-locks.ts";
 
@@ -32,6 +32,7 @@ export interface OpenStoresOptions {
   readonly config: ContainerConfig;
   readonly durability: Durability;
   readonly lockTimeoutMs: number;
+  readonly onLockWait?: OnLockWait | undefined;
   /** True for a container that is being made. */
   readonly create: boolean;
 }
@@ -43,12 +44,12 @@ export interface OpenStores {
 }
 
 export function openStores(options: OpenStoresOptions): OpenStores {
-  const { fs, root, config, lockTimeoutMs, durability } = options;
+  const { fs, root, config, lockTimeoutMs, onLockWait, durability } = options;
   const context: StoreContext = { fs, root, config, durability };
   const folder = packsFolder(fs, root, config);
   const files = new PackFiles(fs, folder, config.containerVersion);
   const { index, lock } = config.containerVersion === 1 ? legacyParts(options, folder, files) : parts(options, folder);
-  const packed = new PackedStore({ context, files, index, lock, lockTimeoutMs });
+  const packed = new PackedStore({ context, files, index, lock, lockTimeoutMs, onLockWait });
   return {
     combined: new CombinedStore(context, new LooseStore(context), packed),
     close() {
@@ -85,7 +86,7 @@ function legacyParts({ fs, root, create }: OpenStoresOptions, folder: string, fi
   return {
     // Without packs, it may also be empty: whoever made it was killed.
     index: openSqliteIndex({ fs, path, create: create || !hasPacks }),
-    lock: new LegacyPackerLock(fs, folder, lock, () => fs.makeDirectory(sandbox)),
+    lock: new LegacyPackerLock(fs, { packs: folder, sandbox }, lock),
   };
 }
 

@@ -1,3 +1,4 @@
+import type { LockHolder } from "../errors.ts";
 import { acquireLock, type OsLock } from "../fs/os-lock.ts";
 import type { AcquireOptions, PackerLock } from "../store/packer-lock.ts";
 
@@ -14,16 +15,21 @@ export class FolderLock implements PackerLock {
 
   async acquire(doing: string, options: AcquireOptions): Promise<void> {
     this.#prepare();
-    const { timeoutMs, signal } = options;
-    await acquireLock(this.#lock, signal === undefined ? { doing, timeoutMs } : { doing, timeoutMs, signal });
+    await acquireLock(this.#lock, { ...options, doing });
   }
 
   enterPack(): void {}
+
+  keepPack(): void {}
 
   leavePack(): void {}
 
   release(): void {
     this.#lock.release();
+  }
+
+  holder(): LockHolder | undefined {
+    return this.#lock.currentHolder();
   }
 
   close(): void {

@@ -69,6 +69,13 @@ export function packLockName(packId: number): string {
   return `${packFileName(packId, 1)}.lock`;
 }
 
+/** The pack id of a lock of version 1; undefined when the name is not one. */
+export function parsePackLockName(name: string): number | undefined {
+  if (!name.endsWith(".lock")) return undefined;
+  const pack = name.slice(0, -5);
+  return pack === LEGACY_REPACK_NAME ? LEGACY_REPACK_ID : parsePackFileName(pack, 1);
+}
+
 export function tocFileName(packId: number): string {
   return `${packId}.toc`;
 }

@@ -7,6 +7,7 @@ const FLAGS: Record<OpenMode, number> = {
   read: fs.constants.O_RDONLY,
   create: fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL,
   update: fs.constants.O_RDWR | fs.constants.O_CREAT,
+  modify: fs.constants.O_RDWR,
 };
 const FILE_MODE = 0o666;
 

@@ -1,15 +1,15 @@
 import fs from "node:fs";
-import os from "node:os";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isTsdosError, type LockHolder, TsdosError } from "../errors.ts";
 import { openDatabase, type SqliteDatabase } from "../sqlite.ts";
+import { describeHolder, hasEnded, isThisProcess, parseHolder, printHolder, thisProcess } from "./lock-holder.ts";
 import { fromSystemError } from "./node-file-system.ts";
 
-/** A holder's text is shorter than this; what is longer was not written by tsdos. */
-export const HOLDER_MAX_BYTES = 1024;
 const FIRST_DELAY_MS = 1;
 const MAX_DELAY_MS = 50;
+/** Whoever waits is told for whom at first after this time, and then each time that it has passed. */
+const TELL_MS = 500;
 
 /**
  * A lock that dies with its process: `BEGIN EXCLUSIVE` on a SQLite file without tables, which is a POSIX record lock
@@ -57,7 +57,7 @@ export class OsLock {
   }
 
   /**
-   * Who holds the lock, for messages; ask only after {@link tryAcquire} was refused. Undefined when it is not known: the
+   * Who holds the lock by the text beside it, for messages; ask only after {@link tryAcquire} was refused. Undefined when it is not known: the
    * holder has taken the lock only just now, or the text is that of a process of this machine which has ended.
    */
   holder(): LockHolder | undefined {
@@ -70,6 +70,23 @@ export class OsLock {
     }
     const holder = parseHolder(text);
     return holder === undefined || hasEnded(holder) ? undefined : holder;
+  }
+
+  /**
+   * Who holds the lock now, undefined when nobody does or it is not known. Where the text does not tell, as that of a holder that
+   * was killed, the lock is tried.
+   */
+  currentHolder(): LockHolder | undefined {
+    const holder = this.holder();
+    if (holder === undefined || this.#held || !fs.existsSync(this.path)) return holder;
+    try {
+      if (!this.tryAcquire("status")) return holder;
+      this.release();
+      return undefined;
+    } catch (error) {
+      if (isTsdosError(error, "ACCESS_DENIED")) return holder;
+      throw error;
+    }
   }
 
   /** Frees the lock; without effect when this instance does not hold it. */
@@ -135,7 +152,9 @@ export interface AcquireOptions {
   readonly doing: string;
   /** 0 = try once. */
   readonly timeoutMs: number;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
+  /** Told now and then while it waits: who has the lock, if that is known. */
+  readonly onWait?: ((holder: LockHolder | undefined) => void) | undefined;
 }
 
 /**
@@ -143,14 +162,19 @@ export interface AcquireOptions {
  * @throws TsdosError `LOCKED` after `timeoutMs`; the signal's reason when it aborts.
  */
 export async function acquireLock(lock: OsLock, options: AcquireOptions): Promise<void> {
-  const { doing, timeoutMs, signal } = options;
+  const { doing, timeoutMs, signal, onWait } = options;
   signal?.throwIfAborted();
   const start = performance.now();
+  let toldMs = 0;
   let delayMs = FIRST_DELAY_MS;
   while (!lock.tryAcquire(doing)) {
-    const leftMs = timeoutMs - (performance.now() - start);
-    if (leftMs <= 0) throw lockedError(lock, timeoutMs);
-    await pause(Math.min(leftMs, delayMs * (0.5 + Math.random())), signal);
+    const waitedMs = performance.now() - start;
+    if (waitedMs >= timeoutMs) throw lockedError(lock, timeoutMs);
+    if (waitedMs - toldMs >= TELL_MS) {
+      toldMs = waitedMs;
+      onWait?.(lock.holder());
+    }
+    await pause(Math.min(timeoutMs - waitedMs, delayMs * (0.5 + Math.random())), signal);
     delayMs = Math.min(MAX_DELAY_MS, delayMs * 2);
   }
 }
@@ -170,62 +194,12 @@ function lockedError(lock: OsLock, waitedMs: number): TsdosError {
   const { path } = lock;
   const waited = waitedMs > 0 ? ` (waited ${waitedMs} ms)` : "";
   if (holder === undefined) {
-    return new TsdosError(
-      "LOCKED",
-      `${path} is locked by another process or thread${waited}; try again when it has finished`,
-      {
-        path,
-      },
-    );
+    const message = `${path} is locked by another process or thread${waited}; try again when it has finished`;
+    return new TsdosError("LOCKED", message, { path });
   }
-  return new TsdosError(
-    "LOCKED",
-    `${path} is locked by ${describeHolder(holder)}${waited}; try again when it has finished, or end that process: its lock ends with it`,
-    { path, holder },
-  );
-}
-
-/** For messages: `process 42 on node7, which does "pack" since 2026-01-01T00:00:00.000Z`. */
-export function describeHolder(holder: LockHolder): string {
-  return `process ${holder.pid} on ${holder.host}, which does ${JSON.stringify(holder.doing)} since ${holder.since}`;
-}
-
-export function thisProcess(doing: string): LockHolder {
-  return { pid: process.pid, host: os.hostname(), since: new Date().toISOString(), doing };
-}
-
-export function printHolder(holder: LockHolder): string {
-  const { pid, host, since, doing } = holder;
-  return `${JSON.stringify({ pid, host, since, doing: doing.slice(0, 100) })}\n`;
-}
-
-/** Undefined for text that is not a holder's, be it empty or half written. */
-export function parseHolder(text: string): LockHolder | undefined {
-  if (text.length === 0 || text.length > HOLDER_MAX_BYTES) return undefined;
-  let fields: unknown;
-  try {
-    fields = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (typeof fields !== "object" || fields === null) return undefined;
-  const { pid, host, since, doing } = fields as Record<string, unknown>;
-  const isHolder =
-    Number.isSafeInteger(pid) &&
-    (pid as number) > 0 &&
-    typeof host === "string" &&
-    typeof since === "string" &&
-    typeof doing === "string";
-  return isHolder ? { pid: pid as number, host, since, doing } : undefined;
-}
-
-/** True when the holder was a process of this machine that runs no more; false when it runs or cannot be known. */
-export function hasEnded(holder: LockHolder): boolean {
-  if (holder.host !== os.hostname()) return false;
-  try {
-    process.kill(holder.pid, 0);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ESRCH";
-  }
+  const advice = isThisProcess(holder)
+    ? "wait for the call that has it"
+    : "try again when it has finished, or end that process: its lock ends with it";
+  const message = `${path} is locked by ${describeHolder(holder)}${waited}; ${advice}`;
+  return new TsdosError("LOCKED", message, { path, holder });
 }

@@ -64,7 +64,7 @@ async function readsBack(reader: {
 export async function clean(store: CombinedStore, options: CleanOptions): Promise<CleanReport> {
   const dryRun = options.dryRun ?? false;
   const { context } = store.packed;
-  return store.packed.exclusively("clean", options.signal, async () => {
+  return store.packed.exclusively("clean", options, async () => {
     let looseObjects = 0;
     let looseBytes = 0;
     for (const keys of store.loose.sortedKeys()) {

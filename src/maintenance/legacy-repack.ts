@@ -1,4 +1,5 @@
 import { LEGACY_REPACK_ID, packLockName } from "../format/paths.ts";
+import { examineForeignLock } from "../fs/foreign-lock.ts";
 import { SqliteIndex } from "../pack-index/sqlite-index.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 
@@ -25,7 +26,7 @@ export function recoverLegacy(store: CombinedStore, before: number, dryRun: bool
   for (const packId of [...files.ids(), LEGACY_REPACK_ID]) {
     const lock = `${files.folder}/${packLockName(packId)}`;
     if (fs.stat(lock) === undefined) continue;
-    if (isStale(lock) && isStale(files.pathOf(packId))) remove(lock);
+    if (examineForeignLock(fs, lock, files.pathOf(packId), before).abandoned) remove(lock);
     else if (packId === LEGACY_REPACK_ID) isRepacking = true;
   }
   const leftover = files.pathOf(LEGACY_REPACK_ID);

@@ -17,7 +17,7 @@ const COMMIT_BYTES: number = 256 * 1024 ** 2;
 export async function packLoose(store: CombinedStore, options: PackOptions): Promise<PackReport> {
   const { context } = store.packed;
   const sync = (options.durability ?? context.durability) === "full";
-  const writer = await store.packed.openWriter("pack", sync, options.signal);
+  const writer = await store.packed.openWriter("pack", sync, options);
   const packer = new Packer(store, writer, { ...options, sync });
   try {
     for (const keys of store.loose.sortedKeys()) {

@@ -10,6 +10,7 @@ import type { LooseReader } from "./loose-reader.ts";
 import { type Elsewhere, type LooseStore, looseStat } from "./loose-store.ts";
 import { mergedKeys } from "./merged-keys.ts";
 import type {
+  DeleteOptions,
   ExtractOptions,
   ExtractResult,
   InsertManyOptions,
@@ -263,10 +264,7 @@ export class CombinedStore implements ObjectStore {
     }
   }
 
-  async delete(
-    keys: Keys,
-    options: { readonly signal?: AbortSignal; readonly durability?: "full" | "process" } = {},
-  ): Promise<ObjectKey[]> {
+  async delete(keys: Keys, options: DeleteOptions = {}): Promise<ObjectKey[]> {
     const deleted: ObjectKey[] = [];
     for await (const window of windowsOf(keys, options.signal)) {
       const packed = await this.packed.delete(window, options);

@@ -8,6 +8,7 @@ import { windowsOf } from "./key-windows.ts";
 import { LooseReader } from "./loose-reader.ts";
 import { LooseWriter } from "./loose-writer.ts";
 import type {
+  DeleteOptions,
   ExtractOptions,
   ExtractResult,
   InsertManyOptions,
@@ -117,10 +118,7 @@ export class LooseStore implements ObjectStore {
     }
   }
 
-  async delete(
-    keys: Keys,
-    options: { readonly signal?: AbortSignal; readonly durability?: "full" | "process" } = {},
-  ): Promise<ObjectKey[]> {
+  async delete(keys: Keys, options: DeleteOptions = {}): Promise<ObjectKey[]> {
     const deleted: ObjectKey[] = [];
     for await (const window of windowsOf(keys, options.signal)) {
       options.signal?.throwIfAborted();

@@ -36,6 +36,16 @@ export interface InsertOptions {
   /** Verify the copy that is already there, and replace it when it is damaged. Default false. */
   readonly checkExisting?: boolean;
   readonly signal?: AbortSignal;
+  /** Milliseconds to wait for the packer lock, if it goes to packs. 0 = not at all. Default: the container's. */
+  readonly lockTimeoutMs?: number;
+}
+
+export interface DeleteOptions {
+  readonly signal?: AbortSignal;
+  /** Default: the container's, which is `full`. */
+  readonly durability?: Durability;
+  /** Milliseconds to wait for the packer lock, if any of the objects is packed. 0 = not at all. Default: the container's. */
+  readonly lockTimeoutMs?: number;
 }
 
 export interface InsertManyOptions extends InsertOptions, LongOperationOptions {
@@ -119,8 +129,5 @@ export interface ObjectStore {
   /** Every key once, in ascending order. */
   keys(options?: { readonly signal?: AbortSignal }): AsyncIterableIterator<ObjectKey>;
   /** Deletes; returns the keys that were there. */
-  delete(
-    keys: Keys,
-    options?: { readonly signal?: AbortSignal; readonly durability?: Durability },
-  ): Promise<ObjectKey[]>;
+  delete(keys: Keys, options?: DeleteOptions): Promise<ObjectKey[]>;
 }

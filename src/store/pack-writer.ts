@@ -107,6 +107,7 @@ export class PackWriter {
     this.#refuseClosed();
     if (this.#buffered + bytes.length > BUFFER_SIZE || bytes.length > DIRECT_SIZE) this.flush();
     if (bytes.length > DIRECT_SIZE) {
+      this.#keep();
       this.#shared.context.fs.write(this.#file as number, bytes, 0, bytes.length, this.#end);
     } else {
       this.#buffer.set(bytes, this.#buffered);
@@ -133,6 +134,7 @@ export class PackWriter {
     const { fs } = this.#shared.context;
     const file = this.#file as number;
     this.flush();
+    this.#keep();
     const from = this.#end - size;
     for (let done = 0; done < size; ) {
       const length = fs.read(file, this.#buffer, 0, Math.min(BUFFER_SIZE, size - done), from + done);
@@ -150,6 +152,7 @@ export class PackWriter {
       this.#buffered = start - flushedEnd;
     } else {
       this.#buffered = 0;
+      this.#keep();
       this.#shared.context.fs.truncate(this.#file as number, start);
     }
     this.#end = start;
@@ -239,7 +242,9 @@ export class PackWriter {
   #takeBackAll(file: number): void {
     const { fs } = this.#shared.context;
     try {
-      if (fs.size(file) > this.#committed) fs.truncate(file, this.#committed);
+      if (fs.size(file) <= this.#committed) return;
+      this.#keep();
+      fs.truncate(file, this.#committed);
     } finally {
       this.#leave();
     }
@@ -295,9 +300,20 @@ export class PackWriter {
     }
   }
 
+  /** Refuses to write where another program writes now; what that has appended is not cut off. */
+  #keep(): void {
+    try {
+      this.#shared.lock.keepPack();
+    } catch (error) {
+      this.#committed = Number.POSITIVE_INFINITY;
+      throw error;
+    }
+  }
+
   /** Hands what is buffered to the operating system. */
   flush(): void {
     if (this.#buffered === 0) return;
+    this.#keep();
     const position = this.#end - this.#buffered;
     this.#shared.context.fs.write(this.#file as number, this.#buffer, 0, this.#buffered, position);
     this.#buffered = 0;

@@ -30,7 +30,7 @@ export async function* insertPacked(
   const { context } = store;
   const sync = (options.durability ?? context.durability) === "full";
   if (options.writer === undefined) signal?.throwIfAborted();
-  const writer = options.writer ?? (await store.openWriter(options.doing ?? "insert", sync, signal));
+  const writer = options.writer ?? (await store.openWriter(options.doing ?? "insert", sync, options));
   try {
     yield* insertLoop(new PackedInserter(store, writer, options), sources, options);
     store.index.flush(sync);

@@ -9,6 +9,7 @@ import { collectKeys, windowsOf } from "./key-windows.ts";
 import type { Elsewhere } from "./loose-store.ts";
 import { keysOf } from "./merged-keys.ts";
 import type {
+  DeleteOptions,
   ExtractOptions,
   ExtractResult,
   InsertManyOptions,
@@ -23,7 +24,7 @@ import type { PackFiles } from "./pack-files.ts";
 import { PackWriter } from "./pack-writer.ts";
 import { insertPacked } from "./packed-insert.ts";
 import { PackedReader, type PackedReading } from "./packed-reader.ts";
-import type { PackerLock } from "./packer-lock.ts";
+import type { OnLockWait, PackerLock } from "./packer-lock.ts";
 import { type Located, type ReadAheadMemory, readRuns } from "./read-runs.ts";
 import type { Source } from "./source.ts";
 import { ObjectSlice, type StoredObject } from "./stored-object.ts";
@@ -38,6 +39,14 @@ export interface PackedStoreOptions {
   readonly lock: PackerLock;
   /** Milliseconds to wait for the packer lock. */
   readonly lockTimeoutMs: number;
+  readonly onLockWait?: OnLockWait | undefined;
+}
+
+/** How a call waits for the packer lock. */
+export interface LockWait {
+  readonly signal?: AbortSignal | undefined;
+  /** Default: the store's. */
+  readonly lockTimeoutMs?: number | undefined;
 }
 
 /** Many objects in few files, in `packed/`. */
@@ -114,16 +123,13 @@ export class PackedStore implements ObjectStore {
     }
   }
 
-  async delete(
-    keys: Keys,
-    options: { readonly signal?: AbortSignal; readonly durability?: "full" | "process" } = {},
-  ): Promise<ObjectKey[]> {
+  async delete(keys: Keys, options: DeleteOptions = {}): Promise<ObjectKey[]> {
     const deleted: ObjectKey[] = [];
     const sync = (options.durability ?? this.#options.context.durability) === "full";
     for await (const window of windowsOf(keys, options.signal)) {
       options.signal?.throwIfAborted();
       if (this.findMany(window).found.length === 0) continue;
-      await this.exclusively("delete", options.signal, () => {
+      await this.exclusively("delete", options, () => {
         const present = [...new Set(this.findMany(window).found.map(({ key }) => key))];
         this.index.remove(collectKeys(present), present.length, sync);
         deleted.push(...present);
@@ -206,7 +212,7 @@ export class PackedStore implements ObjectStore {
   /** As {@link openWriter}, but undefined when somebody else has the lock. */
   async tryOpenWriter(doing: string, sync: boolean): Promise<PackWriter | undefined> {
     try {
-      return await this.openWriter(doing, sync, undefined, 0);
+      return await this.openWriter(doing, sync, { lockTimeoutMs: 0 });
     } catch (error) {
       if (isTsdosError(error, "LOCKED")) return undefined;
       throw error;
@@ -214,14 +220,9 @@ export class PackedStore implements ObjectStore {
   }
 
   /** Takes the packer lock and starts a writer, which gives it back when it is closed. */
-  async openWriter(
-    doing: string,
-    sync: boolean,
-    signal: AbortSignal | undefined,
-    timeoutMs?: number,
-  ): Promise<PackWriter> {
-    const { lock, context, lockTimeoutMs } = this.#options;
-    await lock.acquire(doing, { timeoutMs: timeoutMs ?? lockTimeoutMs, signal, writesPacks: true });
+  async openWriter(doing: string, sync: boolean, options: LockWait): Promise<PackWriter> {
+    const { lock, context } = this.#options;
+    await this.#acquire(doing, options, true);
     try {
       this.index.refresh();
       const ensureDurable = (entry: PackEntry): void => this.ensureDurable(entry);
@@ -254,15 +255,20 @@ export class PackedStore implements ObjectStore {
   }
 
   /** Does something that only the holder of the packer lock may do. */
-  async exclusively<T>(doing: string, signal: AbortSignal | undefined, work: () => T | Promise<T>): Promise<T> {
-    const { lock, lockTimeoutMs } = this.#options;
-    await lock.acquire(doing, { timeoutMs: lockTimeoutMs, signal, writesPacks: false });
+  async exclusively<T>(doing: string, options: LockWait, work: () => T | Promise<T>): Promise<T> {
+    const { lock } = this.#options;
+    await this.#acquire(doing, options, false);
     try {
       this.index.refresh();
       return await work();
     } finally {
       lock.release();
     }
+  }
+
+  #acquire(doing: string, { signal, lockTimeoutMs }: LockWait, writesPacks: boolean): Promise<void> {
+    const { lock, lockTimeoutMs: usual, onLockWait: onWait } = this.#options;
+    return lock.acquire(doing, { timeoutMs: lockTimeoutMs ?? usual, signal, writesPacks, onWait });
   }
 
   /** Makes an object that is there durable, if another writer may not have done so. */

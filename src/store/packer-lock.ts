@@ -1,7 +1,13 @@
+import type { LockHolder } from "../errors.ts";
+
+/** Told now and then while a call waits for the packer lock: who has it, if that is known. */
+export type OnLockWait = (holder: LockHolder | undefined) => void;
+
 export interface AcquireOptions {
-  /** Milliseconds to wait. */
+  /** Milliseconds to wait. 0 = not at all. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+  readonly onWait?: OnLockWait | undefined;
   /** True for a holder that will write packs: programs that do not know this lock must not be doing so. */
   readonly writesPacks: boolean;
 }
@@ -18,7 +24,14 @@ export interface PackerLock {
    * @throws TsdosError `LOCKED` when a program that does not know this lock writes to it
    */
   enterPack(packId: number): void;
+  /**
+   * Called by the holder before each further write to the pack that it entered.
+   * @throws TsdosError `LOCKED` when a program that does not honour this lock has entered it meanwhile
+   */
+  keepPack(): void;
   /** Called when it has written. */
   leavePack(): void;
   release(): void;
+  /** Who has the lock now: undefined when it is free, or that is not known. */
+  holder(): LockHolder | undefined;
 }

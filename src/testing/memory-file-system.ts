@@ -46,7 +46,7 @@ export class MemoryFileSystem implements FileSystem {
     if (mode === "create" && node !== undefined) throw fails("IO_ERROR", "EEXIST", path);
     if (mode !== "read" && node?.kind === "folder") throw fails("IO_ERROR", "EISDIR", path);
     if (node !== undefined) return this.#opened(node, path);
-    if (mode === "read" || folder === undefined) throw fails("NOT_FOUND", "ENOENT", path);
+    if (mode === "read" || mode === "modify" || folder === undefined) throw fails("NOT_FOUND", "ENOENT", path);
     return this.#opened(this.#link(folder, name, this.#newFile()), path);
   }
 

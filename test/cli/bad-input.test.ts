@@ -30,6 +30,7 @@ cliTest("a command line that cannot be meant is a usage error, and does nothing"
     [["add", "-r", "folder", "folder", "--manifest", "m"], /exactly one folder/],
     [["add", "-r", "folder/file", "--manifest", "m"], /not a folder/],
     [["restore", "out"], /--manifest/],
+    [["--wait", "soon", "ls"], /duration/],
     [["--lock-timeout", "soon", "ls"], /duration/],
   ];
   // In groups: a program start takes most of the time.

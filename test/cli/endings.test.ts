@@ -89,6 +89,10 @@ cliTest("a store that another process is packing is exit code 5, with who holds 
   const locked = await work.run(["pack", "--lock-timeout", "200ms", "--json"]);
   assert.deepEqual([locked.code, errorOf(locked)?.code], [5, "LOCKED"]);
   assert.equal((errorOf(locked)?.details["holder"] as LockHolder | undefined)?.pid, process.pid);
+  const atOnce = await work.run(["--wait", "0", "pack"]);
+  assert.equal(atOnce.code, 5);
+  assert.match(atOnce.stderr, new RegExp(`process ${process.pid} on .*"a test" since 2`));
+  assert.doesNotMatch(atOnce.stderr, /waited/);
   assert.equal((await work.run(["ls"])).code, 0, "readers do not care");
   const interrupted = work.start(["pack"]);
   await sleep(700);

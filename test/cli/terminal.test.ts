@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { OsLock } from "../../src/fs/os-lock.ts";
 import { cliTest, type Workspace } from "./support.ts";
 
 const withoutScript = spawnSync("script", ["--version"]).status === 0 ? false : "needs the program 'script'";
@@ -24,6 +25,17 @@ cliTest("a terminal shows how far it is, and a summary; nothing else does", asyn
   for (const line of ["tsdos add -r tree -q > stdout", "TERM=dumb tsdos validate > stdout"]) {
     assert.equal(inTerminal(work, line), "", line);
   }
+});
+
+cliTest("a terminal is told for whom a packer waits", async (work, context) => {
+  if (withoutScript) return context.skip(withoutScript);
+  await work.container(["content"]);
+  const lock = new OsLock(work.path("container/packed/lock"), work.path("container/packed/lock.holder"));
+  assert.ok(lock.tryAcquire("a test"));
+  context.after(() => lock.close());
+  const told = new RegExp(`waiting for process ${process.pid} on .*, which does "a test"`);
+  assert.match(inTerminal(work, "tsdos --wait 1 pack > stdout"), told);
+  assert.doesNotMatch(inTerminal(work, "tsdos --wait 1 -q pack > stdout"), /waiting/);
 });
 
 cliTest("errors are coloured on a terminal, unless NO_COLOR is set", async (work, context) => {

@@ -1,8 +1,9 @@
 // tsdos and a live Python process with the real disk-objectstore work on one container at the same time.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
+import { openerOf } from "../../src/fs/file-opener.ts";
 import { Container, isTsdosError } from "../../src/index.ts";
 import { skipWithoutPython } from "../support/python.ts";
 import { assertHolds, assertValid, Dos, noise, scratchFolder, sha256, sizesOf, text } from "./support.ts";
@@ -89,12 +90,36 @@ describe("a container made by disk-objectstore, open there all the time", option
     const all = contents("locked");
     for (const content of all) await container.insert(content);
     await dos.ask("hold-lock", { pack: "0" });
-    await assert.rejects(container.pack(), (error) => isTsdosError(error, "LOCKED"));
+    await assert.rejects(container.pack(), (error) => {
+      assert.ok(isTsdosError(error, "LOCKED"));
+      // Told from /proc, where that can be seen.
+      const { holder } = error.details;
+      assert.ok(holder === undefined || (holder.pid === dos.pid && /python/.test(holder.doing)));
+      return true;
+    });
     await assertHolds(container, sizesOf(all));
     await container.insert(text(100, "meanwhile"));
     await dos.ask("release-lock");
     await container.pack();
     await dos.assertHolds(sizesOf([...all, text(100, "meanwhile")]));
+  });
+
+  test("is free again after Python was killed while it wrote a pack, without a manual step", async (t: TestContext) => {
+    const folder = join(scratchFolder(t), "container");
+    const dos = new Dos(t, folder);
+    await dos.ask("init", { options: {} });
+    const all = contents("killed");
+    await using container = await Container.open(folder, { lockTimeoutMs: 0 });
+    for (const content of all) await container.insert(content);
+    await dos.ask("hold-lock", { pack: "0" });
+    await dos.kill();
+    const lock = join(folder, "packs/0.lock");
+    // Certain where nobody else can have it open; elsewhere it takes an hour.
+    const ageMs = openerOf(lock).kind === "nobody" ? 60_000 : 2 * 3_600_000;
+    for (const path of [lock, join(folder, "packs/0")]) utimesSync(path, new Date(), new Date(Date.now() - ageMs));
+    assert.equal((await container.pack()).packedObjects, all.length);
+    assert.ok(!existsSync(lock));
+    await new Dos(t, folder).assertHolds(sizesOf(all));
   });
 });
 

@@ -102,6 +102,14 @@ export class Dos {
     t.after(() => this.#process[Symbol.asyncDispose]());
   }
 
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+
+  kill(): Promise<void> {
+    return this.#process[Symbol.asyncDispose]();
+  }
+
   /** @throws Error with what Python raised */
   async ask(op: string, parameters: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
     const answer = (await this.#process.ask({ op, ...parameters })) as { ok?: unknown; error?: string };

@@ -35,12 +35,12 @@ async function sample({ settings, large }: Variant): Promise<Sample> {
   const loose = [...smallContents(5, 75), prose(100_000, 76)];
   const twice = [...smallContents(5, 77)];
   await Array.fromAsync(combined.insertMany(packed.slice(0, packed.length / 2), { to: "packed" }));
-  await combined.packed.exclusively("flush", undefined, () => index.flush(true, true));
+  await combined.packed.exclusively("flush", {}, () => index.flush(true, true));
   await Array.fromAsync(combined.insertMany(packed.slice(packed.length / 2), { to: "packed" }));
   await Array.fromAsync(combined.insertMany(twice, { to: "loose" }));
   await packLoose(combined, { clean: false });
   await Array.fromAsync(combined.insertMany(loose, { to: "loose" }));
-  await combined.packed.exclusively("flush", undefined, () => index.flush(true, true));
+  await combined.packed.exclusively("flush", {}, () => index.flush(true, true));
   stores.close();
   return { files, contents: new Map([...packed, ...loose, ...twice].map((bytes) => [keyOf(bytes), bytes])) };
 }

@@ -20,6 +20,10 @@ export class LineProcess implements AsyncDisposable {
     this.#lines = this.#interface[Symbol.asyncIterator]();
   }
 
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
   async ask(question: unknown): Promise<unknown> {
     const text = JSON.stringify(question);
     this.#child.stdin!.write(`${text}\n`);

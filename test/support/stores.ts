@@ -67,8 +67,11 @@ export class MemoryLock implements PackerLock {
   }
 
   enterPack(): void {}
+  keepPack(): void {}
 
   leavePack(): void {}
+
+  holder(): undefined {}
 
   release(): void {
     if (this.#shared.holder === this) this.#shared.holder = undefined;

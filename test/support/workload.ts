@@ -140,7 +140,7 @@ export const steps: readonly Step[] = [
   { name: "pack", run: async ({ combined }) => void (await packLoose(combined, {})) },
   {
     name: "flush",
-    run: async ({ combined, index }) => combined.packed.exclusively("flush", undefined, () => index.flush(true, true)),
+    run: async ({ combined, index }) => combined.packed.exclusively("flush", {}, () => index.flush(true, true)),
   },
   {
     name: "insert packed again",
@@ -163,12 +163,12 @@ export const steps: readonly Step[] = [
   { name: "clean", run: async ({ combined }) => void (await clean(combined, { sandboxAgeMs: 0 })) },
   {
     name: "flush again",
-    run: async ({ combined, index }) => combined.packed.exclusively("flush", undefined, () => index.flush(true, true)),
+    run: async ({ combined, index }) => combined.packed.exclusively("flush", {}, () => index.flush(true, true)),
   },
   {
     name: "rebuild the index",
     run: async ({ combined, index }) =>
-      void (await combined.packed.exclusively("rebuild", undefined, () => index.rebuild(true))),
+      void (await combined.packed.exclusively("rebuild", {}, () => index.rebuild(true))),
   },
   {
     name: "insert deleted content",
@@ -210,7 +210,7 @@ export const mixedSteps: readonly Step[] = [
       for (const bytes of contents) state.given(bytes);
       for await (const _ of combined.insertMany(contents, { to: "packed", durability: "process" }));
       await combined.delete(contents.slice(0, 3).map(keyOf), { durability: "process" });
-      await combined.packed.exclusively("flush", undefined, () => index.flush(false, true));
+      await combined.packed.exclusively("flush", {}, () => index.flush(false, true));
     },
   },
   {

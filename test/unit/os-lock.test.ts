@@ -192,7 +192,47 @@ describe("OsLock", () => {
   });
 });
 
+describe("currentHolder", () => {
+  test("is who has the lock now, whatever the text beside it says", async (t) => {
+    const path = newPath();
+    const lock = newLock(t, path);
+    assert.equal(lock.currentHolder(), undefined);
+    assert.deepEqual(readdirSync(join(path, "..")), [], "nothing is made by looking");
+    const other = newLock(t, path);
+    other.tryAcquire("pack");
+    assert.equal(lock.currentHolder()?.doing, "pack");
+    assert.equal(other.currentHolder()?.doing, "pack");
+    other.release();
+    assert.equal(lock.currentHolder(), undefined);
+    // Left by a holder that was killed, and whose process id another process has now.
+    const holder = { pid: process.pid, host: hostname(), since: "2026-01-01T00:00:00.000Z", doing: "pack" };
+    writeFileSync(`${path}.holder`, JSON.stringify(holder));
+    assert.equal(lock.currentHolder(), undefined);
+    assert.equal(other.tryAcquire("clean"), true);
+  });
+});
+
 describe("acquireLock", () => {
+  test("tells for whom it waits", async (t) => {
+    const path = newPath();
+    const a = newLock(t, path);
+    const b = newLock(t, path);
+    a.tryAcquire("pack");
+    const told: unknown[] = [];
+    const onWait = (holder: LockHolder | undefined): void => {
+      told.push([holder?.pid, holder?.doing]);
+      a.release();
+    };
+    await acquireLock(b, { doing: "clean", timeoutMs: 30_000, onWait });
+    assert.deepEqual(told, [[process.pid, "pack"]]);
+    await assert.rejects(acquireLock(a, { doing: "pack", timeoutMs: 0 }), (error) => {
+      assert.ok(isTsdosError(error, "LOCKED"));
+      assert.equal(error.details.holder?.doing, "clean");
+      assert.match(error.message, /this process itself/);
+      return true;
+    });
+  });
+
   test("waits without blocking, and gets the lock when it is released", async (t) => {
     const path = newPath();
     const a = newLock(t, path);
