@@ -27,7 +27,7 @@ async function packedStore(formatVersion: 1 | 2, contents: readonly Uint8Array[]
 
 /** Copies everything, and says how many objects could not be copied as they are. */
 async function copyAll(from: PackedStore, to: PackedStore, contents: readonly Uint8Array[]): Promise<number> {
-  const writer = await to.openWriter("copy", false, undefined);
+  const writer = await to.openWriter("copy", false, {});
   let refused = 0;
   try {
     for (const run of from.readMany(from.findMany(contents.map(keyOf)).found, {})) {
