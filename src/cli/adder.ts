@@ -63,7 +63,7 @@ export class Adder {
 
   async add(plan: readonly PlannedPath[]): Promise<void> {
     const bar = await this.#session.showProgress();
-    const measured = bar && plan.every(({ kind }) => kind !== "stream") ? this.#measure(plan) : undefined;
+    const measured = bar?.wantsTotals && plan.every(({ kind }) => kind !== "stream") ? this.#measure(plan) : undefined;
     // A stream may let the store wait: what was given before it is stored and told about first.
     for (let at = 0; at < plan.length; ) {
       const next = plan.findIndex(

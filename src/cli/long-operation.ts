@@ -18,7 +18,7 @@ export async function longOperation(
   const { signal } = session;
   const bar = await session.showProgress();
   if (bar === undefined) return { signal };
-  if (expect === undefined) return { signal, onProgress: bar.update };
+  if (expect === undefined || !bar.wantsTotals) return { signal, onProgress: bar.update };
   const { objects: totalObjects, bytes: totalBytes } = expect(await container.status());
   return { signal, onProgress: (progress) => bar.update({ totalObjects, totalBytes, ...progress }) };
 }

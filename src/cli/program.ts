@@ -50,6 +50,7 @@ export function createProgram(session: Session): Command {
     )
     .option("--json", "print JSON: one object, or one a line for lists; errors too")
     .option("-q, --quiet", "no progress bar, no notes")
+    .option("-v, --verbose", "at the end, tell on standard error how much was done, how fast, and the peak memory")
     .option("--wait <SECONDS>", "how long to wait for another packer; also 500ms or 2m (default: 10)", parseDuration)
     .addOption(new Option("--lock-timeout <TIME>", "as --wait").argParser(parseDuration).hideHelp())
     .option("--debug", "print stack traces of errors")

@@ -3,6 +3,8 @@ import { progressLine, RateMeter } from "./progress-text.ts";
 
 /** A line on the terminal that says how far a long operation is. Without a terminal there is none. */
 export interface ProgressBar {
+  /** False when it only measures: nobody would see how much there is to do. */
+  readonly wantsTotals: boolean;
   readonly update: OnProgress;
   /** Takes the line away, so that something else can be written; the next update draws it again. */
   hide(): void;
@@ -20,6 +22,7 @@ export async function createProgressBar(stream: NodeJS.WriteStream): Promise<Pro
   let phase: string | undefined;
   let drawnAt = Number.NEGATIVE_INFINITY;
   return {
+    wantsTotals: true,
     update(progress: Progress): void {
       const now = performance.now();
       if (progress.phase !== phase) meter = new RateMeter();

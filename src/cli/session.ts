@@ -5,6 +5,7 @@ import { standardSink } from "./files.ts";
 import { LineWriter, type Sink } from "./line-writer.ts";
 import { Output } from "./output.ts";
 import { createProgressBar, type ProgressBar } from "./progress-bar.ts";
+import { type Work, WorkMeter, workLine } from "./work-meter.ts";
 
 /** The options that every command has. */
 export interface GlobalOptions {
@@ -13,6 +14,7 @@ export interface GlobalOptions {
   readonly wait?: number;
   readonly json?: boolean;
   readonly quiet?: boolean;
+  readonly verbose?: boolean;
   readonly debug?: boolean;
 }
 
@@ -26,6 +28,7 @@ export class Session {
   #bar: ProgressBar | undefined;
   #exitCode: number = exitCodes.ok;
   #toldWaiting = "";
+  readonly #meter = new WorkMeter();
 
   constructor(signal: AbortSignal) {
     this.signal = signal;
@@ -87,8 +90,23 @@ export class Session {
 
   /** Shows how far a long operation is, from now to the end of the program. */
   async showProgress(): Promise<ProgressBar | undefined> {
-    if (!this.#options.quiet) this.#bar ??= await createProgressBar(process.stderr);
-    return this.#bar;
+    const { quiet, verbose } = this.#options;
+    if (!quiet) this.#bar ??= await createProgressBar(process.stderr);
+    if (!verbose) return this.#bar;
+    const bar = this.#bar;
+    return {
+      wantsTotals: bar !== undefined,
+      update: (progress) => {
+        this.#meter.update(progress);
+        bar?.update(progress);
+      },
+      hide: () => bar?.hide(),
+    };
+  }
+
+  /** Takes what a command has done in all, for `--verbose`. */
+  finished(work: Work): void {
+    this.#meter.finish(work);
   }
 
   /** Tells something that is no failure, unless `--quiet`. */
@@ -121,6 +139,9 @@ export class Session {
   async close(): Promise<void> {
     this.#bar?.hide();
     this.#bar = undefined;
+    const { json, verbose } = this.#options;
+    const work = this.#meter.report();
+    if (verbose) await this.#say(json ? JSON.stringify({ work }) : `tsdos: ${workLine(work)}`);
     await this.#messages.flush().catch(() => {});
   }
 }

@@ -1,4 +1,4 @@
-import type { ErrorCode } from "../errors.ts";
+import type { ErrorCode, LockHolder } from "../errors.ts";
 import type { History } from "../format/history.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { LongOperationOptions } from "../progress.ts";
@@ -73,15 +73,36 @@ export interface ContainerStatus extends History {
   readonly compression: string;
   /** Bytes. */
   readonly packSizeTarget: number;
-  readonly loose: { readonly objects: number; readonly bytes: number };
+  /** Distinct keys. */
+  readonly objects: number;
+  /** Bytes of their contents. */
+  readonly rawBytes: number;
+  /** Bytes that one copy of each takes, in its pack if it has one. */
+  readonly storedBytes: number;
+  readonly loose: Amount & {
+    /** Those that are in no pack. */
+    readonly waiting: Amount;
+    /** Loose copies of packed objects, which `clean` removes. */
+    readonly packedAlready: Amount;
+  };
   readonly packed: {
     readonly objects: number;
     readonly rawBytes: number;
     readonly storedBytes: number;
     readonly packs: number;
     readonly packFileBytes: number;
+    /** Bytes of the pack with the highest id. */
+    readonly lastPackBytes: number;
+    /** Bytes of all index files, with tables of contents. */
     readonly indexBytes: number;
   };
   /** Bytes in packs that no object needs. */
   readonly deadBytes: number;
+  /** Who packs just now. */
+  readonly lockHolder?: LockHolder;
+}
+
+interface Amount {
+  readonly objects: number;
+  readonly bytes: number;
 }

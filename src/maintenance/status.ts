@@ -1,40 +1,65 @@
 import { INDEX_FOLDER, SQLITE_INDEX_FILE } from "../format/paths.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { Pacer } from "../store/context.ts";
+import { knownEntry } from "../store/known-entry.ts";
 import { readHistory } from "./history.ts";
 import type { ContainerStatus } from "./reports.ts";
 
 /** Counts everything in a container. */
 export async function statusOf(store: CombinedStore): Promise<ContainerStatus> {
-  const { loose, packed } = store;
-  const { context } = packed;
-  const pacer = new Pacer();
-  let looseObjects = 0;
-  let looseBytes = 0;
-  for (const keys of loose.sortedKeys()) {
-    for (const key of keys) {
-      const size = loose.sizeOf(key);
-      if (size === undefined) continue;
-      looseObjects++;
-      looseBytes += size;
-    }
-    if (pacer.due) await pacer.pause();
-  }
+  const { packed } = store;
+  const { context, lockHolder } = packed;
   packed.index.refresh();
+  const loose = await countLoose(store);
   const totals = packed.index.totals();
   const ids = packed.files.ids();
-  const packFileBytes = ids.reduce((sum, id) => sum + (packed.files.sizeOf(id) ?? 0), 0);
+  const packSizes = ids.map((id) => packed.files.sizeOf(id) ?? 0);
+  const packFileBytes = packSizes.reduce((sum, size) => sum + size, 0);
   const { config, root } = context;
   return {
     path: root,
+    objects: totals.objects + loose.waiting.objects,
+    rawBytes: totals.rawBytes + loose.waiting.bytes,
+    storedBytes: totals.storedBytes + loose.waiting.bytes,
     formatVersion: config.containerVersion,
     containerId: config.containerId,
     compression: config.compression,
     packSizeTarget: config.packSizeTarget,
-    loose: { objects: looseObjects, bytes: looseBytes },
-    packed: { ...totals, packs: ids.length, packFileBytes, indexBytes: indexBytes(store) },
+    loose,
+    packed: {
+      ...totals,
+      packs: ids.length,
+      packFileBytes,
+      lastPackBytes: packSizes.at(-1) ?? 0,
+      indexBytes: indexBytes(store),
+    },
     deadBytes: Math.max(0, packFileBytes - totals.storedBytes),
+    ...(lockHolder !== undefined && { lockHolder }),
     ...readHistory(context),
+  };
+}
+
+async function countLoose({ loose, packed }: CombinedStore): Promise<ContainerStatus["loose"]> {
+  const pacer = new Pacer();
+  const waiting = { objects: 0, bytes: 0 };
+  const packedAlready = { objects: 0, bytes: 0 };
+  const bytes = Buffer.alloc(32);
+  for (const keys of loose.sortedKeys()) {
+    for (const key of keys) {
+      const size = loose.sizeOf(key);
+      if (size === undefined) continue;
+      bytes.write(key, "hex");
+      const counted = knownEntry(packed.index, bytes, 0) === undefined ? waiting : packedAlready;
+      counted.objects++;
+      counted.bytes += size;
+    }
+    if (pacer.due) await pacer.pause();
+  }
+  return {
+    objects: waiting.objects + packedAlready.objects,
+    bytes: waiting.bytes + packedAlready.bytes,
+    waiting,
+    packedAlready,
   };
 }
 

@@ -1,4 +1,4 @@
-import { isTsdosError } from "../errors.ts";
+import { isTsdosError, type LockHolder } from "../errors.ts";
 import { codecName, type PackEntry } from "../format/entry.ts";
 import { type ObjectKey, parseKey } from "../key/object-key.ts";
 import type { PackIndex } from "../pack-index/pack-index.ts";
@@ -142,6 +142,11 @@ export class PackedStore implements ObjectStore {
 
   get context(): StoreContext {
     return this.#options.context;
+  }
+
+  /** Who has the packer lock now, as far as that is known. */
+  get lockHolder(): LockHolder | undefined {
+    return this.#options.lock.holder();
   }
 
   /** The entry of a key; looks once more at the files when it is not known. */

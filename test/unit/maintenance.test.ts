@@ -169,16 +169,36 @@ test("status counts what is there, and what no object needs any more", async () 
   const contents = [...smallContents(50, 11)];
   await Array.fromAsync(container.insertMany(contents, { to: "packed", compress: "no" }));
   await container.insert(prose(777, 12));
+  await container.insert(prose(888, 13));
+  await container.pack({ clean: false, compress: "no" });
+  await container.insert(prose(999, 14));
+  assert.ok(await container.delete([keyOf(prose(777, 12))]));
+  await container.insert(prose(777, 12));
   const gone = contents.slice(0, 10);
   await container.delete(gone.map(keyOf));
   const status = await container.status();
-  assert.deepEqual(status.loose, { objects: 1, bytes: 777 });
+  assert.deepEqual(status.loose, {
+    objects: 3,
+    bytes: 777 + 888 + 999,
+    waiting: { objects: 2, bytes: 777 + 999 },
+    packedAlready: { objects: 1, bytes: 888 },
+  });
   const { indexBytes, ...packed } = status.packed;
-  const bytes = total(contents);
-  const left = bytes - total(gone);
-  assert.deepEqual(packed, { objects: 40, rawBytes: left, storedBytes: left, packs: 1, packFileBytes: bytes });
+  const bytes = total(contents) + 777 + 888;
+  const left = bytes - total(gone) - 777;
+  assert.deepEqual(packed, {
+    objects: 41,
+    rawBytes: left,
+    storedBytes: left,
+    packs: 1,
+    packFileBytes: bytes,
+    lastPackBytes: bytes,
+  });
+  const all = left + 777 + 999;
+  assert.deepEqual([status.objects, status.rawBytes, status.storedBytes], [43, all, all]);
+  assert.equal(status.lockHolder, undefined);
   assert.ok(indexBytes > 50 * 64);
-  assert.deepEqual([status.path, status.formatVersion, status.deadBytes], [root, 2, total(gone)]);
+  assert.deepEqual([status.path, status.formatVersion, status.deadBytes], [root, 2, total(gone) + 777]);
   assert.deepEqual(
     [status.containerId, status.compression],
     [container.config.containerId, container.config.compression],

@@ -62,6 +62,7 @@ async function add(session: Session, paths: readonly string[], flags: AddFlags):
   await adder.add(plan);
   manifest?.commit();
   const { objects, inserted, bytes } = adder.totals;
+  session.finished({ objects, bytes });
   await session.summary(`${count(objects, "file")}, ${humanSize(bytes)}; ${count(inserted, "new object")}`);
 }
 

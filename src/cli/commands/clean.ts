@@ -15,6 +15,7 @@ async function clean(session: Session, dryRun: boolean): Promise<void> {
   output.goOnWithoutReader();
   await using container = await session.open();
   const report = await container.clean({ ...(await longOperation(session, container)), dryRun });
+  session.finished({ objects: report.looseObjects, bytes: report.looseBytes });
   const done = report.dryRun ? "would remove" : "removed";
   await output.report(report, [
     [done, `${count(report.looseObjects, "loose object")}, ${exactSize(report.looseBytes)}`],

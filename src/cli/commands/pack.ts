@@ -36,6 +36,7 @@ async function pack(session: Session, { compress, verify, clean }: PackFlags): P
     clean,
     ...(compress !== undefined && { compress: compress === false ? "no" : compress }),
   });
+  session.finished({ objects: report.packedObjects, bytes: report.rawBytes });
   await output.report(report, [
     ["packed objects", humanNumber(report.packedObjects)],
     ["bytes", exactSize(report.rawBytes)],

@@ -14,6 +14,7 @@ async function rebuildIndex(session: Session): Promise<void> {
   output.goOnWithoutReader();
   await using container = await session.open();
   const report = await container.rebuildIndex(await longOperation(session, container));
+  session.finished({ objects: report.objects });
   await output.report(report, [
     ["packs", humanNumber(report.packs)],
     ["objects", humanNumber(report.objects)],

@@ -33,6 +33,7 @@ async function restore(
   const restorer = new Restorer(session, store, { destination, force, total });
   await restorer.restore(manifest);
   const { files, folders, links, bytes } = restorer.totals;
+  session.finished({ objects: files, bytes });
   await output.report(restorer.totals, [
     ["restored", `${count(files, "file")}, ${exactSize(bytes)}`],
     ["folders", humanNumber(folders)],

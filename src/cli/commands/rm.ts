@@ -24,5 +24,6 @@ async function rm(session: Session, given: readonly string[], fromFile: string |
       else await session.fail(missing(key));
     }
   }
+  session.finished({ objects: total });
   await session.summary(`${count(total, "object")} deleted`);
 }

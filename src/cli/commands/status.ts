@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import type { BackupRecord, ValidationRecord } from "../../index.ts";
+import type { BackupRecord, ContainerStatus, LockHolder, ValidationRecord } from "../../index.ts";
 import type { Session } from "../session.ts";
 import { count, exactSize } from "../units.ts";
 
@@ -12,22 +12,49 @@ export function statusCommand(session: Session): Command {
 async function status(session: Session): Promise<void> {
   await using container = await session.open();
   const status = await container.status();
-  const { loose, packed, lastValidation, lastBackup } = status;
+  const { loose, packed, lastValidation, lastBackup, lockHolder } = status;
   await session.output.report(status, [
     ["path", status.path],
     ["format", `version ${status.formatVersion}`],
     ["container id", status.containerId],
     ["compression", status.compression],
     ["pack size", exactSize(status.packSizeTarget)],
-    ["loose", `${count(loose.objects, "object")}, ${exactSize(loose.bytes)}`],
-    ["packed", `${count(packed.objects, "object")}, ${exactSize(packed.rawBytes)}`],
-    ["stored as", exactSize(packed.storedBytes)],
-    ["packs", `${count(packed.packs, "pack")}, ${exactSize(packed.packFileBytes)}`],
+    ["objects", amountText({ objects: status.objects, bytes: status.rawBytes })],
+    ["stored as", storedText(status)],
+    ["packed", `${count(packed.objects, "object")}, stored as ${exactSize(packed.storedBytes)}`],
+    ["packs", packsText(status)],
+    ["dead bytes", `${exactSize(status.deadBytes)}${share(status.deadBytes, packed.packFileBytes, "of the packs")}`],
     ["index", exactSize(packed.indexBytes)],
-    ["dead", exactSize(status.deadBytes)],
+    ["loose", amountText(loose)],
+    ["  to be packed", amountText(loose.waiting)],
+    ["  packed already", amountText(loose.packedAlready)],
     ["last validation", lastValidation ? validationText(lastValidation) : "never, as far as is known"],
     ["last backup", lastBackup ? backupText(lastBackup) : "never, as far as is known"],
+    ["packing now", lockHolder ? holderText(lockHolder) : "nobody"],
   ]);
+}
+
+function amountText({ objects, bytes }: { readonly objects: number; readonly bytes: number }): string {
+  return `${count(objects, "object")}, ${exactSize(bytes)}`;
+}
+
+/** For example `, 12.5 % of the packs`; empty when there is no whole. */
+function share(part: number, whole: number, of: string): string {
+  return whole === 0 ? "" : `, ${((part / whole) * 100).toFixed(1)} % ${of}`;
+}
+
+function storedText({ storedBytes, rawBytes }: ContainerStatus): string {
+  return `${exactSize(storedBytes)}${share(storedBytes, rawBytes, "of their size")}`;
+}
+
+function packsText({ packed, packSizeTarget }: ContainerStatus): string {
+  const { packs, packFileBytes, lastPackBytes } = packed;
+  const full = share(Math.min(lastPackBytes, packSizeTarget), packSizeTarget, "full");
+  return `${count(packs, "pack")}, ${exactSize(packFileBytes)}${packs === 0 ? "" : `; the last one has ${exactSize(lastPackBytes)}${full}`}`;
+}
+
+function holderText({ pid, host, since, doing }: LockHolder): string {
+  return `process ${pid} on ${host}: ${JSON.stringify(doing)} since ${since}`;
 }
 
 function validationText({ at, mode, objects, problems }: ValidationRecord): string {

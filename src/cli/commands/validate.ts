@@ -19,6 +19,7 @@ async function validate(session: Session): Promise<void> {
     bytes: loose.bytes + packed.rawBytes,
   }));
   const report = await container.validate(options);
+  session.finished(report);
   if (!report.valid) session.exitCode = exitCodes.integrity;
   await output.report(report, [
     ...report.problems.map(({ code, message }) => [code, message] as const),
