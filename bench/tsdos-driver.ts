@@ -96,8 +96,11 @@ async function readWith(
 
 function read(command: Command): Promise<Measured> {
   return readWith(command, async (container, keys, sample) => {
-    for await (const { object } of container.extractMany(keys)) {
-      take(sample, await there(object, command).bytes(), command.stride!);
+    for await (const batch of container.readMany(keys, { from: command.where! }).batches()) {
+      for (const { key, bytes } of batch) {
+        if (bytes === undefined) throw new Error(`${key} is not ${command.where}`);
+        take(sample, bytes, command.stride!);
+      }
     }
   });
 }
@@ -127,7 +130,7 @@ function stream(command: Command): Promise<Measured> {
     for (const key of keys) {
       const object = there(await container.extract(key), command);
       let position = 0;
-      for await (const piece of object) {
+      for await (const piece of object.pieces()) {
         sample.sum += sumEvery(command.stride!, piece, position);
         position += piece.length;
       }
@@ -170,7 +173,7 @@ async function clean(command: Command): Promise<Measured> {
 async function list(command: Command): Promise<Measured> {
   const [ms, keys] = await measure(command, async (container) => {
     const listed: string[] = [];
-    for await (const key of container.keys()) listed.push(key);
+    for await (const batch of container.keys().batches()) for (const key of batch) listed.push(key);
     return listed;
   });
   return { ms, objects: keys.length, keys: mixKeys(keys) };

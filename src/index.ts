@@ -16,6 +16,7 @@ export type {
 } from "./maintenance/reports.ts";
 export type { RebuildCounts as RebuildReport } from "./pack-index/pack-index.ts";
 export type { LongOperationOptions, OnProgress, Progress } from "./progress.ts";
+export type { BulkIterator } from "./store/batch-iterator.ts";
 export type {
   CompressMode,
   DeleteOptions,
@@ -29,6 +30,7 @@ export type {
   Keys,
   ObjectStat,
   ObjectStore,
+  ReadResult,
   Sources,
   Verify,
   Where,

@@ -18,6 +18,7 @@ import { statusOf } from "../maintenance/status.ts";
 import { validate } from "../maintenance/validate.ts";
 import type { RebuildCounts } from "../pack-index/pack-index.ts";
 import type { LongOperationOptions } from "../progress.ts";
+import type { BulkIterator } from "../store/batch-iterator.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import type {
   DeleteOptions,
@@ -29,6 +30,7 @@ import type {
   Keys,
   ObjectStat,
   ObjectStore,
+  ReadResult,
   Sources,
   Where,
 } from "../store/object-store.ts";
@@ -122,11 +124,19 @@ export class Container implements ObjectStore, AsyncDisposable {
     return this.#store.extract(key, options);
   }
 
-  extractMany(keys: Keys, options: ExtractOptions = {}): AsyncIterableIterator<ExtractResult> {
+  extractMany(keys: Keys, options: ExtractOptions = {}): BulkIterator<ExtractResult> {
     return this.#store.extractMany(keys, options);
   }
 
-  keys(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<ObjectKey> {
+  /**
+   * As {@link extractMany}, with the contents: one result for each key that is given, in the order that is fastest to read. Faster
+   * for many small objects; each content is held in memory whole.
+   */
+  readMany(keys: Keys, options: ExtractOptions = {}): BulkIterator<ReadResult> {
+    return this.#store.readMany(keys, options);
+  }
+
+  keys(options: { readonly signal?: AbortSignal } = {}): BulkIterator<ObjectKey> {
     return this.#store.keys(options);
   }
 

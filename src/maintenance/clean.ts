@@ -31,7 +31,8 @@ export async function removePackedCopies(
     [...entries].map(([key, entry]) => ({ key, entry })),
     { verify: "hash" },
   )) {
-    for (const { key, reader } of run) {
+    for (const reader of run) {
+      const { key } = reader;
       options.signal?.throwIfAborted();
       const size = loose.sizeOf(key);
       if (size === undefined || !(await readsBack(reader))) continue;

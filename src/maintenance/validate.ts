@@ -33,7 +33,7 @@ export async function validate(store: CombinedStore, options: LongOperationOptio
         return problem === undefined;
       });
       for (const run of packed.readMany(readable, { verify: "hash" })) {
-        for (const { key, reader } of run) await validation.read(key, reader);
+        for (const reader of run) await validation.read(reader.key, reader);
       }
     }
   } catch (error) {

@@ -23,6 +23,11 @@ const LOAD_MAX_BYTES: number = 8 * 1024 ** 2;
 /** Pages in one read of a sequential walk: 256 KiB. */
 const WALK_PAGES = 64;
 
+export interface RecordVisitor {
+  /** Takes the index record at `at`; true when it wants no more. */
+  visit(bytes: Uint8Array, at: number): boolean;
+}
+
 /** An immutable sorted file of index records. Whoever keeps one calls `retain`, and `release` when done. */
 export class SegmentFile {
   readonly path: string;
@@ -93,8 +98,8 @@ export class SegmentFile {
     if (--this.#users === 0) this.#fs.close(this.#file);
   }
 
-  /** Calls `visit` for the records of a key, newest first, until it returns true; says whether it did. */
-  visit(keys: Uint8Array, at: number, visit: (bytes: Uint8Array, at: number) => boolean): boolean {
+  /** Visits the records of a key, newest first, until `visit` returns true; says whether it did. */
+  visit(keys: Uint8Array, at: number, visitor: RecordVisitor): boolean {
     this.#lookups++;
     const prefix = prefixOf(keys, at);
     let page = this.#firstPageOf(prefix);
@@ -104,7 +109,7 @@ export class SegmentFile {
       const end = base + this.#pageBytes(page);
       for (let record = firstAtLeast(bytes, base, end, keys, at); record < end; record += ENTRY_SIZE) {
         if (compareBytes(bytes, record, keys, at, KEY_SIZE) !== 0) return false;
-        if (visit(bytes, record)) return true;
+        if (visitor.visit(bytes, record)) return true;
       }
     }
     return false;
@@ -147,14 +152,13 @@ export class SegmentFile {
 
   /** The first page that may hold a key with this prefix: the last one that starts below it, else the first. */
   #firstPageOf(prefix: number): number {
-    let low = 0;
-    let high = this.#prefixes.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#prefixes[middle] as number) < prefix) low = middle + 1;
-      else high = middle;
-    }
-    return Math.max(0, low - 1);
+    const prefixes = this.#prefixes;
+    const pages = prefixes.length;
+    // Keys are hashes: they spread evenly, so the page is a few steps from where it would be if they did exactly.
+    let page = Math.floor((prefix / 2 ** 32) * pages);
+    while (page < pages && (prefixes[page] as number) < prefix) page++;
+    while (page > 0 && (prefixes[page - 1] as number) >= prefix) page--;
+    return Math.max(0, page - 1);
   }
 
   #pageBytes(page: number): number {
@@ -203,11 +207,14 @@ export class SegmentFile {
 
 /** Where the first record with a key not below the given one stands in `bytes[from..end)`. */
 function firstAtLeast(bytes: Uint8Array, from: number, end: number, keys: Uint8Array, at: number): number {
+  const prefix = prefixOf(keys, at);
   let low = 0;
   let high = (end - from) / ENTRY_SIZE;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (compareBytes(bytes, from + middle * ENTRY_SIZE, keys, at, KEY_SIZE) < 0) low = middle + 1;
+    const record = from + middle * ENTRY_SIZE;
+    const difference = prefixOf(bytes, record) - prefix;
+    if (difference < 0 || (difference === 0 && compareBytes(bytes, record, keys, at, KEY_SIZE) < 0)) low = middle + 1;
     else high = middle;
   }
   return from + low * ENTRY_SIZE;

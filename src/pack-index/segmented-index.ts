@@ -18,7 +18,7 @@ import { MANIFEST_FILE, parseSegmentFileName } from "../format/paths.ts";
 import { IndexState } from "./index-state.ts";
 import type { IndexTotals, PackIndex, RebuildCounts } from "./pack-index.ts";
 import { above, batchCursor, keptRecords, liveBatches, type RecordCursor } from "./record-cursor.ts";
-import { SegmentFile, writeSegment } from "./segment-file.ts";
+import { type RecordVisitor, SegmentFile, writeSegment } from "./segment-file.ts";
 
 const KEY_SIZE = 32;
 /** Records outside of segments that are worth a segment of their own when a writer ends: 1 MiB to read at each open. */
@@ -40,6 +40,7 @@ export class SegmentedIndex implements PackIndex {
   readonly #fs: FileSystem;
   readonly #containerId: string;
   readonly #state: IndexState;
+  readonly #newest = new NewestLive();
   #loaded = false;
   #closed = false;
 
@@ -82,30 +83,18 @@ export class SegmentedIndex implements PackIndex {
   }
 
   get(keys: Uint8Array, at: number): PackEntry | undefined {
-    return this.#recovering((state) => {
-      let found: PackEntry | undefined;
-      let deletedIn: Set<number> | undefined;
-      this.#visit(state, keys, at, (bytes, record) => {
-        const pack = recordPackId(bytes, record);
-        if (deletedIn?.has(pack)) return false;
-        if (isTombstone(bytes, record)) {
-          deletedIn ??= new Set();
-          deletedIn.add(pack);
-          return false;
-        }
-        found = readRecord(bytes, record);
-        return true;
-      });
-      if (found === undefined) state.refuseDamage();
-      return found;
-    });
-  }
-
-  /** Visits the records of a key, newest first, until `visit` returns true. */
-  #visit(state: IndexState, keys: Uint8Array, at: number, visit: (bytes: Uint8Array, at: number) => boolean): void {
-    const { tail, segments } = state;
-    for (let i = tail.newest(keys, at); i >= 0; i = tail.older(i)) if (visit(tail.bytes, i * ENTRY_SIZE)) return;
-    for (let i = segments.length - 1; i >= 0; i--) if ((segments[i] as SegmentFile).visit(keys, at, visit)) return;
+    const newest = this.#newest;
+    for (;;) {
+      const state = this.#ready();
+      try {
+        newest.reset();
+        visitRecords(state, keys, at, newest);
+        if (newest.found === undefined) state.refuseDamage();
+        return newest.found;
+      } catch (error) {
+        this.#distrust(error);
+      }
+    }
   }
 
   /** A segment that turns out to be damaged is left out from now on: what it held is read from the TOCs. */
@@ -115,9 +104,13 @@ export class SegmentedIndex implements PackIndex {
       try {
         return work(state);
       } catch (error) {
-        if (!this.#wholly(() => state.distrust(error))) throw error;
+        this.#distrust(error);
       }
     }
+  }
+
+  #distrust(error: unknown): void {
+    if (!this.#wholly((state) => state.distrust(error))) throw error;
   }
 
   /** The damaged places in TOC files that are known. */
@@ -152,7 +145,7 @@ export class SegmentedIndex implements PackIndex {
         }
         done = true;
       } catch (error) {
-        if (!this.#wholly(() => state.distrust(error))) throw error;
+        this.#distrust(error);
       } finally {
         for (const segment of segments) segment.release();
       }
@@ -230,7 +223,7 @@ export class SegmentedIndex implements PackIndex {
     const packs = new Map<number, number[]>();
     for (let i = 0; i < count; i++) {
       const decided = new Set<number>();
-      this.#visit(state, keys, i * KEY_SIZE, (bytes, record) => {
+      const visit = (bytes: Uint8Array, record: number): boolean => {
         const pack = recordPackId(bytes, record);
         if (!decided.has(pack) && !isTombstone(bytes, record)) {
           const numbers = packs.get(pack);
@@ -239,7 +232,8 @@ export class SegmentedIndex implements PackIndex {
         }
         decided.add(pack);
         return false;
-      });
+      };
+      visitRecords(state, keys, i * KEY_SIZE, { visit });
     }
     return packs;
   }
@@ -314,6 +308,36 @@ export class SegmentedIndex implements PackIndex {
     if (this.#closed) return;
     this.#closed = true;
     this.#state.close();
+  }
+}
+
+/** Visits the records of a key, newest first, until `visit` returns true. */
+function visitRecords(state: IndexState, keys: Uint8Array, at: number, visitor: RecordVisitor): void {
+  const { tail, segments } = state;
+  for (let i = tail.newest(keys, at); i >= 0; i = tail.older(i)) if (visitor.visit(tail.bytes, i * ENTRY_SIZE)) return;
+  for (let i = segments.length - 1; i >= 0; i--) if ((segments[i] as SegmentFile).visit(keys, at, visitor)) return;
+}
+
+/** Finds the newest live record. One is used for all lookups: a closure for each would cost a third of its time. */
+class NewestLive implements RecordVisitor {
+  found: PackEntry | undefined;
+  #deletedIn: Set<number> | undefined;
+
+  reset(): void {
+    this.found = undefined;
+    this.#deletedIn = undefined;
+  }
+
+  visit(bytes: Uint8Array, at: number): boolean {
+    const pack = recordPackId(bytes, at);
+    if (this.#deletedIn?.has(pack)) return false;
+    if (isTombstone(bytes, at)) {
+      this.#deletedIn ??= new Set();
+      this.#deletedIn.add(pack);
+      return false;
+    }
+    this.found = readRecord(bytes, at);
+    return true;
   }
 }
 

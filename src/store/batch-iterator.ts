@@ -1,10 +1,16 @@
 import { Pacer } from "./context.ts";
 
+/** Gives single items, or by {@link batches} as many at a time as are ready. */
+export interface BulkIterator<T> extends AsyncIterableIterator<T> {
+  /** The rest in batches that are not empty: faster than one by one, when there are very many. */
+  batches(): AsyncIterableIterator<readonly T[]>;
+}
+
 /**
  * Turns batches into single items. While a batch lasts, `next` answers from it at once: several times faster per item than an
  * async generator, which matters when the items are objects of a kilobyte.
  */
-export class BatchIterator<T> implements AsyncIterableIterator<T> {
+export class BatchIterator<T> implements BulkIterator<T> {
   readonly #batches: AsyncGenerator<readonly T[]>;
   #batch: readonly T[] = [];
   #at = 0;
@@ -50,6 +56,20 @@ export class BatchIterator<T> implements AsyncIterableIterator<T> {
       this.#at = 0;
     }
     return { value: this.#batch[this.#at++] as T, done: false };
+  }
+
+  async *batches(): AsyncGenerator<readonly T[]> {
+    try {
+      for (;;) {
+        const first = await this.next();
+        if (first.done) return;
+        const rest = this.#batch.slice(this.#at);
+        this.#at = this.#batch.length;
+        yield [first.value, ...rest];
+      }
+    } finally {
+      await this.return();
+    }
   }
 
   async return(): Promise<IteratorResult<T>> {

@@ -1,7 +1,7 @@
 import type { PackEntry } from "../format/entry.ts";
 import { type ObjectKey, parseKey } from "../key/object-key.ts";
 import { chooseDestination } from "./auto-destination.ts";
-import { BatchIterator } from "./batch-iterator.ts";
+import { BatchIterator, type BulkIterator } from "./batch-iterator.ts";
 import { Pacer, type StoreContext } from "./context.ts";
 import { onlyResult } from "./insert-loop.ts";
 import { windowsOf } from "./key-windows.ts";
@@ -19,6 +19,7 @@ import type {
   Keys,
   ObjectStat,
   ObjectStore,
+  ReadResult,
   Sources,
   Stored,
   Where,
@@ -32,10 +33,8 @@ import { type ObjectReader, ObjectSlice, type SliceContext, type StoredObject } 
 /** Loose objects that are read ahead at once: a MiB at most. */
 const LOOSE_BATCH = 64;
 
-interface Found<Reader = ObjectReader> {
-  readonly key: ObjectKey;
-  readonly reader: Reader;
-}
+/** Contents that `readMany` gives out together, in bytes, but for the last of them. */
+const READ_BATCH_BYTES: number = 1024 ** 2;
 
 /** The loose and the packed store as one: loose first, then packed, which looks once more at its files when a key is not known. */
 export class CombinedStore implements ObjectStore {
@@ -204,40 +203,72 @@ export class CombinedStore implements ObjectStore {
     return { fs: this.#context.fs, replacesPacks: this.#context.config.containerVersion === 1, relocate };
   }
 
-  extractMany(keys: Keys, options: ExtractOptions = {}): AsyncIterableIterator<ExtractResult> {
+  extractMany(keys: Keys, options: ExtractOptions = {}): BulkIterator<ExtractResult> {
     return new BatchIterator(this.#extractBatches(keys, options), options.signal);
   }
 
   async *#extractBatches(keys: Keys, options: ExtractOptions): AsyncGenerator<readonly ExtractResult[]> {
     const context = this.#sliceContext(options);
+    for await (const { readers, missing } of this.#find(keys, options)) {
+      if (missing.length > 0) yield missing.map((key) => ({ key, object: undefined }));
+      if (readers.length > 0)
+        yield readers.map((reader) => ({ key: reader.key, object: new ObjectSlice(reader.key, reader, context) }));
+    }
+  }
+
+  readMany(keys: Keys, options: ExtractOptions = {}): BulkIterator<ReadResult> {
+    return new BatchIterator(this.#readBatches(keys, options), options.signal);
+  }
+
+  async *#readBatches(keys: Keys, options: ExtractOptions): AsyncGenerator<readonly ReadResult[]> {
+    const context = this.#sliceContext(options);
+    for await (const { readers, missing } of this.#find(keys, options)) {
+      if (missing.length > 0) yield missing.map((key) => ({ key, bytes: undefined }));
+      let batch: ReadResult[] = [];
+      let size = 0;
+      for (const reader of readers) {
+        const read = wholeOf(reader, context);
+        const bytes = read instanceof Promise ? await read : read;
+        batch.push({ key: reader.key, bytes });
+        size += bytes.length;
+        if (size < READ_BATCH_BYTES) continue;
+        yield batch;
+        batch = [];
+        size = 0;
+      }
+      if (batch.length > 0) yield batch;
+    }
+  }
+
+  /** Readers of the objects, neighbours together and read ahead, and the keys that are nowhere. */
+  async *#find(
+    keys: Keys,
+    options: ExtractOptions,
+  ): AsyncGenerator<{ readonly readers: readonly ObjectReader[]; readonly missing: readonly ObjectKey[] }> {
     const memory = { slab: undefined };
-    const toResult = ({ key, reader }: Found): ExtractResult => ({
-      key,
-      object: new ObjectSlice(key, reader, context),
-    });
     for await (const window of windowsOf(keys, options.signal)) {
       const others: ObjectKey[] = [];
-      for (const found of this.#looseOf(window, options, others)) {
+      for (const readers of this.#looseOf(window, options, others)) {
         options.signal?.throwIfAborted();
-        yield found.map(toResult);
+        yield { readers, missing: [] };
         // Who keeps the handles does not keep the contents.
-        for (const { reader } of found) reader.forget();
+        for (const reader of readers) reader.forget();
       }
       const { found, missing } =
         options.from === "loose" ? { found: [], missing: others } : this.packed.findMany(others);
-      if (missing.length > 0) yield missing.map((key) => ({ key, object: undefined }));
-      for (const run of this.packed.readMany(found, options, memory)) {
+      if (missing.length > 0) yield { readers: [], missing };
+      for (const readers of this.packed.readMany(found, options, memory)) {
         options.signal?.throwIfAborted();
-        yield run.map(toResult);
+        yield { readers, missing: [] };
       }
     }
   }
 
   /** The loose ones of the keys, a few at a time; the rest is added to `others`. A folder that is not there is asked for once. */
-  *#looseOf(keys: readonly ObjectKey[], options: ExtractOptions, others: ObjectKey[]): Generator<Found<LooseReader>[]> {
+  *#looseOf(keys: readonly ObjectKey[], options: ExtractOptions, others: ObjectKey[]): Generator<LooseReader[]> {
     const prefixes = new Set(options.from === "packed" ? [] : this.loose.prefixes());
     const length = this.#context.config.loosePrefixLen;
-    let batch: Found<LooseReader>[] = [];
+    let batch: LooseReader[] = [];
     let likely = false;
     for (const key of keys) {
       const reader: LooseReader | undefined = prefixes.has(key.slice(0, length))
@@ -245,7 +276,7 @@ export class CombinedStore implements ObjectStore {
         : undefined;
       likely = reader !== undefined;
       if (reader === undefined) others.push(key);
-      else batch.push({ key, reader });
+      else batch.push(reader);
       if (batch.length < LOOSE_BATCH) continue;
       yield batch;
       batch = [];
@@ -253,7 +284,7 @@ export class CombinedStore implements ObjectStore {
     if (batch.length > 0) yield batch;
   }
 
-  keys(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<ObjectKey> {
+  keys(options: { readonly signal?: AbortSignal } = {}): BulkIterator<ObjectKey> {
     return new BatchIterator(this.#keyBatches(options.signal), options.signal);
   }
 
@@ -275,5 +306,15 @@ export class CombinedStore implements ObjectStore {
       for (const key of gone) deleted.push(key);
     }
     return deleted;
+  }
+}
+
+/** The content; an object that was moved meanwhile is found again. */
+function wholeOf(reader: ObjectReader, context: SliceContext): Uint8Array | Promise<Uint8Array> {
+  try {
+    const whole = reader.whole();
+    return whole instanceof Promise ? whole.catch(() => new ObjectSlice(reader.key, reader, context).bytes()) : whole;
+  } catch {
+    return new ObjectSlice(reader.key, reader, context).bytes();
   }
 }

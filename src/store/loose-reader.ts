@@ -12,6 +12,7 @@ const PIECE_SIZE = 256 * 1024;
 /** Reads a loose object. It has no checksum of its own, so up to 4 MiB its SHA-256 is verified at each read. */
 export class LooseReader implements ObjectReader {
   readonly where = "loose";
+  readonly key: ObjectKey;
   readonly rawSize: number;
   readonly #fs: FileSystem;
   readonly #place: Place;
@@ -24,6 +25,7 @@ export class LooseReader implements ObjectReader {
     place: { readonly key: ObjectKey; readonly path: string; readonly rawSize: number; readonly preloaded?: Buffer },
     verify: Verify,
   ) {
+    this.key = place.key;
     this.#preloaded = place.preloaded;
     this.rawSize = place.rawSize;
     this.#fs = fs;

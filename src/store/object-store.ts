@@ -95,6 +95,13 @@ export interface ExtractResult {
   readonly object: StoredObject | undefined;
 }
 
+/** One answer of `readMany`: `bytes` is undefined when there is no such object. */
+export interface ReadResult {
+  readonly key: ObjectKey;
+  /** The whole content, verified. */
+  readonly bytes: Uint8Array | undefined;
+}
+
 export interface ObjectStat {
   readonly key: ObjectKey;
   readonly where: Where;

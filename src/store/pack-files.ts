@@ -21,6 +21,9 @@ export class PackFiles {
   #scratch = Buffer.alloc(0);
   /** In the order of their last use. */
   readonly #open = new Map<number, number>();
+  /** The one that was read last. */
+  #lastId = -1;
+  #lastFile = -1;
 
   constructor(fs: FileSystem, folder: string, formatVersion: 1 | 2) {
     this.#fs = fs;
@@ -52,6 +55,15 @@ export class PackFiles {
       using pack = this.pin(packId);
       return pack.read(into, at, length, position);
     }
+    if (packId !== this.#lastId) {
+      this.#lastId = -1;
+      this.#lastFile = this.#opened(packId);
+      this.#lastId = packId;
+    }
+    return this.#fs.read(this.#lastFile, into, at, length, position);
+  }
+
+  #opened(packId: number): number {
     let file = this.#open.get(packId);
     if (file === undefined) {
       file = this.#fs.open(this.pathOf(packId), "read");
@@ -60,7 +72,7 @@ export class PackFiles {
       this.#open.delete(packId);
     }
     this.#open.set(packId, file);
-    return this.#fs.read(file, into, at, length, position);
+    return file;
   }
 
   /** Memory for stored bytes that are decoded at once: whoever asks next gets the same. */
@@ -96,5 +108,6 @@ export class PackFiles {
   close(): void {
     for (const file of this.#open.values()) this.#fs.close(file);
     this.#open.clear();
+    this.#lastId = -1;
   }
 }

@@ -11,9 +11,8 @@ import type { ObjectKey } from "../key/object-key.ts";
 import { corruptObject, mustHash, type Place, verifyKey } from "./corruption.ts";
 import type { Verify } from "./object-store.ts";
 import type { PackFiles, PinnedPack } from "./pack-files.ts";
-import type { Preloaded } from "./read-runs.ts";
 import { SMALL_MAX } from "./source.ts";
-import type { ObjectReader } from "./stored-object.ts";
+import type { ObjectReader, Slab } from "./stored-object.ts";
 
 /** Bytes of one piece of a large object. */
 const PIECE_SIZE = 256 * 1024;
@@ -33,21 +32,24 @@ export interface PackedReading {
 /** Reads one object out of a pack, and verifies it: its CRC-32, or its SHA-256 where there is none. */
 export class PackedReader implements ObjectReader {
   readonly where = "packed";
+  readonly key: ObjectKey;
   readonly #entry: PackEntry;
-  readonly #key: ObjectKey;
   readonly #context: PackedReading;
-  readonly #preloaded: Preloaded | undefined;
+  readonly #slab: Slab | undefined;
+  readonly #slabAt: number;
 
-  constructor(key: ObjectKey, entry: PackEntry, context: PackedReading, preloaded?: Preloaded) {
-    this.#key = key;
+  /** `slab`: where the stored bytes were read ahead, unverified, from `slabAt`. */
+  constructor(key: ObjectKey, entry: PackEntry, context: PackedReading, slab?: Slab, slabAt = 0) {
+    this.key = key;
     this.#entry = entry;
     this.#context = context;
-    this.#preloaded = preloaded;
+    this.#slab = slab;
+    this.#slabAt = slabAt;
   }
 
   get #place(): Place {
     const { packId, offset } = this.#entry;
-    return { key: this.#key, path: this.#context.files.pathOf(packId), offset };
+    return { key: this.key, path: this.#context.files.pathOf(packId), offset };
   }
 
   get rawSize(): number {
@@ -158,13 +160,13 @@ export class PackedReader implements ObjectReader {
   #stored(own?: Buffer): Buffer {
     const { storedSize, packId, offset, checksum } = this.#entry;
     const { files } = this.#context;
-    const slab = this.#preloaded?.shared.slab;
+    const slab = this.#slab?.bytes;
     let stored: Buffer;
     if (slab === undefined) {
       stored = own ?? files.scratch(storedSize);
       this.#expect(files.read(packId, stored, 0, storedSize, offset), storedSize);
     } else {
-      const at = (this.#preloaded as Preloaded).at;
+      const at = this.#slabAt;
       stored = own ?? slab.subarray(at, at + storedSize);
       if (own !== undefined) slab.copy(own, 0, at, at + storedSize);
     }
@@ -263,8 +265,8 @@ export class PackedReader implements ObjectReader {
     } catch (error) {
       throw error instanceof TsdosError ? error : corruptObject(this.#place, (error as Error).message, error);
     }
-    const actual = hasher?.key() ?? this.#key;
-    if (actual !== this.#key) throw corruptObject(this.#place, `the SHA-256 of its content is ${actual}`);
+    const actual = hasher?.key() ?? this.key;
+    if (actual !== this.key) throw corruptObject(this.#place, `the SHA-256 of its content is ${actual}`);
     if (held !== undefined) yield held;
   }
 
@@ -279,8 +281,8 @@ export class PackedReader implements ObjectReader {
     for (const piece of pieces) {
       hasher.update(piece);
       at += piece.length;
-      const actual = at === this.rawSize ? hasher.key() : this.#key;
-      if (actual !== this.#key) throw corruptObject(this.#place, `the SHA-256 of its content is ${actual}`);
+      const actual = at === this.rawSize ? hasher.key() : this.key;
+      if (actual !== this.key) throw corruptObject(this.#place, `the SHA-256 of its content is ${actual}`);
       yield piece;
     }
   }

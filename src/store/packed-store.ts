@@ -107,7 +107,7 @@ export class PackedStore implements ObjectStore {
       const { found, missing } = this.findMany(window);
       yield missing.map((key) => ({ key, object: undefined }));
       for (const run of this.readMany(found, options, memory)) {
-        yield run.map(({ key, reader }) => ({ key, object: this.object(key, reader, options) }));
+        yield run.map((reader) => ({ key: reader.key, object: this.object(reader.key, reader, options) }));
       }
     }
   }
@@ -177,15 +177,12 @@ export class PackedStore implements ObjectStore {
   }
 
   /** Readers in the order in which the objects stand in the packs, neighbours read together. */
-  *readMany(
-    found: Located[],
+  readMany(
+    found: readonly Located[],
     options: ExtractOptions,
     memory: ReadAheadMemory = { slab: undefined },
-  ): Generator<{ key: ObjectKey; reader: PackedReader }[]> {
-    const reading = this.#reading(options);
-    for (const run of readRuns(this.files, found, memory)) {
-      yield run.map(({ key, entry, preloaded }) => ({ key, reader: new PackedReader(key, entry, reading, preloaded) }));
-    }
+  ): Generator<PackedReader[]> {
+    return readRuns(this.#reading(options), found, memory);
   }
 
   #reading(options: ExtractOptions): PackedReading {

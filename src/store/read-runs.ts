@@ -2,6 +2,8 @@ import { isTsdosError } from "../errors.ts";
 import type { PackEntry } from "../format/entry.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { PackFiles } from "./pack-files.ts";
+import { PackedReader, type PackedReading } from "./packed-reader.ts";
+import type { Slab } from "./stored-object.ts";
 
 /** Bytes that are read ahead at most; larger objects are left for the reader to fetch when it is asked. */
 const SLAB_MAX = 512 * 1024;
@@ -15,34 +17,58 @@ export interface Located {
   readonly entry: PackEntry;
 }
 
-/** Stored bytes that were read together with others', unverified. */
-export interface Preloaded {
-  /** The bytes of all of them, until the next ones are read: who keeps the handles does not keep the contents. */
-  readonly shared: { slab: Buffer | undefined };
-  /** Where the object's stored bytes start. */
-  readonly at: number;
-}
-
-export interface ReadAhead extends Located {
-  readonly preloaded: Preloaded | undefined;
-}
-
 /** Memory that one reader of objects uses again and again: what was touched before is twice as fast. */
 export interface ReadAheadMemory {
   slab: Buffer | undefined;
 }
 
 /** Sorts objects by where they stand, and reads them ahead, neighbours together. */
-export function* readRuns(files: PackFiles, objects: Located[], memory: ReadAheadMemory): Generator<ReadAhead[]> {
-  objects.sort((a, b) => a.entry.packId - b.entry.packId || a.entry.offset - b.entry.offset);
-  for (let from = 0; from < objects.length; ) {
-    const group = nextGroup(objects, from);
-    if (group.bytes > 0) memory.slab ??= Buffer.allocUnsafeSlow(SLAB_MAX);
-    const shared = { slab: memory.slab };
-    yield readGroup(files, objects.slice(from, group.to), group.spans, shared);
-    shared.slab = undefined;
+export function* readRuns(
+  reading: PackedReading,
+  objects: readonly Located[],
+  memory: ReadAheadMemory,
+): Generator<PackedReader[]> {
+  const sorted = inPackOrder(objects);
+  for (let from = 0; from < sorted.length; ) {
+    const group = nextGroup(sorted, from);
+    if (group.spans.length > 0) memory.slab ??= Buffer.allocUnsafeSlow(SLAB_MAX);
+    const slab: Slab = { bytes: memory.slab };
+    yield readGroup(reading, sorted, from, group, slab);
+    slab.bytes = undefined;
     from = group.to;
   }
+}
+
+/** Sorted as numbers that hold the offset and the position: several times faster than by comparing objects. */
+function inPackOrder(objects: readonly Located[]): Located[] {
+  const packs = new Map<number, Located[]>();
+  let last: Located[] = [];
+  let lastId = -1;
+  for (const object of objects) {
+    const { packId } = object.entry;
+    if (packId !== lastId) {
+      last = packs.get(packId) ?? [];
+      if (last.length === 0) packs.set(packId, last);
+      lastId = packId;
+    }
+    last.push(object);
+  }
+  const ids = [...packs.keys()].sort((a, b) => a - b);
+  return ids.flatMap((id) => byOffset(packs.get(id) as Located[]));
+}
+
+function byOffset(objects: Located[]): Located[] {
+  const { length } = objects;
+  const ranks = new Float64Array(length);
+  for (let i = 0; i < length; i++) {
+    const rank = (objects[i] as Located).entry.offset * length + i;
+    if (rank > Number.MAX_SAFE_INTEGER) return objects.sort((a, b) => a.entry.offset - b.entry.offset);
+    ranks[i] = rank;
+  }
+  ranks.sort();
+  const sorted = new Array<Located>(length);
+  for (let i = 0; i < length; i++) sorted[i] = objects[(ranks[i] as number) % length] as Located;
+  return sorted;
 }
 
 /** A run of bytes in one pack. */
@@ -58,47 +84,62 @@ interface Group {
   /** The number of the first object behind it. */
   readonly to: number;
   readonly spans: readonly Span[];
-  readonly bytes: number;
 }
 
 function nextGroup(objects: readonly Located[], from: number): Group {
   const spans: Span[] = [];
+  let last: Span | undefined;
   let bytes = 0;
   let to = from;
   for (; to < objects.length && to - from < OBJECTS_MAX; to++) {
     const { packId, offset, storedSize } = (objects[to] as Located).entry;
-    const last = spans.at(-1);
-    const extends_ = last !== undefined && last.packId === packId && offset <= last.end + GAP_MAX;
-    const added = extends_ ? Math.max(0, offset + storedSize - last.end) : storedSize;
+    const end = offset + storedSize;
+    const extended = last !== undefined && last.packId === packId && offset <= last.end + GAP_MAX ? last : undefined;
+    const added = extended === undefined ? storedSize : Math.max(0, end - extended.end);
     if (bytes + added > SLAB_MAX) break;
-    if (extends_) last.end = Math.max(last.end, offset + storedSize);
-    else spans.push({ packId, start: offset, end: offset + storedSize, at: bytes });
+    if (extended === undefined) {
+      last = { packId, start: offset, end, at: bytes };
+      spans.push(last);
+    } else {
+      extended.end = Math.max(extended.end, end);
+    }
     bytes += added;
   }
   // An object that is too large goes alone, unread.
-  return { to: Math.max(to, from + 1), spans, bytes };
+  return { to: Math.max(to, from + 1), spans };
 }
 
 function readGroup(
-  files: PackFiles,
+  reading: PackedReading,
   objects: readonly Located[],
-  spans: readonly Span[],
-  shared: { slab: Buffer | undefined },
-): ReadAhead[] {
-  if (spans.length === 0 || shared.slab === undefined) return objects.map((one) => ({ ...one, preloaded: undefined }));
-  const read: ReadAhead[] = [];
-  for (const { packId, start, end, at } of spans) {
-    const got = readIfThere(files, packId, shared.slab as Buffer, { at, start, end });
-    for (let next = objects[read.length]; next !== undefined; next = objects[read.length]) {
-      const { key, entry } = next;
-      const isHere = entry.packId === packId && (entry.offset < end || entry.offset + entry.storedSize === end);
-      if (!isHere) break;
-      const isThere = got > 0 && entry.offset + entry.storedSize - start <= got;
+  from: number,
+  { to, spans }: Group,
+  slab: Slab,
+): PackedReader[] {
+  const readers = new Array<PackedReader>(to - from);
+  let next = from;
+  for (const { packId, start, end, at } of slab.bytes === undefined ? [] : spans) {
+    const got = readIfThere(reading.files, packId, slab.bytes as Buffer, { at, start, end });
+    for (; next < to; next++) {
+      const { key, entry } = objects[next] as Located;
+      const ends = entry.offset + entry.storedSize;
+      if (entry.packId !== packId || (entry.offset >= end && ends !== end)) break;
       // What the pack does not have is left to the reader, which says what is wrong.
-      read.push({ key, entry, preloaded: isThere ? { shared, at: at + entry.offset - start } : undefined });
+      const isThere = got > 0 && ends - start <= got;
+      readers[next - from] = new PackedReader(
+        key,
+        entry,
+        reading,
+        isThere ? slab : undefined,
+        at + entry.offset - start,
+      );
     }
   }
-  return read;
+  for (; next < to; next++) {
+    const { key, entry } = objects[next] as Located;
+    readers[next - from] = new PackedReader(key, entry, reading);
+  }
+  return readers;
 }
 
 /** Bytes that were read: none when the pack is gone. */

@@ -6,6 +6,7 @@ import type { Where } from "./object-store.ts";
 
 /** How the bytes of one object are read where they are. */
 export interface ObjectReader {
+  readonly key: ObjectKey;
   readonly where: Where;
   /** Bytes of the content. */
   readonly rawSize: number;
@@ -16,6 +17,11 @@ export interface ObjectReader {
    * Throws (late, if need be) rather than end early or give wrong bytes.
    */
   chunks(start: number, end: number, reuse: boolean): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+}
+
+/** What was read last; gone once the next ones are read, so that who keeps the readers does not keep the contents. */
+export interface Slab {
+  bytes: Buffer | undefined;
 }
 
 /** Finds an object again after it was moved, by packing or repacking. */

@@ -26,9 +26,11 @@ function written(records: readonly KeyedEntry[]): { readonly fs: MemoryFileSyste
 
 function offsetsOf(segment: SegmentFile, key: Uint8Array): number[] {
   const offsets: number[] = [];
-  segment.visit(key, 0, (bytes, at) => {
-    offsets.push(readRecord(bytes, at).offset);
-    return false;
+  segment.visit(key, 0, {
+    visit(bytes, at) {
+      offsets.push(readRecord(bytes, at).offset);
+      return false;
+    },
   });
   return offsets;
 }
