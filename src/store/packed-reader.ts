@@ -56,10 +56,6 @@ export class PackedReader implements ObjectReader {
     return this.#entry.rawSize;
   }
 
-  get key(): ObjectKey {
-    return this.#key;
-  }
-
   get entry(): PackEntry {
     return this.#entry;
   }
