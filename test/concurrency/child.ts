@@ -6,10 +6,9 @@ import { createInterface } from "node:readline";
 import { Container } from "../../src/container/container.ts";
 import { isTsdosError } from "../../src/errors.ts";
 import { keyOf } from "../../src/key/hash.ts";
-import type { ObjectKey } from "../../src/key/object-key.ts";
 import type { Destination } from "../../src/store/object-store.ts";
 import type { StoredObject } from "../../src/store/stored-object.ts";
-import { noise, numbers, prose, smallContents } from "../../src/testing/contents.ts";
+import { noise, prose, smallContents } from "../../src/testing/contents.ts";
 
 const [role, root, argument] = process.argv.slice(2) as [string, string, string];
 
@@ -73,30 +72,6 @@ const roles: Record<string, (container: Container) => Promise<void>> = {
     };
     for await (const { key } of container.insertMany(sources(), { to: "packed" })) say(key);
     process.stdin.destroy();
-  },
-
-  /** Does everything that writes, and says `+KEY` for what was acknowledged, `-KEY` for what is about to be deleted. */
-  async write(container) {
-    const seed = Number(argument);
-    const next = numbers(seed);
-    const mine: ObjectKey[] = [];
-    for (let round = 0; ; round++) {
-      const to = (["loose", "packed", "auto"] as const)[next() % 3];
-      const count = 1 + (next() % 40);
-      const sources: Uint8Array[] = [...smallContents(count, seed * 1000 + round)];
-      if (next() % 6 === 0) sources.push(next() % 2 === 0 ? noise(4_300_000, next()) : prose(4_300_000, next()));
-      for await (const { key } of container.insertMany(sources, to === undefined ? {} : { to })) {
-        mine.push(key);
-        say(`+${key}`);
-      }
-      if (next() % 4 === 0) await container.pack({ clean: next() % 2 === 0 });
-      if (next() % 6 === 0) await container.clean();
-      if (next() % 8 === 0) await container.rebuildIndex();
-      if (next() % 5 !== 0) continue;
-      const gone = mine.splice(next() % mine.length, 3);
-      for (const key of gone) say(`-${key}`);
-      await container.delete(gone);
-    }
   },
 
   /** Inserts loose objects while others pack and clean, until its input ends. */

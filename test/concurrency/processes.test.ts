@@ -11,6 +11,13 @@ import { noise, prose, smallContents } from "../../src/testing/contents.ts";
 import { Child } from "../support/child-processes.ts";
 import { temporaryFolder } from "../support/folders.ts";
 
+const SCRIPT = join(import.meta.dirname, "child.ts");
+
+/** A process that plays a role of child.ts. */
+function child(role: string, container: string, argument = ""): Child {
+  return new Child([process.execPath, SCRIPT, role, container, argument]);
+}
+
 async function newContainer(): Promise<string> {
   const root = join(temporaryFolder(), "container");
   await (await Container.create(root)).close();
@@ -23,8 +30,8 @@ for (const orders of [
 ]) {
   test(`the same content from four processes at once ends in one object (${orders.join(" ")})`, async () => {
     const root = await newContainer();
-    const children = orders.map((order) => new Child("same", root, order));
-    for (const child of children) await child.succeeds();
+    const children = orders.map((order) => child("same", root, order));
+    for (const each of children) await each.succeeds();
     await using container = await Container.open(root);
     const expected = [...smallContents(150, 5), noise(5 * 1024 ** 2, 6)].map(keyOf).sort();
     assert.deepEqual(await Array.fromAsync(container.keys()), expected);
@@ -45,8 +52,8 @@ for (const orders of [
 
 test("readers and loose writers go on while objects are packed and cleaned; every acknowledged object is always there", async () => {
   const root = await newContainer();
-  const readers = [new Child("read", root), new Child("read", root)];
-  const writer = new Child("insertLoose", root, "500000");
+  const readers = [child("read", root), child("read", root)];
+  const writer = child("insertLoose", root, "500000");
   await Promise.all([...readers, writer].map((child) => child.said(1)));
   await using container = await Container.open(root);
   const end = Date.now() + 3000;
@@ -76,7 +83,7 @@ test("readers and loose writers go on while objects are packed and cleaned; ever
 
 test("a second packer is told who holds the lock, or waits for it; readers and loose writers need none", async () => {
   const root = await newContainer();
-  const holder = new Child("hold", root);
+  const holder = child("hold", root);
   await holder.said(2);
   await using impatient = await Container.open(root, { lockTimeoutMs: 50 });
   const calls: Record<string, () => Promise<unknown>> = {

@@ -1,29 +1,35 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-const CHILD = join(import.meta.dirname, "../concurrency/child.ts");
 const LIMIT_MS = 60_000;
 
-/** Another process, playing a role of test/concurrency/child.ts. */
+export interface ChildOptions {
+  /** Called with each line that it says; without it they are kept in `lines`. */
+  readonly onLine?: (line: string) => void;
+  /** After so many milliseconds it is killed. Default: one minute. */
+  readonly limitMs?: number | undefined;
+}
+
+/** Another process, which is told lines and says lines. */
 export class Child {
   readonly #process: ChildProcess;
   readonly #ended: Promise<unknown>;
   readonly lines: string[] = [];
   readonly #waiting = new Set<() => void>();
 
-  constructor(role: string, container: string, argument = "") {
-    this.#process = spawn(process.execPath, [CHILD, role, container, argument], {
+  constructor(command: readonly string[], options: ChildOptions = {}) {
+    this.#process = spawn(command[0] as string, command.slice(1), {
       stdio: ["pipe", "pipe", "inherit"],
-      timeout: LIMIT_MS,
+      timeout: options.limitMs ?? LIMIT_MS,
       killSignal: "SIGKILL",
     });
     this.#ended = once(this.#process, "close");
     this.#process.stdin?.on("error", () => undefined);
+    const onLine = options.onLine ?? ((line: string) => this.lines.push(line));
     createInterface({ input: this.#process.stdout as NonNullable<ChildProcess["stdout"]> }).on("line", (line) => {
-      this.lines.push(line);
+      onLine(line);
       for (const wake of this.#waiting) wake();
     });
   }
@@ -41,9 +47,14 @@ export class Child {
   }
 
   /** Waits until it has said so many lines. */
-  async said(count: number): Promise<void> {
+  said(count: number): Promise<void> {
+    return this.until(() => this.lines.length >= count);
+  }
+
+  /** Waits until this is so after a line that it has said. */
+  async until(isSo: () => boolean): Promise<void> {
     const ended = this.#ended.then(() => true);
-    while (this.lines.length < count) {
+    while (!isSo()) {
       let wake = (): void => undefined;
       const more = new Promise<boolean>((resolve) => {
         wake = () => resolve(false);
@@ -51,7 +62,7 @@ export class Child {
       });
       const over = await Promise.race([more, ended]);
       this.#waiting.delete(wake);
-      if (over && this.lines.length < count) assert.fail(`it ended and had said: ${this.lines.join("\n")}`);
+      if (over && !isSo()) assert.fail(`it ended and had said: ${this.lines.join("\n")}`);
     }
   }
 

@@ -1,0 +1,55 @@
+import { join } from "node:path";
+import { Child } from "../support/child-processes.ts";
+import { type Line, parseLine } from "./lines.ts";
+
+// Actors are started by the thousand: what they are compiled to is kept.
+process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, "../../.cache/compile");
+
+const MAIN = join(import.meta.dirname, "actor-main.ts");
+
+export interface ActorOptions {
+  readonly root: string;
+  /** Another one for each actor of a container. */
+  readonly number: number;
+  readonly seed: number;
+  /** Up to so many milliseconds between two things that it does. */
+  readonly pauseMs?: number;
+  /** All by default. */
+  readonly verbs?: readonly string[];
+  readonly limitMs?: number | undefined;
+  readonly onLine: (line: Line) => void;
+}
+
+/** An actor in a process of its own. */
+export class ActorProcess extends Child {
+  /** What it does now. */
+  doing: string | undefined;
+  /** Why it failed. */
+  failure: string | undefined;
+  #isReady = false;
+
+  constructor(options: ActorOptions, command: readonly string[] = [process.execPath, MAIN]) {
+    const { root, number, seed, pauseMs = 0, verbs = [] } = options;
+    super([...command, root, ...[number, seed, pauseMs].map(String), ...verbs], {
+      limitMs: options.limitMs,
+      onLine: (text) => {
+        const line = parseLine(text);
+        if (line === undefined) this.#isReady = true;
+        else this.#take(line, options.onLine);
+      },
+    });
+  }
+
+  #take(line: Line, onLine: (line: Line) => void): void {
+    if (line.sign === ">") this.doing = line.subject;
+    if (line.sign === "<") this.doing = undefined;
+    if (line.sign === "x") this.failure = `${line.subject}: ${line.detail.replaceAll(" | ", "\n")}`;
+    onLine(line);
+  }
+
+  /** Waits until it has been started, which takes longer than most of what it does, and lets it begin. */
+  async begin(): Promise<void> {
+    await this.until(() => this.#isReady);
+    this.say("go");
+  }
+}

@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Container } from "../../src/index.ts";
+import { numbers } from "../../src/testing/contents.ts";
+import { ActorProcess } from "./actor-process.ts";
+import { contentOf } from "./contents.ts";
+import type { Line } from "./lines.ts";
+import { Model } from "./model.ts";
+import { Tally } from "./tally.ts";
+
+const AT_ONCE = 4;
+/** Milliseconds: actors do several things in that time, so nearly every kill lands inside one of them. */
+const KILLED_WITHIN = 150;
+const ROUNDS_PER_CONTAINER = 50;
+
+export interface Storm {
+  /** For the containers; removed when they are done. */
+  readonly folder: string;
+  readonly seed: number;
+  readonly kills: number;
+  readonly formatVersion: 1 | 2;
+  readonly onRound?: (tally: Tally) => void;
+}
+
+/** Actors that do everything are killed at random moments, several at once, again and again. */
+export async function killStorm({ folder, seed, kills, formatVersion, onRound }: Storm): Promise<Tally> {
+  const tally = new Tally();
+  const next = numbers(seed);
+  while (tally.kills < kills) {
+    const root = join(folder, `container-${tally.kills}`);
+    const options = { formatVersion, packSizeTarget: 1_000_000 + (next() % 3_000_000) };
+    await (await Container.create(root, options)).close();
+    const rounds = Math.min(ROUNDS_PER_CONTAINER, Math.ceil((kills - tally.kills) / AT_ONCE));
+    const container = new StormyContainer(root, next, tally);
+    await container.run(rounds, () => onRound?.(tally));
+    rmSync(root, { recursive: true });
+  }
+  return tally;
+}
+
+class StormyContainer {
+  readonly #root: string;
+  readonly #next: () => number;
+  readonly #tally: Tally;
+  readonly #model = new Model();
+  #actors = 0;
+
+  constructor(root: string, next: () => number, tally: Tally) {
+    this.#root = root;
+    this.#next = next;
+    this.#tally = tally;
+  }
+
+  async run(rounds: number, onRound: () => void): Promise<void> {
+    let starting = this.#start();
+    try {
+      for (let round = 0; round < rounds; round++) {
+        await this.#kill(starting);
+        // They take their time to start, and open the container only when they are told to.
+        starting = round < rounds - 1 ? this.#start() : [];
+        await this.#check();
+        onRound();
+      }
+      await this.#end();
+    } finally {
+      await Promise.all(starting.map((actor) => actor.kill()));
+    }
+  }
+
+  #start(): ActorProcess[] {
+    return Array.from({ length: AT_ONCE }, () => {
+      const onLine = (line: Line): void => {
+        this.#model.take(line);
+        this.#tally.take(line);
+      };
+      return new ActorProcess({ root: this.#root, number: this.#actors++, seed: this.#next(), onLine });
+    });
+  }
+
+  async #kill(actors: readonly ActorProcess[]): Promise<void> {
+    const delays = actors.map(() => this.#next() % KILLED_WITHIN);
+    await Promise.all(
+      actors.map(async (actor, i) => {
+        await actor.begin();
+        await sleep(delays[i]);
+        await actor.kill();
+        assert.equal(actor.failure, undefined);
+        this.#tally.killed(actor.doing);
+      }),
+    );
+  }
+
+  /** Everybody is dead: nothing is lost, and the next operation just works, without waiting for a lock. */
+  async #check(): Promise<void> {
+    await using container = await Container.open(this.#root, { lockTimeoutMs: 0 });
+    await this.#model.check(container);
+    for (const to of ["packed", "loose"] as const) {
+      const { key } = await container.insert(contentOf(this.#next()), { to });
+      this.#model.put(this.#model.present, key, 0);
+    }
+  }
+
+  async #end(): Promise<void> {
+    await using container = await Container.open(this.#root, { lockTimeoutMs: 0 });
+    await container.pack();
+    await container.clean({ sandboxAgeMs: 0 });
+    assert.equal((await container.status()).loose.objects, 0);
+    const left = readdirSync(join(this.#root, "sandbox")).filter((name) => !name.startsWith("tsdos.lock"));
+    assert.deepEqual(left, [], "clean leaves nothing in the sandbox");
+    await this.#model.check(container);
+  }
+}
