@@ -26,6 +26,8 @@ export class ActorProcess extends Child {
   doing: string | undefined;
   /** Why it failed. */
   failure: string | undefined;
+  /** When it has said something last. */
+  lastTime = 0n;
   #isReady = false;
 
   constructor(options: ActorOptions, command: readonly string[] = [process.execPath, MAIN]) {
@@ -41,6 +43,7 @@ export class ActorProcess extends Child {
   }
 
   #take(line: Line, onLine: (line: Line) => void): void {
+    this.lastTime = line.time;
     if (line.sign === ">") this.doing = line.subject;
     if (line.sign === "<") this.doing = undefined;
     if (line.sign === "x") this.failure = `${line.subject}: ${line.detail.replaceAll(" | ", "\n")}`;

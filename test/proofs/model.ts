@@ -10,6 +10,13 @@ export class Model {
   /** May be there or not. */
   readonly unsure: Map<string, number> = new Map();
 
+  copy(): Model {
+    const copy = new Model();
+    for (const name of ["present", "gone", "unsure"] as const)
+      for (const [key, id] of this[name]) copy[name].set(key, id);
+    return copy;
+  }
+
   take({ sign, subject: key, detail }: Line): void {
     const to = { "+": this.present, "-": this.gone, "?": this.unsure }[sign as string];
     if (to === undefined) return;

@@ -1,10 +1,15 @@
 import type { Line } from "./lines.ts";
+import type { PowerCut } from "./loop-disk.ts";
 
 /** What a proof has seen. */
 export class Tally {
   inserted = 0;
   deleted = 0;
   kills = 0;
+  cuts = 0;
+  /** Writes that had not been flushed at the cuts, and how many of them survived. */
+  unflushed = 0;
+  survivors = 0;
   readonly #done = new Map<string, number>();
   readonly #interrupted = new Map<string, number>();
 
@@ -17,6 +22,12 @@ export class Tally {
   killed(doing: string | undefined): void {
     this.kills++;
     count(this.#interrupted, doing ?? "nothing");
+  }
+
+  cut({ unflushed, survivors }: PowerCut): void {
+    this.cuts++;
+    this.unflushed += unflushed;
+    this.survivors += survivors;
   }
 
   get operations(): string {

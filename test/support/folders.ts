@@ -8,7 +8,8 @@ const MEMORY_FREE_MIN = 1024 ** 3;
 const made: string[] = [];
 const works: (() => void)[] = [];
 
-function parent(): string {
+/** Where scratch files go: into memory where that is possible. */
+export function scratchParent(): string {
   try {
     accessSync(MEMORY_FOLDER, constants.W_OK);
     const { bavail, bsize } = statfsSync(MEMORY_FOLDER);
@@ -21,7 +22,7 @@ function parent(): string {
 /** A new empty folder that is removed after the test, or the tests of the file; in memory where that is possible. */
 export function temporaryFolder(): string {
   if (made.length === 0) after(removeAll);
-  const folder = mkdtempSync(join(parent(), "tsdos-test-"));
+  const folder = mkdtempSync(join(scratchParent(), "tsdos-test-"));
   made.push(folder);
   return folder;
 }

@@ -10,7 +10,8 @@ export interface Mount {
   remount(mode: "ro" | "rw"): void;
 }
 
-function run(program: string, args: readonly string[]): boolean {
+/** True if it succeeded. */
+export function run(program: string, args: readonly string[]): boolean {
   const { error, status } = spawnSync(program, args, { stdio: "ignore" });
   return error === undefined && status === 0;
 }
