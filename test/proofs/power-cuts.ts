@@ -11,6 +11,7 @@ import { type FileSystemKind, makeImage } from "./file-systems.ts";
 import type { Line } from "./lines.ts";
 import { LoopDisk, type PowerCut, withImage } from "./loop-disk.ts";
 import { Model } from "./model.ts";
+import { passTime } from "./pass-time.ts";
 import { Tally } from "./tally.ts";
 import type { Survival } from "./volatile-disk.ts";
 
@@ -129,6 +130,7 @@ class WorkedOnDisk {
   }
 
   async #check(root: string, model: Model): Promise<void> {
+    passTime(root);
     await using container = await Container.open(root, { lockTimeoutMs: 0 });
     await model.check(container);
     for (const to of ["packed", "loose"] as const) {
