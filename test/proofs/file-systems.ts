@@ -26,7 +26,13 @@ const ext4: FileSystemKind = {
 export const fileSystems: Readonly<Record<string, FileSystemKind>> = {
   ext4,
   "ext4 data=writeback": { ...ext4, options: "commit=1,data=writeback" },
-  xfs: { type: "xfs", bytes: 300 * MIB, make: ["mkfs.xfs", "-q", "-f", "-K"], options: "rw", debianPackage: "xfsprogs" },
+  xfs: {
+    type: "xfs",
+    bytes: 300 * MIB,
+    make: ["mkfs.xfs", "-q", "-f", "-K"],
+    options: "rw",
+    debianPackage: "xfsprogs",
+  },
   btrfs: {
     type: "btrfs",
     bytes: 256 * MIB,
@@ -46,15 +52,15 @@ export function missingPackages(): string[] {
   return [...new Set(missing.map(({ debianPackage }) => debianPackage))];
 }
 
-/** Why disks with this file system cannot be made here; undefined if they can. */
-export function whyNot({ type, make, debianPackage }: FileSystemKind): string | undefined {
+/** Why disks with this file system cannot be made here; false if they can. */
+export function whyNot({ type, make, debianPackage }: FileSystemKind): string | false {
   if (process.platform !== "linux" || process.getuid?.() !== 0) return "needs Linux, and root to mount disks";
   const kernel = readFileSync("/proc/filesystems", "utf8").split(/\s+/);
   const missing = [type, "fuse"].filter((name) => !kernel.includes(name));
   if (missing.length > 0) return `this kernel has no ${missing.join(", ")}`;
   if (!isInstalled(make)) return `needs ${make[0]} of the package ${debianPackage}: npm run setup:file-systems`;
   if (!run("losetup", ["--find"])) return "needs a loop device, which not every container has";
-  return undefined;
+  return false;
 }
 
 /** An empty file system in a file. */

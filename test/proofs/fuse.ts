@@ -13,7 +13,7 @@ const DIRECT_IO = 1;
 const REGULAR_FILE = 0o100600;
 const ENOSYS = 38;
 
-export const WRITE_MAX: number = 1024 ** 2;
+const WRITE_MAX = 1024 ** 2;
 export const REQUEST_MAX: number = WRITE_MAX + PAGE;
 
 const GETATTR = 3;

@@ -73,7 +73,9 @@ class WorkedOnDisk {
       const image = images[i] as string;
       const model = this.#model.copy();
       for (const line of lines) if (line.time < cut.at) model.take(line);
-      await withImage(image, kind, join(folder, "checked"), (mounted) => this.#check(join(mounted, "container"), model));
+      await withImage(image, kind, join(folder, "checked"), (mounted) =>
+        this.#check(join(mounted, "container"), model),
+      );
       this.#tally.cut(cut);
       this.#options.onCut?.(this.#tally);
       if (i < cuts.length - 1) rmSync(image);

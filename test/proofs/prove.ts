@@ -2,10 +2,12 @@
 // moments: those are the system's.
 import { randomInt } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { scratchParent } from "../support/folders.ts";
+import { fileSystems, whyNot } from "./file-systems.ts";
 import { killStorm } from "./kill-storm.ts";
+import { powerCuts } from "./power-cuts.ts";
 import type { Tally } from "./tally.ts";
 
 const { values, positionals } = parseArgs({
@@ -13,7 +15,10 @@ const { values, positionals } = parseArgs({
   options: {
     seed: { type: "string", default: String(randomInt(2 ** 31)) },
     kills: { type: "string", default: "3000" },
-    folder: { type: "string", default: tmpdir() },
+    /** For each file system and format version. */
+    cuts: { type: "string", default: "200" },
+    "file-system": { type: "string" },
+    folder: { type: "string", default: scratchParent() },
   },
 });
 const seed = Number(values.seed);
@@ -23,6 +28,27 @@ const began = performance.now();
 const minutes = (): string => ((performance.now() - began) / 60_000).toFixed(1);
 
 const proofs: Readonly<Record<string, () => Promise<void>>> = {
+  async "power-cuts"() {
+    for (const [name, kind] of Object.entries(fileSystems)) {
+      if (values["file-system"] !== undefined && values["file-system"] !== name) continue;
+      const why = whyNot(kind);
+      if (why !== false) {
+        console.log(`${name}: skipped, ${why}`);
+        continue;
+      }
+      for (const formatVersion of [2, 1] as const) {
+        const onCut = ({ cuts }: Tally): void => {
+          if (cuts % 50 === 0) console.error(`${name}, version ${formatVersion}: ${cuts} cuts, ${minutes()} min`);
+        };
+        const tally = await powerCuts({ folder, kind, formatVersion, seed, cuts: Number(values.cuts), onCut });
+        console.log(
+          `${name}, version ${formatVersion}: ${tally.cuts} cuts, at which ${tally.survivors} of ${tally.unflushed} unflushed ` +
+            `writes survived; ${tally.inserted} inserts and ${tally.deleted} deletions acknowledged; 0 lost, 0 back; seed ${seed}`,
+        );
+      }
+    }
+  },
+
   async kills() {
     for (const formatVersion of [2, 1] as const) {
       const kills = Number(values.kills) / 2;
@@ -38,10 +64,12 @@ const proofs: Readonly<Record<string, () => Promise<void>>> = {
   },
 };
 
+const proof = proofs[positionals[0] ?? ""];
+if (proof === undefined) throw new RangeError(`no such proof; there are ${Object.keys(proofs).join(", ")}`);
 try {
-  await proofs[positionals[0] ?? ""]?.();
+  await proof();
 } catch (error) {
-  console.error(`FAILED with --seed ${seed} after ${minutes()} min; the container is kept in ${folder}`);
+  console.error(`FAILED with --seed ${seed} after ${minutes()} min; what it worked on is kept in ${folder}`);
   throw error;
 }
 rmSync(folder, { recursive: true });

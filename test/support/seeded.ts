@@ -2,8 +2,12 @@ import { randomInt } from "node:crypto";
 import { test } from "node:test";
 
 /** A test that makes random choices from a seed. It tells the seed when it fails; `TSDOS_TEST_SEED` repeats it. */
-export function seeded(name: string, work: (seed: number) => Promise<void> | void): void {
-  test(name, async () => {
+export function seeded(
+  name: string,
+  work: (seed: number) => Promise<void> | void,
+  options: { readonly skip?: string | false } = {},
+): void {
+  test(name, options, async () => {
     const given = process.env["TSDOS_TEST_SEED"];
     const seed = given === undefined ? randomInt(2 ** 31) : Number(given);
     try {
