@@ -1,45 +1,45 @@
+import { createHash } from "node:crypto";
 import { type ErrorCode, TsdosError } from "../errors.ts";
 import type { FileStat, FileSystem, OpenMode } from "../file-system.ts";
+import {
+  edit,
+  type MemoryFile,
+  type MemoryFolder,
+  type MemoryNode,
+  type UnsyncedChange,
+  UnsyncedChanges,
+} from "./unsynced.ts";
 
-/** Bytes that reach the disk together, or not. */
+/** Bytes that reach the disk together, or not: a sector. */
 const SECTOR = 512;
 
-interface FileNode {
-  readonly kind: "file";
-  readonly inode: number;
-  /** The content is `bytes[0..size)`. */
-  bytes: Uint8Array;
-  size: number;
-  mtimeMs: number;
-  /** The content at the last sync. */
-  durable: Uint8Array;
-}
-
-interface FolderNode {
-  readonly kind: "folder";
-  readonly inode: number;
-  names: Map<string, Node>;
-  mtimeMs: number;
-  /** The names at the last sync. */
-  durable: Map<string, Node>;
-}
-
-type Node = FileNode | FolderNode;
-
-/** Decides what of the writes that were never synced a power cut has spared; always false: none. */
-export type Survives = () => boolean;
+/** Decides what of the changes that were never synced a power cut has spared; always false: none. */
+export type Survives = (change: UnsyncedChange, index: number) => boolean;
 
 /**
  * Files in memory, with paths as on POSIX. It knows what was synced: {@link MemoryFileSystem.afterPowerCut} is what a
  * power cut in this moment leaves. Stricter than real file systems: names are durable only once their folder was synced.
  */
 export class MemoryFileSystem implements FileSystem {
-  readonly #root: FolderNode = { kind: "folder", inode: 1, names: new Map(), mtimeMs: 0, durable: new Map() };
-  readonly #open = new Map<number, { readonly node: Node; readonly path: string }>();
+  readonly #root: MemoryFolder = { kind: "folder", inode: 1, names: new Map(), mtimeMs: 0, durable: new Map() };
+  readonly #open = new Map<number, { readonly node: MemoryNode; readonly path: string }>();
+  readonly #changes: UnsyncedChanges;
+  readonly #pageSize: number;
   #nextInode = 2;
   #nextFile = 3;
   /** A clock that advances with each change. */
   #now = 0;
+
+  /** `pageSize`: bytes that reach the disk together, or not. */
+  constructor(pageSize: number = SECTOR) {
+    this.#pageSize = pageSize;
+    this.#changes = new UnsyncedChanges(pageSize);
+  }
+
+  /** What a power cut now may undo, in the order in which it was done. */
+  get unsynced(): readonly UnsyncedChange[] {
+    return this.#changes.all;
+  }
 
   open(path: string, mode: OpenMode): number {
     const { folder, name, node } = this.#locate(path);
@@ -69,19 +69,20 @@ export class MemoryFileSystem implements FileSystem {
   write(file: number, bytes: Uint8Array, from: number, to: number, position: number): void {
     const node = this.#fileOf(file);
     const end = position + to - from;
-    if (end > node.bytes.length) {
-      const larger = new Uint8Array(Math.max(end, node.bytes.length * 2, 64));
-      larger.set(node.bytes.subarray(0, node.size));
-      node.bytes = larger;
+    const { size } = node;
+    if (end > node.bytes.length || node.bytes === node.durable) {
+      const own = new Uint8Array(end > node.bytes.length ? Math.max(end, node.bytes.length * 2, 64) : size);
+      own.set(node.bytes.subarray(0, size));
+      node.bytes = own;
     }
     node.bytes.set(bytes.subarray(from, to), position);
-    node.size = Math.max(node.size, end);
+    node.size = Math.max(size, end);
     node.mtimeMs = ++this.#now;
+    this.#changes.written(node, position, end, size);
   }
 
   sync(file: number): void {
-    const node = this.#fileOf(file);
-    node.durable = node.bytes.slice(0, node.size);
+    this.#changes.settleFile(this.#fileOf(file));
   }
 
   async syncAll(files: readonly number[]): Promise<void> {
@@ -91,7 +92,7 @@ export class MemoryFileSystem implements FileSystem {
   syncDirectory(path: string): void {
     const folder = this.#folderOf(path);
     if (folder === undefined) throw fails("NOT_FOUND", "ENOENT", path);
-    folder.durable = new Map(folder.names);
+    this.#changes.settleFolder(folder);
   }
 
   size(file: number): number {
@@ -105,6 +106,13 @@ export class MemoryFileSystem implements FileSystem {
     node.bytes = bytes;
     node.size = size;
     node.mtimeMs = ++this.#now;
+    this.#changes.resized(node);
+  }
+
+  /** A sync of the file that fails: it stays as it is to read, but later syncs do not make it durable. */
+  failSync(path: string): void {
+    const { node } = this.#locate(path);
+    if (node?.kind === "file") this.#changes.lose(node);
   }
 
   stat(path: string): FileStat | undefined {
@@ -135,8 +143,10 @@ export class MemoryFileSystem implements FileSystem {
     if (source.folder === undefined || source.node === undefined) throw fails("NOT_FOUND", "ENOENT", to);
     if (target.folder === undefined) throw fails("NOT_FOUND", "ENOENT", to);
     if (target.node?.kind === "folder") throw fails("IO_ERROR", "EISDIR", to);
-    this.#unlink(source.folder, source.name);
-    this.#link(target.folder, target.name, source.node);
+    this.#rename(
+      { folder: source.folder, name: source.name, node: undefined },
+      { folder: target.folder, name: target.name, node: source.node },
+    );
   }
 
   link(from: string, to: string): void {
@@ -151,7 +161,7 @@ export class MemoryFileSystem implements FileSystem {
     const { folder, name, node } = this.#locate(path);
     if (folder === undefined || node === undefined) return false;
     if (node.kind === "folder") throw fails("IO_ERROR", "EISDIR", path);
-    this.#unlink(folder, name);
+    this.#rename({ folder, name, node: undefined });
     return true;
   }
 
@@ -160,78 +170,99 @@ export class MemoryFileSystem implements FileSystem {
     if (folder === undefined || node === undefined) return false;
     if (node.kind === "file") throw fails("IO_ERROR", "ENOTDIR", path);
     if (node.names.size > 0) return false;
-    this.#unlink(folder, name);
+    this.#rename({ folder, name, node: undefined });
     return true;
   }
 
   /**
-   * The files after a power cut now. What was synced is there; of each sector and each name that was changed since, `survives`
-   * says whether the change is. This file system goes on as if nothing had happened.
+   * The files after a power cut now: what was synced is there, of the changes since `survives` says which are. This file system
+   * goes on as if nothing had happened.
    */
   afterPowerCut(survives: Survives = () => false): MemoryFileSystem {
-    const copy = new MemoryFileSystem();
-    const copies = new Map<Node, Node>();
-    const copyOf = (node: Node): Node => {
+    const copy = new MemoryFileSystem(this.#pageSize);
+    const surviving = this.unsynced.filter(survives);
+    const names = new Map<MemoryFolder, Map<string, MemoryNode>>();
+    const namesOf = (folder: MemoryFolder): Map<string, MemoryNode> => {
+      const known = names.get(folder) ?? new Map(folder.durable);
+      names.set(folder, known);
+      return known;
+    };
+    const changesOf = new Map<MemoryFile, UnsyncedChange[]>();
+    for (const change of surviving) {
+      if (change.kind === "names") edit(change.edits, namesOf);
+      else changesOf.set(change.file, [...(changesOf.get(change.file) ?? []), change]);
+    }
+    const copies = new Map<MemoryNode, MemoryNode>();
+    const copyOf = (node: MemoryNode): MemoryNode => {
       const known = copies.get(node);
       if (known !== undefined) return known;
-      const made = node.kind === "file" ? copy.#newFile(survivingBytes(node, survives)) : copy.#newFolder();
+      const changes = node.kind === "file" ? changesOf.get(node) : undefined;
+      const made =
+        node.kind === "file"
+          ? copy.#newFile(changes === undefined ? node.durable : this.#changes.contentAfter(node, changes))
+          : copy.#newFolder();
       copies.set(node, made);
       if (node.kind === "folder" && made.kind === "folder") fill(node, made);
       return made;
     };
-    const fill = (from: FolderNode, to: FolderNode): void => {
-      for (const name of new Set([...from.durable.keys(), ...from.names.keys()])) {
-        const before = from.durable.get(name);
-        const now = from.names.get(name);
-        const node = before !== now && survives() ? now : before;
-        if (node !== undefined) to.names.set(name, copyOf(node));
-      }
+    const fill = (from: MemoryFolder, to: MemoryFolder): void => {
+      for (const [name, node] of namesOf(from)) to.names.set(name, copyOf(node));
       to.durable = new Map(to.names);
     };
     fill(this.#root, copy.#root);
     return copy;
   }
 
-  #opened(node: Node, path: string): number {
+  /** The same for the same names and contents. */
+  digest(): string {
+    const hash = createHash("sha1");
+    const add = (folder: MemoryFolder): void => {
+      for (const name of [...folder.names.keys()].sort()) {
+        const node = folder.names.get(name) as MemoryNode;
+        hash.update(`${name}/${node.kind === "file" ? node.size : ""}/`);
+        if (node.kind === "file") hash.update(node.bytes.subarray(0, node.size));
+        else add(node);
+      }
+      hash.update("/");
+    };
+    add(this.#root);
+    return hash.digest("hex");
+  }
+
+  #opened(node: MemoryNode, path: string): number {
     const file = this.#nextFile++;
     this.#open.set(file, { node, path });
     return file;
   }
 
-  #fileOf(file: number): FileNode {
+  #fileOf(file: number): MemoryFile {
     const open = this.#open.get(file);
     if (open === undefined) throw new Error(`file ${file} is not open`);
     if (open.node.kind === "folder") throw fails("IO_ERROR", "EISDIR", open.path);
     return open.node;
   }
 
-  #newFile(bytes: Uint8Array = new Uint8Array()): FileNode {
-    return {
-      kind: "file",
-      inode: this.#nextInode++,
-      bytes,
-      size: bytes.length,
-      mtimeMs: ++this.#now,
-      durable: bytes.slice(),
-    };
+  #newFile(bytes: Uint8Array = new Uint8Array()): MemoryFile {
+    const inode = this.#nextInode++;
+    return { kind: "file", inode, bytes, size: bytes.length, mtimeMs: ++this.#now, durable: bytes };
   }
 
-  #newFolder(): FolderNode {
+  #newFolder(): MemoryFolder {
     return { kind: "folder", inode: this.#nextInode++, names: new Map(), mtimeMs: ++this.#now, durable: new Map() };
   }
 
-  #link<T extends Node>(folder: FolderNode, name: string, node: T): T {
-    folder.names.set(name, node);
-    folder.mtimeMs = ++this.#now;
+  #link<T extends MemoryNode>(folder: MemoryFolder, name: string, node: T): T {
+    this.#rename({ folder, name, node });
     return node;
   }
 
-  #unlink(folder: FolderNode, name: string): void {
-    folder.names.delete(name);
-    folder.mtimeMs = ++this.#now;
+  #rename(...edits: Parameters<UnsyncedChanges["named"]>): void {
+    edit(edits, ({ names }) => names);
+    for (const { folder } of edits) folder.mtimeMs = ++this.#now;
+    this.#changes.named(...edits);
   }
 
-  #folderOf(path: string): FolderNode | undefined {
+  #folderOf(path: string): MemoryFolder | undefined {
     let folder = this.#root;
     for (const name of partsOf(path)) {
       const next = folder.names.get(name);
@@ -242,9 +273,9 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   #locate(path: string): {
-    readonly folder: FolderNode | undefined;
+    readonly folder: MemoryFolder | undefined;
     readonly name: string;
-    readonly node: Node | undefined;
+    readonly node: MemoryNode | undefined;
   } {
     const parts = partsOf(path);
     const name = parts.pop();
@@ -260,16 +291,4 @@ function partsOf(path: string): string[] {
 
 function fails(code: ErrorCode, errno: string, path: string): TsdosError {
   return new TsdosError(code, `${errno}: ${path}`, { path, errno });
-}
-
-function survivingBytes({ bytes, size, durable }: FileNode, survives: Survives): Uint8Array {
-  const changed = size !== durable.length || Buffer.compare(bytes.subarray(0, size), durable) !== 0;
-  if (!changed) return durable.slice();
-  const result = new Uint8Array(size !== durable.length && survives() ? size : durable.length);
-  for (let at = 0; at < result.length; at += SECTOR) {
-    const end = Math.min(at + SECTOR, result.length);
-    const from = survives() ? bytes.subarray(0, size) : durable;
-    result.set(from.subarray(at, Math.min(end, from.length)), at);
-  }
-  return result;
 }

@@ -206,7 +206,7 @@ export const mixedSteps: readonly Step[] = [
   {
     name: "insert packed, delete and flush without sync",
     run: async ({ combined, index }, state) => {
-      const contents = [...smallContents(8, 87)];
+      const contents = [...smallContents(8, 96)];
       for (const bytes of contents) state.given(bytes);
       for await (const _ of combined.insertMany(contents, { to: "packed", durability: "process" }));
       await combined.delete(contents.slice(0, 3).map(keyOf), { durability: "process" });
