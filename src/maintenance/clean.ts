@@ -37,7 +37,7 @@ export async function removePackedCopies(
       const size = loose.sizeOf(key);
       if (size === undefined || !(await readsBack(reader))) continue;
       if (!options.dryRun) {
-        packed.ensureDurable(entries.get(key) as Located["entry"]);
+        if (!packed.ensureDurable(entries.get(key) as Located["entry"])) continue;
         packed.context.fs.remove(loose.pathOf(key));
       }
       removed.push(key);

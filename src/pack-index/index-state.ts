@@ -21,6 +21,8 @@ export class IndexState {
   readonly tocs: Map<number, TocFile> = new Map();
   /** Known damage of TOC files. */
   damage: TocDamage[] = [];
+  /** Packs whose TOC could not be synced: not even a later sync that succeeds tells what of it is on the disk. */
+  readonly suspect: Set<number> = new Set();
   /** Grows whenever entries were read from a TOC, or appended without sync. */
   version = 0;
   readonly #fs: FileSystem;
@@ -215,8 +217,9 @@ export class IndexState {
     const ends = new Map<number, number>();
     for (const { packId, solidEnd } of this.tocs.values()) {
       const before = known.get(packId) ?? 0;
-      if (sync && solidEnd > before) this.syncToc(packId);
-      ends.set(packId, sync ? Math.max(solidEnd, before) : before);
+      const isSolid = sync && !this.suspect.has(packId);
+      if (isSolid && solidEnd > before) this.syncToc(packId);
+      ends.set(packId, isSolid ? Math.max(solidEnd, before) : before);
     }
     return ends;
   }
@@ -225,11 +228,20 @@ export class IndexState {
     const file = this.#fs.openIfExists(this.tocPath(packId));
     if (file === undefined) return;
     try {
-      this.#fs.sync(file);
+      this.syncOrSuspect(packId, file);
     } finally {
       this.#fs.close(file);
     }
     this.#fs.syncDirectory(this.folder);
+  }
+
+  syncOrSuspect(packId: number, file: number): void {
+    try {
+      this.#fs.sync(file);
+    } catch (error) {
+      this.suspect.add(packId);
+      throw error;
+    }
   }
 
   /** A number that no segment has had, as far as can be seen. */

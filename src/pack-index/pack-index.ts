@@ -51,6 +51,8 @@ export interface PackIndex {
   commit(packId: number, batch: RecordBatch, sync: boolean, check?: () => void): void;
   /** Makes what was committed for the pack without `sync`, by whomever, durable. */
   sync(packId: number): void;
+  /** True when a sync of what this index has of a pack failed: how much of it is on the disk is unknown from then on. */
+  isSuspect(packId: number): boolean;
   /** Removes every entry of each of `count` keys (32 bytes each, in a row). Durable with `sync`. */
   remove(keys: Uint8Array, count: number, sync: boolean): void;
   /** Makes the next open fast; `force` also when there is little to gain. */

@@ -191,7 +191,7 @@ export class SegmentedIndex implements PackIndex {
     state.readTail(toc);
     const isNew = toc.position === 0;
     if (batch.count === 0 && !isNew) return;
-    toc.append(batch, this.#containerId, sync);
+    toc.append(batch, this.#containerId, sync ? (file) => state.syncOrSuspect(packId, file) : undefined);
     if (!sync) state.version++;
     if (isNew && sync) this.#fs.syncDirectory(state.folder);
     state.addToTail(batch);
@@ -200,6 +200,10 @@ export class SegmentedIndex implements PackIndex {
 
   sync(packId: number): void {
     this.#ready().syncToc(packId);
+  }
+
+  isSuspect(packId: number): boolean {
+    return this.#ready().suspect.has(packId);
   }
 
   remove(keys: Uint8Array, count: number, sync: boolean): void {

@@ -212,6 +212,11 @@ export class SqliteIndex implements PackIndex {
     this.#write(true, () => this.#database.exec(`PRAGMA user_version = ${version}`));
   }
 
+  /** SQLite writes anew what it could not sync. */
+  isSuspect(): boolean {
+    return false;
+  }
+
   remove(keys: Uint8Array, count: number, sync: boolean): void {
     if (count === 0) return;
     const remove = this.#database.prepare(DELETE);

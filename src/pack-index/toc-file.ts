@@ -120,7 +120,7 @@ export class TocFile {
   }
 
   /** Appends entries, given as index records, behind the last valid one; cuts what an interrupted append has left there. */
-  append(batch: RecordBatch, containerId: string, sync: boolean): void {
+  append(batch: RecordBatch, containerId: string, sync: ((file: number) => void) | undefined): void {
     const isNew = this.position === 0;
     if (!isNew && this.#fs.stat(this.path) === undefined) throw this.#shrunk();
     const file = this.#fs.open(this.path, "update");
@@ -141,7 +141,7 @@ export class TocFile {
       const entries = batch.bytes.slice(0, size);
       for (let at = 0; at < size; at += ENTRY_SIZE) sealTocEntry(entries, at);
       this.#fs.write(file, entries, 0, size, this.position);
-      if (sync) this.#fs.sync(file);
+      sync?.(file);
       this.position += size;
     } finally {
       this.#fs.close(file);

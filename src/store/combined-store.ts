@@ -112,7 +112,10 @@ export class CombinedStore implements ObjectStore {
     return this.#withoutDamagedTwins(inserted, damaged, options);
   }
 
-  /** A damaged loose copy would hide the intact one that is in a pack now: it is removed before the result is given. */
+  /**
+   * A damaged loose copy would hide the intact one that is in a pack now: it is removed before the result is given. So would one
+   * that was removed without a sync, when a power cut brings it back: it may never have been written to the disk.
+   */
   async *#withoutDamagedTwins(
     batches: AsyncIterable<readonly InsertResult[]>,
     damaged: Set<ObjectKey>,
@@ -122,12 +125,16 @@ export class CombinedStore implements ObjectStore {
       const packed = batch.filter(
         ({ key, where }) => where === "packed" && (options.checkExisting || damaged.has(key)),
       );
-      const twins = packed.filter(({ key }) => this.loose.sizeOf(key) !== undefined && !this.loose.isIntact(key));
+      const twins = packed.filter(({ key }) => this.loose.sizeOf(key) !== undefined && !this.loose.isTrusted(key));
       if (twins.length > 0)
         await this.loose.delete(
           twins.map(({ key }) => key),
           options,
         );
+      if (this.#isFull(options)) {
+        const known = batch.filter(({ where, inserted }) => where === "packed" && !inserted);
+        this.loose.syncRemovals(known.map(({ key }) => key));
+      }
       yield batch;
     }
   }
@@ -153,10 +160,8 @@ export class CombinedStore implements ObjectStore {
     options: InsertOptions,
   ): Stored | undefined | Promise<Stored | undefined> {
     const stored: Stored = { key, rawSize: entry.rawSize, inserted: false, where: "packed" };
-    const acknowledge = (): Stored => {
-      if (this.#isFull(options)) this.packed.ensureDurable(entry);
-      return stored;
-    };
+    const acknowledge = (): Stored | undefined =>
+      this.#isFull(options) && !this.packed.ensureDurable(entry) ? undefined : stored;
     if (!options.checkExisting) return acknowledge();
     return this.packed.isIntact(key, entry).then((intact) => (intact ? acknowledge() : undefined));
   }
@@ -171,7 +176,10 @@ export class CombinedStore implements ObjectStore {
         damaged.add(key);
         return undefined;
       }
-      if (this.#isFull(options)) this.loose.ensureDurable(key);
+      if (this.#isFull(options) && !this.loose.ensureDurable(key)) {
+        damaged.add(key);
+        return undefined;
+      }
       return { key, rawSize, inserted: false, where: "loose" };
     };
   }

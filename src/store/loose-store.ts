@@ -26,6 +26,9 @@ import { ObjectSlice, type Relocate, type StoredObject } from "./stored-object.t
 /** Keys in a batch. */
 const BATCH = 4096;
 
+/** Longer than the time stamps of any file system are apart. */
+const CLOCK_TICK_MS = 2000;
+
 /** Objects below this many bytes are read when `extractMany` finds them: finding them costs as much. */
 const AHEAD_MAX = 16 * 1024;
 
@@ -38,6 +41,10 @@ export class LooseStore implements ObjectStore {
   readonly folder: string;
   /** Prefix folders whose names are durable. */
   readonly #namedDurably = new Set<string>();
+  /** Folders of objects of which a sync failed: what of them is on the disk is unknown, and a later sync does not tell. */
+  readonly #suspect = new Set<string>();
+  /** When the folders had last changed whose removals are durable. Milliseconds since 1970. */
+  readonly #settled = new Map<string, number>();
   readonly #scratch = Buffer.allocUnsafeSlow(AHEAD_MAX);
 
   constructor(context: StoreContext) {
@@ -152,16 +159,36 @@ export class LooseStore implements ObjectStore {
     }
   }
 
-  /** Makes an object that is there durable. */
-  ensureDurable(key: ObjectKey): void {
+  /** True when the file has the right hash, and no sync has failed that it may have depended on. */
+  isTrusted(key: ObjectKey): boolean {
+    return !this.isSuspect(key) && this.isIntact(key);
+  }
+
+  /** True when a sync failed of objects in the same folder: what of them is on the disk is unknown from then on. */
+  isSuspect(key: ObjectKey): boolean {
+    return this.#suspect.has(this.folderOf(key));
+  }
+
+  /** A sync of these objects failed. Syncing them again would succeed, and what was lost would stay lost. */
+  suspect(keys: readonly ObjectKey[]): void {
+    for (const key of keys) this.#suspect.add(this.folderOf(key));
+  }
+
+  /** Makes an object that is there durable; false when that cannot be. */
+  ensureDurable(key: ObjectKey): boolean {
+    if (this.isSuspect(key)) return false;
     const file = this.#context.fs.openIfExists(this.pathOf(key));
-    if (file === undefined) return;
+    if (file === undefined) return false;
     try {
       this.#context.fs.sync(file);
+      this.syncFoldersOf([key]);
+      return true;
+    } catch (error) {
+      this.suspect([key]);
+      throw error;
     } finally {
       this.#context.fs.close(file);
     }
-    this.syncFoldersOf([key]);
   }
 
   reader(key: ObjectKey, options: ExtractOptions): LooseReader | undefined {
@@ -248,6 +275,15 @@ export class LooseStore implements ObjectStore {
 
   /** Makes the presence or absence of these keys' files durable, and the names of their folders, which others may have made. */
   syncFoldersOf(keys: readonly ObjectKey[]): void {
+    try {
+      this.#syncFoldersOf(keys);
+    } catch (error) {
+      this.suspect(keys);
+      throw error;
+    }
+  }
+
+  #syncFoldersOf(keys: readonly ObjectKey[]): void {
     let mustName = false;
     for (const folder of new Set(keys.map((key) => this.folderOf(key)))) {
       const isThere = this.#syncIfThere(folder);
@@ -256,6 +292,20 @@ export class LooseStore implements ObjectStore {
       if (isThere) this.#namedDurably.add(folder);
     }
     if (mustName) this.#syncIfThere(this.folder);
+  }
+
+  /** Makes it durable that these keys are not loose (any more). Folders that have not changed since are left out. */
+  syncRemovals(keys: readonly ObjectKey[]): void {
+    const { fs } = this.#context;
+    for (const folder of new Set(keys.map((key) => this.folderOf(key)))) {
+      const settled = [folder, this.folder].find((one) => fs.stat(one) !== undefined);
+      if (settled === undefined) continue;
+      const mtimeMs = fs.stat(settled)?.mtimeMs ?? 0;
+      if (this.#settled.get(settled) === mtimeMs) continue;
+      this.#syncIfThere(settled);
+      // The clock of file systems ticks slowly: what changes next may have the same time.
+      if (mtimeMs < Date.now() - CLOCK_TICK_MS) this.#settled.set(settled, mtimeMs);
+    }
   }
 
   /** False when it is not there: `clean` removes a prefix folder once its objects are durable in packs. */

@@ -133,6 +133,8 @@ export class LooseWriter implements Inserter {
       if (stat === undefined || !stat.isFile) return false;
       if (stat.size !== rawSize || (this.#options.checkExisting && !this.#store.isIntact(key))) return false;
       if (this.#durability === "full") {
+        // What may be lost on the disk is written once more.
+        if (this.#store.isSuspect(key)) return false;
         const file = fs.openIfExists(path);
         if (file === undefined) return false;
         this.#pending.set(key, { key, file });
@@ -155,20 +157,26 @@ export class LooseWriter implements Inserter {
 
   /** Makes everything so far as durable as asked, and gives out the results in the order of the sources. */
   async settle(): Promise<Stored[]> {
-    const { fs } = this.#context;
-    if (this.#pending.size > 0) {
-      const pending = [...this.#pending.values()];
-      await fs.syncAll(pending.map(({ file }) => file));
-      for (const { key, file, temporary } of pending) {
-        this.#pending.delete(key);
-        this.#close(file, temporary);
-        if (temporary !== undefined) this.#rename(temporary, key);
-      }
-      this.#store.syncFoldersOf(pending.map(({ key }) => key));
-    }
+    if (this.#pending.size > 0) await this.#settlePending();
     const results = this.#results;
     this.#results = [];
     return results;
+  }
+
+  async #settlePending(): Promise<void> {
+    const pending = [...this.#pending.values()];
+    try {
+      await this.#context.fs.syncAll(pending.map(({ file }) => file));
+    } catch (error) {
+      this.#store.suspect(pending.map(({ key }) => key));
+      throw error;
+    }
+    for (const { key, file, temporary } of pending) {
+      this.#pending.delete(key);
+      this.#close(file, temporary);
+      if (temporary !== undefined) this.#rename(temporary, key);
+    }
+    this.#store.syncFoldersOf(pending.map(({ key }) => key));
   }
 
   /** Closes and removes whatever was not acknowledged. */

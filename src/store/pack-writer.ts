@@ -24,10 +24,22 @@ export interface PackWriting {
   readonly files: PackFiles;
   readonly index: PackIndex;
   readonly lock: PackerLock;
-  /** Makes an object that is there durable. */
-  readonly ensureDurable: (entry: PackEntry) => void;
+  /** Makes an object that is there durable; false when that cannot be. */
+  readonly ensureDurable: (entry: PackEntry) => boolean;
   /** Packs whose names in the folder are durable. */
   readonly namedDurably: Set<number>;
+  /** Packs of which a sync failed. */
+  readonly suspect: Set<number>;
+}
+
+/** Syncs something of a pack. A failure is remembered: the next sync would succeed, and what was lost would stay lost. */
+export function syncOrSuspect(suspect: Set<number>, packId: number, sync: () => void): void {
+  try {
+    sync();
+  } catch (error) {
+    suspect.add(packId);
+    throw error;
+  }
 }
 
 /** How the stored bytes of an object were made. */
@@ -73,14 +85,16 @@ export class PackWriter {
     return this.#end - this.#committed;
   }
 
-  /** True when the key is committed, or waits for the commit. Sees all commits: only the holder of the lock makes any. */
+  /**
+   * True when the key is committed, as durably as asked, or waits for the commit. Sees all commits: only the holder of the lock
+   * makes any.
+   */
   has(key: ObjectKey): boolean {
     this.#refuseClosed();
     this.#record.write(key, 0, "hex");
     if (this.#pending.newest(this.#record, 0) >= 0) return true;
     const entry = knownEntry(this.#shared.index, this.#record, 0);
-    if (entry !== undefined && this.#sync) this.#shared.ensureDurable(entry);
-    return entry !== undefined;
+    return entry !== undefined && (!this.#sync || this.#shared.ensureDurable(entry));
   }
 
   /** Adds an object whose stored bytes are in memory. */
@@ -176,12 +190,14 @@ export class PackWriter {
   /** Makes everything added so far visible, and as durable as asked. */
   commit(): void {
     this.#refuseClosed();
-    const { context, files, index, namedDurably } = this.#shared;
+    const { context, files, index, namedDurably, suspect } = this.#shared;
     if (this.#pending.count > 0) {
       this.flush();
       if (this.#sync) {
-        context.fs.sync(this.#file as number);
-        if (!namedDurably.has(this.#packId)) context.fs.syncDirectory(files.folder);
+        syncOrSuspect(suspect, this.#packId, () => {
+          context.fs.sync(this.#file as number);
+          if (!namedDurably.has(this.#packId)) context.fs.syncDirectory(files.folder);
+        });
         namedDurably.add(this.#packId);
       }
       // From here on the bytes stay: if the index fails half-way, it may have entries that point to them.
@@ -251,11 +267,12 @@ export class PackWriter {
   }
 
   #enter(): void {
-    const { context, files, index, lock } = this.#shared;
+    const { context, files, index, lock, suspect } = this.#shared;
     const last = files.ids().at(-1) ?? -1;
     const target = context.config.packSizeTarget;
     this.#besideRepack = this.#repack();
-    const isOpen = (): boolean => !index.isSealed(last) && (files.sizeOf(last) ?? target) < target;
+    const isSuspect = suspect.has(last) || index.isSuspect(last);
+    const isOpen = (): boolean => !isSuspect && !index.isSealed(last) && (files.sizeOf(last) ?? target) < target;
     const isFull = last < 0 || this.#besideRepack !== undefined || !isOpen();
     const packId = isFull ? last + 1 : last;
     if (packId > MAX_PACK_ID)

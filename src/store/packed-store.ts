@@ -21,7 +21,7 @@ import type {
   Sources,
 } from "./object-store.ts";
 import type { PackFiles } from "./pack-files.ts";
-import { PackWriter } from "./pack-writer.ts";
+import { PackWriter, syncOrSuspect } from "./pack-writer.ts";
 import { insertPacked } from "./packed-insert.ts";
 import { PackedReader, type PackedReading } from "./packed-reader.ts";
 import type { OnLockWait, PackerLock } from "./packer-lock.ts";
@@ -56,6 +56,8 @@ export class PackedStore implements ObjectStore {
   readonly #options: PackedStoreOptions;
   /** Packs that were made durable, and the version of the index at that time: entries that it did not know may not be. */
   readonly #durable = new Map<number, number>();
+  /** Packs of which a sync failed: how much of them is on the disk is unknown, and a sync that succeeds later does not tell. */
+  readonly #suspect = new Set<number>();
   readonly #namedDurably = new Set<number>();
   #writer: PackWriter | undefined;
   readonly #verified = new Set<string>();
@@ -227,12 +229,10 @@ export class PackedStore implements ObjectStore {
     await this.#acquire(doing, options, true);
     try {
       this.index.refresh();
-      const ensureDurable = (entry: PackEntry): void => this.ensureDurable(entry);
-      const namedDurably = this.#namedDurably;
-      this.#writer = new PackWriter(
-        { context, files: this.files, index: this.index, lock, ensureDurable, namedDurably },
-        sync,
-      );
+      const ensureDurable = (entry: PackEntry): boolean => this.ensureDurable(entry);
+      const { index, files } = this;
+      const named = { namedDurably: this.#namedDurably, suspect: this.#suspect };
+      this.#writer = new PackWriter({ context, files, index, lock, ensureDurable, ...named }, sync);
       return this.#writer;
     } catch (error) {
       lock.release();
@@ -273,23 +273,29 @@ export class PackedStore implements ObjectStore {
     return lock.acquire(doing, { timeoutMs: lockTimeoutMs ?? usual, signal, writesPacks, onWait });
   }
 
-  /** Makes an object that is there durable, if another writer may not have done so. */
-  ensureDurable(entry: PackEntry): void {
+  /**
+   * Makes an object that is there durable, if another writer may not have done so. False when that cannot be: its pack is lost,
+   * or a sync of it failed before.
+   */
+  ensureDurable({ packId }: PackEntry): boolean {
     const { fs } = this.context;
     const { version } = this.index;
-    if (this.#durable.get(entry.packId) === version) return;
-    const file = fs.open(this.files.pathOf(entry.packId), "read");
+    if (this.#suspect.has(packId) || this.index.isSuspect(packId)) return false;
+    if (this.#durable.get(packId) === version) return true;
+    const file = fs.openIfExists(this.files.pathOf(packId));
+    if (file === undefined) return false;
     try {
-      fs.sync(file);
-      this.index.sync(entry.packId);
-      this.#durable.set(entry.packId, version);
+      syncOrSuspect(this.#suspect, packId, () => fs.sync(file));
+      this.index.sync(packId);
+      this.#durable.set(packId, version);
+      return true;
     } finally {
       fs.close(file);
     }
   }
 
   /** True when the stored copy reads back with the right hash. */
-  async isIntact(key: ObjectKey, entry: PackEntry): Promise<boolean> {
+  async isIntact(key: ObjectKey, entry: PackEntry): Promise<boolean> 
     try {
       for await (const _ of this.reader(key, entry, { verify: "hash" }).chunks(0, entry.rawSize, true));
       return true;
@@ -297,14 +303,12 @@ export class PackedStore implements ObjectStore {
       if (isTsdosError(error, "CORRUPT_OBJECT") || isTsdosError(error, "NOT_FOUND")) return false;
       throw error;
     }
-  }
 
   /** What a writer that is still open has not committed is taken back; its next call throws `CLOSED`. */
-  close(): void {
+  close(): void 
     this.#writer?.close();
     this.files.close();
     this.index.close();
-  }
 }
 
 export function packedStat(key: ObjectKey, entry: PackEntry): ObjectStat {

@@ -119,8 +119,9 @@ export function openOn(
 }
 
 /** An empty container's folders, durable. */
-export function emptyMemoryFolder(): MemoryFileSystem {
-  const fs = new MemoryFileSystem();
+export const emptyMemoryFolder = (): MemoryFileSystem => makeEmptyFolder(new MemoryFileSystem());
+
+export function makeEmptyFolder(fs: MemoryFileSystem): MemoryFileSystem {
   for (const folder of ["loose", "packed", "sandbox"]) fs.makeDirectory(`${MEMORY_ROOT}/${folder}`);
   fs.syncDirectory(MEMORY_ROOT);
   fs.syncDirectory("/");

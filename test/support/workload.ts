@@ -14,6 +14,8 @@ export class Acknowledged {
   readonly #absent = new Set<ObjectKey>();
   /** Every content that was ever given to the store. */
   readonly #known = new Map<ObjectKey, Uint8Array>();
+  /** Grows whenever something is acknowledged, or no longer promised. */
+  version = 0;
 
   copy(): Acknowledged {
     const copy = new Acknowledged();
@@ -24,25 +26,34 @@ export class Acknowledged {
   }
 
   given(bytes: Uint8Array): void {
+    this.version++;
     this.#known.set(keyOf(bytes), bytes);
     this.#absent.delete(keyOf(bytes));
   }
 
   inserted(key: ObjectKey): void {
+    this.version++;
     this.#present.set(key, this.#known.get(key) as Uint8Array);
   }
 
   /** A delete has begun: until it is acknowledged, the object may be there or not. */
   deleting(key: ObjectKey): void {
+    this.version++;
     this.#present.delete(key);
   }
 
   deleted(key: ObjectKey): void {
+    this.version++;
     this.#absent.add(key);
   }
 
   get size(): number {
     return this.#present.size;
+  }
+
+  /** Contents that were given and need not be there. */
+  notPresent(): Uint8Array[] {
+    return [...this.#known].filter(([key]) => !this.#present.has(key)).map(([, bytes]) => bytes);
   }
 
   keys(): ObjectKey[] {
@@ -80,7 +91,7 @@ export interface Step {
   readonly large?: boolean;
 }
 
-async function insert(
+export async function insert(
   { combined }: OpenedStores,
   state: Acknowledged,
   sources: readonly Uint8Array[],
@@ -90,7 +101,7 @@ async function insert(
   for await (const { key } of combined.insertMany(sources as Sources, options)) state.inserted(key);
 }
 
-async function insertStream(
+export async function insertStream(
   { combined }: OpenedStores,
   state: Acknowledged,
   bytes: Uint8Array,
@@ -101,7 +112,11 @@ async function insertStream(
   state.inserted(key);
 }
 
-async function remove({ combined }: OpenedStores, state: Acknowledged, keys: readonly ObjectKey[]): Promise<void> {
+export async function remove(
+  { combined }: OpenedStores,
+  state: Acknowledged,
+  keys: readonly ObjectKey[],
+): Promise<void> {
   for (const key of keys) state.deleting(key);
   await combined.delete(keys);
   for (const key of keys) state.deleted(key);

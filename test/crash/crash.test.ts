@@ -1,0 +1,32 @@
+import { test } from "node:test";
+import { seeded } from "../support/seeded.ts";
+import { type Bounds, Counts, explorePowerCuts, exploreProcessCrashes } from "./explorer.ts";
+import { longOperations, operations } from "./operations.ts";
+
+const long = process.env["TSDOS_PROOF"] === "long";
+const bounds: Bounds = long
+  ? { exhaustive: 9, samples: 60, secondCrashOneOf: 40 }
+  : { exhaustive: 4, samples: 6, secondCrashOneOf: 60 };
+/** Fewer of what takes longer. */
+const sampled: Bounds = { exhaustive: 0, samples: long ? 3 : 1, secondCrashOneOf: 2000 };
+const total = new Counts();
+
+for (const [list, bound] of [
+  [operations, bounds],
+  [longOperations, sampled],
+] as const) {
+  for (const operation of list) {
+    seeded(`a power cut at any call of "${operation.name}" loses nothing`, async (seed, t) => {
+      const counts = await explorePowerCuts(operation, bound, seed);
+      total.add(counts);
+      t.diagnostic(String(counts));
+    });
+    test(`a crash of the process at any call of "${operation.name}" loses nothing, without any sync`, async (t) => {
+      const counts = await exploreProcessCrashes(operation);
+      total.add(counts);
+      t.diagnostic(String(counts));
+    });
+  }
+}
+
+test("in all", (t) => t.diagnostic(String(total)));

@@ -1,0 +1,206 @@
+import { keyOf } from "../../src/key/hash.ts";
+import type { ObjectKey } from "../../src/key/object-key.ts";
+import { clean } from "../../src/maintenance/clean.ts";
+import { packLoose } from "../../src/maintenance/pack.ts";
+import { noise, prose } from "../../src/testing/contents.ts";
+import { insert, insertStream, remove, type Step, steps } from "../support/workload.ts";
+import type { Operation } from "./explorer.ts";
+
+const LARGE = 4 * 1024 ** 2 + 50;
+/** For operations that handle megabytes. */
+const LARGE_PAGE = 512 * 1024;
+
+/** Contents of a few dozen bytes: few changes, so that every subset of them can be tried. */
+function tiny(count: number, seed: number): Uint8Array[] {
+  return Array.from({ length: count }, (_, i) => Buffer.concat([Buffer.from(`${seed}/${i} `), noise(20 + i * 9, i)]));
+}
+
+const keysOf = (contents: readonly Uint8Array[]): ObjectKey[] => contents.map(keyOf);
+
+const put = (to: "loose" | "packed", count: number, seed: number): Step => ({
+  name: `put ${count} ${to}`,
+  run: (stores, state) => insert(stores, state, tiny(count, seed), { to }),
+});
+/** Without sync: acknowledged, but not for a power cut. */
+const drop = (to: "loose" | "packed", count: number, seed: number): Step => ({
+  name: `drop ${count} ${to}`,
+  run: async ({ combined }, state) => {
+    for (const bytes of tiny(count, seed)) state.given(bytes);
+    for await (const _ of combined.insertMany(tiny(count, seed), { to, durability: "process" }));
+  },
+});
+const flush: Step = {
+  name: "flush",
+  run: async ({ combined, index }) => combined.packed.exclusively("flush", {}, () => index.flush(true, true)),
+};
+const pack = (cleaning: boolean): Step => ({
+  name: "pack",
+  run: async ({ combined }) => void (await packLoose(combined, { clean: cleaning })),
+});
+const packUnsynced: Step = {
+  name: "pack without sync",
+  run: async ({ combined }) => void (await packLoose(combined, { durability: "process" })),
+};
+const cleanAll: Step = {
+  name: "clean",
+  run: async ({ combined }) => void (await clean(combined, { sandboxAgeMs: 0 })),
+};
+const erase = (keys: readonly ObjectKey[]): Step => ({
+  name: "erase",
+  run: (stores, state) => remove(stores, state, keys),
+});
+const inOrder =
+  (...parts: Step[]): Step["run"] =>
+  async (stores, state) => {
+    for (const part of parts) await part.run(stores, state);
+  };
+
+const SMALL_PACKS = { packSizeTarget: 100, compression: "none" };
+
+/** The crash table: everything that writes, each from a disk that holds something already. */
+export const operations: readonly Operation[] = [
+  { name: "insert loose", run: put("loose", 1, 1).run },
+  { name: "insert loose, into folders that are there", before: [put("loose", 3, 1)], run: put("loose", 3, 2).run },
+  { name: "insert loose, flat", settings: { loosePrefixLen: 0 }, run: put("loose", 3, 2).run },
+  { name: "insertMany loose", run: put("loose", 4, 1).run },
+  {
+    name: "insert what is loose, unsynced",
+    lenient: true,
+    unsynced: [drop("loose", 2, 1)],
+    run: put("loose", 2, 1).run,
+  },
+  {
+    name: "insert what is packed, unsynced",
+    lenient: true,
+    unsynced: [drop("packed", 2, 1)],
+    run: put("packed", 2, 1).run,
+  },
+  {
+    name: "insert loose what is packed, unsynced",
+    lenient: true,
+    unsynced: [drop("packed", 2, 1)],
+    run: put("loose", 2, 1).run,
+  },
+  {
+    name: "insert packed what is loose, unsynced",
+    lenient: true,
+    unsynced: [drop("loose", 2, 1)],
+    run: put("packed", 2, 1).run,
+  },
+  { name: "insert packed, first pack", run: put("packed", 3, 1).run },
+  { name: "insert packed, behind others", before: [put("packed", 3, 1)], run: put("packed", 2, 2).run },
+  {
+    name: "insert packed, behind others that are not synced",
+    lenient: true,
+    unsynced: [drop("packed", 2, 1)],
+    run: put("packed", 2, 2).run,
+  },
+  {
+    name: "insert packed, several commits",
+    before: [put("packed", 1, 1), flush],
+    run: inOrder(put("packed", 2, 2), put("packed", 2, 3), put("packed", 2, 4)),
+  },
+  { name: "insert packed, several packs", settings: SMALL_PACKS, run: put("packed", 6, 1).run },
+  {
+    name: "insert packed into packs, beside others",
+    settings: SMALL_PACKS,
+    before: [put("packed", 5, 1), flush],
+    run: put("packed", 5, 2).run,
+  },
+  { name: "pack and clean", before: [put("loose", 3, 1)], run: pack(true).run },
+  { name: "pack and clean, what is not synced", lenient: true, unsynced: [drop("loose", 3, 1)], run: pack(true).run },
+  {
+    name: "pack and clean, over several packs",
+    settings: SMALL_PACKS,
+    before: [put("loose", 5, 1)],
+    run: pack(true).run,
+  },
+  ...(["loose", "packed"] as const).map(
+    (to): Operation => ({
+      name: `insert ${to} what was packed, and was never synced while it was loose`,
+      lenient: true,
+      unsynced: [drop("loose", 2, 1), pack(true)],
+      run: put(to, 2, 1).run,
+    }),
+  ),
+  ...(["loose", "packed"] as const).map(
+    (to): Operation => ({
+      name: `insert ${to} what was packed, all without sync`,
+      lenient: true,
+      unsynced: [drop("loose", 2, 1), packUnsynced],
+      run: put(to, 2, 1).run,
+    }),
+  ),
+  {
+    name: "delete what was packed, all without sync",
+    lenient: true,
+    unsynced: [drop("loose", 2, 1), packUnsynced],
+    run: erase(keysOf(tiny(2, 1))).run,
+  },
+  { name: "pack, then clean", before: [put("loose", 2, 1)], run: inOrder(pack(false), cleanAll) },
+  { name: "clean", before: [put("loose", 3, 1), pack(false)], run: cleanAll.run },
+  { name: "delete loose", before: [put("loose", 3, 1)], run: erase(keysOf(tiny(2, 1))).run },
+  { name: "delete packed", before: [put("packed", 3, 1), flush], run: erase(keysOf(tiny(2, 1))).run },
+  {
+    name: "delete from several packs",
+    settings: SMALL_PACKS,
+    before: [put("packed", 5, 1), flush],
+    run: erase(keysOf(tiny(4, 1))).run,
+  },
+  { name: "delete what is in both", before: [put("loose", 3, 1), pack(false)], run: erase(keysOf(tiny(2, 1))).run },
+  {
+    name: "delete what was packed just now",
+    before: [put("loose", 2, 1)],
+    run: inOrder(pack(true), erase(keysOf(tiny(1, 1)))),
+  },
+  {
+    name: "delete, and insert again",
+    before: [put("packed", 2, 1), flush],
+    run: inOrder(erase(keysOf(tiny(2, 1))), put("packed", 1, 1), put("loose", 2, 1)),
+  },
+  { name: "index flush", before: [put("packed", 3, 1)], run: flush.run },
+  {
+    name: "index merge",
+    before: [put("packed", 2, 1), flush, put("packed", 8, 2), flush, put("packed", 2, 3)],
+    run: flush.run,
+  },
+  {
+    name: "rebuild-index",
+    before: [put("packed", 3, 1), flush, put("packed", 3, 2)],
+    run: async ({ combined, index }) =>
+      void (await combined.packed.exclusively("rebuild", {}, () => index.rebuild(true))),
+  },
+];
+
+/** Those that take longer: large objects, and many operations after one another with nothing synced but by themselves. */
+export const longOperations: readonly Operation[] = [
+  {
+    name: "insert a large stream, loose",
+    pageSize: LARGE_PAGE,
+    run: (stores, state) => insertStream(stores, state, prose(LARGE, 3), "loose"),
+  },
+  {
+    name: "insert a large stream, packed",
+    pageSize: LARGE_PAGE,
+    before: [put("packed", 2, 1)],
+    run: (stores, state) => insertStream(stores, state, prose(LARGE, 4), "packed"),
+  },
+  {
+    name: "insert a large stream, packed, that does not shrink, and again",
+    pageSize: LARGE_PAGE,
+    run: async (stores, state) => {
+      await insertStream(stores, state, noise(LARGE, 5), "packed");
+      await insertStream(stores, state, noise(LARGE, 5), "packed");
+    },
+  },
+  {
+    name: "everything, one pack",
+    pageSize: 512,
+    run: inOrder(...steps.filter(({ large }) => !large)),
+  },
+  {
+    name: "everything, small packs, flat",
+    settings: { compression: "none", packSizeTarget: 5000, loosePrefixLen: 0 },
+    run: inOrder(...steps.filter(({ large }) => !large)),
+  },
+];
