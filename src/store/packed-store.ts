@@ -295,7 +295,7 @@ export class PackedStore implements ObjectStore {
   }
 
   /** True when the stored copy reads back with the right hash. */
-  async isIntact(key: ObjectKey, entry: PackEntry): Promise<boolean> 
+  async isIntact(key: ObjectKey, entry: PackEntry): Promise<boolean> {
     try {
       for await (const _ of this.reader(key, entry, { verify: "hash" }).chunks(0, entry.rawSize, true));
       return true;
@@ -303,12 +303,14 @@ export class PackedStore implements ObjectStore {
       if (isTsdosError(error, "CORRUPT_OBJECT") || isTsdosError(error, "NOT_FOUND")) return false;
       throw error;
     }
+  }
 
   /** What a writer that is still open has not committed is taken back; its next call throws `CLOSED`. */
-  close(): void 
+  close(): void {
     this.#writer?.close();
     this.files.close();
     this.index.close();
+  }
 }
 
 export function packedStat(key: ObjectKey, entry: PackEntry): ObjectStat {
