@@ -104,7 +104,7 @@ class Moments {
 }
 
 /** The subsets of so many changes that are tried. */
-export function* subsetsOf(changes: number, { exhaustive, samples }: Bounds, next: () => number): Generator<Survives> {
+function* subsetsOf(changes: number, { exhaustive, samples }: Bounds, next: () => number): Generator<Survives> {
   if (changes <= exhaustive) {
     for (let subset = 0; subset < 2 ** changes; subset++) yield (_, i) => ((subset >>> i) & 1) === 1;
     return;

@@ -3,7 +3,7 @@ import type { ObjectKey } from "../../src/key/object-key.ts";
 import { clean } from "../../src/maintenance/clean.ts";
 import { packLoose } from "../../src/maintenance/pack.ts";
 import { noise, prose } from "../../src/testing/contents.ts";
-import { insert, insertStream, remove, type Step, steps } from "../support/workload.ts";
+import { insert, insertStream, mixedSteps, remove, type Step, steps } from "../support/workload.ts";
 import type { Operation } from "./explorer.ts";
 
 const LARGE = 4 * 1024 ** 2 + 50;
@@ -198,6 +198,7 @@ export const longOperations: readonly Operation[] = [
     pageSize: 512,
     run: inOrder(...steps.filter(({ large }) => !large)),
   },
+  { name: "everything, with and without syncs", lenient: true, run: inOrder(...mixedSteps) },
   {
     name: "everything, small packs, flat",
     settings: { compression: "none", packSizeTarget: 5000, loosePrefixLen: 0 },
