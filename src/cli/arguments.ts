@@ -23,7 +23,9 @@ export function parseDuration(text: string): number {
   const match = DURATION_PATTERN.exec(text.trim());
   if (match === null) throw new UsageError(`${JSON.stringify(text)} is not a duration, such as 500ms, 10s or 2m`);
   const [, digits = "", unit = "s"] = match;
-  return Math.round(Number(digits) * (MILLISECONDS[unit] ?? 1000));
+  const ms = Math.round(Number(digits) * (MILLISECONDS[unit] ?? 1000));
+  if (!Number.isSafeInteger(ms)) throw new UsageError(`${JSON.stringify(text)} is too long a duration`);
+  return ms;
 }
 
 /** A range of bytes as in HTTP: both ends inclusive; `last` alone counts from the end. */

@@ -38,7 +38,14 @@ function validLength(bytes: Buffer, at: number): number {
  * @throws UsageError for anything that it does not print.
  */
 export function unescapePath(text: string): Buffer {
-  if (!text.includes("\\")) return Buffer.from(text);
+  const bytes = text.includes("\\") ? unescaped(text) : Buffer.from(text);
+  // One path has one spelling: what is compared as text is the same path or is not.
+  if (escapePath(bytes) !== text)
+    throw new UsageError(`${JSON.stringify(text)} is not an escaped path as tsdos writes it`);
+  return bytes;
+}
+
+function unescaped(text: string): Buffer {
   const parts: Buffer[] = [];
   for (const [part] of text.matchAll(/\\x[0-9a-f]{2}|\\[\\tnr]|[^\\]+|\\/g)) {
     if (part[0] !== "\\") parts.push(Buffer.from(part));

@@ -21,7 +21,7 @@ export function parseCompression(text: string): CompressionSpec {
   if (match !== null) {
     const codec = match[1] as "zlib" | "zstd";
     const levelText = match[2] ?? match[3];
-    const level = levelText === undefined ? LEVELS[codec].default : Number(levelText);
+    const level = levelText === undefined ? LEVELS[codec].default : Number.parseInt(levelText, 10) || 0;
     if (level >= LEVELS[codec].min && level <= LEVELS[codec].max) return { codec, level };
   }
   throw new TsdosError(

@@ -23,6 +23,9 @@ export const DEFAULT_PACK_SIZE_TARGET: number = 4 * 1024 ** 3;
 export const DEFAULT_LOOSE_PREFIX_LEN = 2;
 export const MAX_LOOSE_PREFIX_LEN = 4;
 
+/** Arrays and objects in each other, which fields that we do not know may hold. */
+const MAX_DEPTH = 100;
+
 const KNOWN = [
   "container_version",
   "container_id",
@@ -58,7 +61,7 @@ export function parseConfig(text: string, path: string): ContainerConfig {
   const version = fields["container_version"];
   if (version === undefined) invalid("container_version is missing");
   if (typeof version !== "number" || !Number.isInteger(version) || version < 1) {
-    return invalid(`container_version must be 1 or 2, not ${JSON.stringify(version)}`);
+    return invalid(`container_version must be 1 or 2, not ${shown(version)}`);
   }
   if (version > 2) {
     throw new TsdosError(
@@ -68,7 +71,7 @@ export function parseConfig(text: string, path: string): ContainerConfig {
     );
   }
   const hashType = fields["hash_type"] ?? "sha256";
-  if (hashType !== "sha256") invalid(`hash_type must be "sha256", not ${JSON.stringify(hashType)}`);
+  if (hashType !== "sha256") invalid(`hash_type must be "sha256", not ${shown(hashType)}`);
   const id = fields["container_id"] ?? "";
   if (typeof id !== "string") return invalid("container_id must be a string");
   const prefix = fields["loose_prefix_len"] ?? DEFAULT_LOOSE_PREFIX_LEN;
@@ -95,6 +98,18 @@ function isIntegerIn(value: unknown, min: number, max: number): value is number 
   return typeof value === "number" && Number.isInteger(value) && value >= min && value <= max;
 }
 
+/** A value for a message, shortened. */
+function shown(value: unknown): string {
+  const text = JSON.stringify(value);
+  return text.length > 80 ? `${text.slice(0, 80)}...` : text;
+}
+
+/** Whether anything stands in more than so many arrays and objects, in each other: what prints or compares it would go as deep. */
+function isDeeperThan(levels: number, value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((each) => isDeeperThan(levels - 1, each));
+}
+
 function parseFields(text: string, path: string): Record<string, unknown> {
   let fields: unknown;
   try {
@@ -109,6 +124,9 @@ function parseFields(text: string, path: string): Record<string, unknown> {
   }
   if (typeof fields !== "object" || fields === null || Array.isArray(fields)) {
     throw new TsdosError("INVALID_CONFIG", `${path} holds no JSON object`, { path });
+  }
+  if (isDeeperThan(MAX_DEPTH, fields)) {
+    throw new TsdosError("INVALID_CONFIG", `${path} is nested more than ${MAX_DEPTH} levels deep`, { path });
   }
   return fields as Record<string, unknown>;
 }

@@ -60,6 +60,7 @@ function pick(value: unknown, types: Readonly<Record<string, string>>): object |
   if (typeof value !== "object" || value === null) return undefined;
   const given = value as Readonly<Record<string, unknown>>;
   const picked = Object.entries(types).map(([name, type]) => [name, type, given[name]] as const);
-  if (picked.some(([, type, found]) => typeof found !== type)) return undefined;
+  // JSON has numbers that are none here: 1e999 is read as infinity.
+  if (picked.some(([, type, found]) => typeof found !== type || found === Number.POSITIVE_INFINITY)) return undefined;
   return Object.fromEntries(picked.map(([name, , found]) => [name, found]));
 }

@@ -55,23 +55,51 @@ function checksumOf(json: string): string {
 
 /** Undefined when the text is damaged: the index is then made anew from the TOCs. */
 export function parseManifest(text: string): Manifest | undefined {
-  const [json, checksum, rest] = text.split("\n");
-  if (json === undefined || checksum !== checksumOf(json) || rest !== "") return undefined;
-  // The checksum is right, so this is what printManifest wrote.
-  const fields = JSON.parse(json) as {
-    format: number;
-    generation: number;
-    segments: ManifestSegment[];
-    covered: [number, number][];
-    valid: [number, number][];
-    damaged: TocDamage[];
-  };
-  if (fields.format !== 2) return undefined;
+  const [json, checksum, rest, more] = text.split("\n", 4);
+  if (json === undefined || checksum !== checksumOf(json) || rest !== "" || more !== undefined) return undefined;
+  let fields: unknown;
+  try {
+    fields = JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+  if (!isFields(fields)) return undefined;
+  const { generation, segments, covered, valid, damaged } = fields;
   return {
-    generation: fields.generation,
-    segments: fields.segments,
-    covered: new Map(fields.covered),
-    valid: new Map(fields.valid),
-    damaged: fields.damaged,
+    generation,
+    segments: segments.map(({ number, entries }) => ({ number, entries })),
+    covered: new Map(covered),
+    valid: new Map(valid),
+    damaged: damaged.map(({ packId, offset }) => ({ packId, offset })),
   };
 }
+
+interface Fields {
+  readonly generation: number;
+  readonly segments: readonly ManifestSegment[];
+  readonly covered: readonly (readonly [number, number])[];
+  readonly valid: readonly (readonly [number, number])[];
+  readonly damaged: readonly TocDamage[];
+}
+
+/** The checksum was right, so this is what some tsdos wrote, but perhaps not this version of it. */
+function isFields(value: unknown): value is Fields {
+  const { format, generation, segments, covered, valid, damaged } = Object(value) as Record<string, unknown>;
+  return (
+    format === 2 &&
+    isCount(generation) &&
+    isArrayOf(segments, (each) => isCount(each["number"]) && isCount(each["entries"])) &&
+    isArrayOf(covered, isPair) &&
+    isArrayOf(valid, isPair) &&
+    isArrayOf(damaged, (each) => isCount(each["packId"]) && isCount(each["offset"]))
+  );
+}
+
+function isArrayOf(value: unknown, isOne: (each: Readonly<Record<string | number, unknown>>) => boolean): boolean {
+  return Array.isArray(value) && value.every((each) => isOne(Object(each)));
+}
+
+const isPair = (each: Readonly<Record<string | number, unknown>>): boolean =>
+  each["length"] === 2 && isCount(each[0]) && isCount(each[1]);
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;

@@ -1,0 +1,6 @@
+import { binaryTargets } from "./binary-targets.ts";
+import { containerTargets } from "./container-targets.ts";
+import type { Target } from "./target.ts";
+import { textTargets } from "./text-targets.ts";
+
+export const targets: readonly Target[] = [...textTargets, ...binaryTargets, ...containerTargets];
