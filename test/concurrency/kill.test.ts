@@ -1,15 +1,21 @@
 import assert from "node:assert/strict";
-import { killStorm } from "../proofs/kill-storm.ts";
+import { killStorm, type Storm } from "../proofs/kill-storm.ts";
 import { temporaryFolder } from "../support/folders.ts";
+import { skipWithoutPython } from "../support/python.ts";
 import { seeded } from "../support/seeded.ts";
 
-for (const formatVersion of [1, 2] as const) {
+function stormy(name: string, options: Pick<Storm, "formatVersion" | "dos">, skip: string | false): void {
   seeded(
-    `kill -9 at any moment, version ${formatVersion}: nothing acknowledged is lost, and the next one just works`,
+    `kill -9 at any moment, ${name}: nothing acknowledged is lost, and the next one just works`,
     async (seed) => {
-      const { kills, inserted } = await killStorm({ folder: temporaryFolder(), seed, kills: 16, formatVersion });
+      const { kills, inserted } = await killStorm({ folder: temporaryFolder(), seed, kills: 16, ...options });
       assert.equal(kills, 16);
       assert.ok(inserted > 0);
     },
+    { skip },
   );
 }
+
+stormy("version 2", { formatVersion: 2 }, false);
+stormy("version 1", { formatVersion: 1 }, false);
+stormy("version 1 with disk-objectstore", { formatVersion: 1, dos: true }, skipWithoutPython);

@@ -50,37 +50,6 @@ for (const orders of [
   });
 }
 
-test("readers and loose writers go on while objects are packed and cleaned; every acknowledged object is always there", async () => {
-  const root = await newContainer();
-  const readers = [child("read", root), child("read", root)];
-  const writer = child("insertLoose", root, "500000");
-  await Promise.all([...readers, writer].map((child) => child.said(1)));
-  await using container = await Container.open(root);
-  const end = Date.now() + 3000;
-  let told = 1;
-  for (let round = 0; Date.now() < end; round++) {
-    const to = (["loose", "packed", "auto"] as const)[round % 3]!;
-    for await (const { key } of container.insertMany(smallContents(20, 1000 + round), { to })) {
-      for (const reader of readers) reader.say(key);
-    }
-    // What the other process has inserted is as good as ours.
-    for (; told < writer.lines.length; told++) for (const reader of readers) reader.say(writer.lines[told]!.slice(1));
-    await container.pack({ clean: round % 2 === 0 });
-    if (round % 2 === 1) await container.clean();
-    if (round % 5 === 4) await container.rebuildIndex();
-  }
-  writer.endInput();
-  await writer.succeeds();
-  for (const reader of readers) reader.endInput();
-  for (const reader of readers) {
-    await reader.succeeds();
-    assert.match(reader.lines.at(-1) ?? "", /^read [0-9]{3,}$/);
-  }
-  await container.pack();
-  assert.equal((await container.validate()).valid, true);
-  assert.equal((await container.status()).loose.objects, 0);
-});
-
 test("a second packer is told who holds the lock, or waits for it; readers and loose writers need none", async () => {
   const root = await newContainer();
   const holder = child("hold", root);

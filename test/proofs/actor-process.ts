@@ -50,9 +50,13 @@ export class ActorProcess extends Child {
     onLine(line);
   }
 
-  /** Waits until it has been started, which takes longer than most of what it does, and lets it begin. */
-  async begin(): Promise<void> {
-    await this.until(() => this.#isReady);
+  /** Waits until it has been started, which takes longer than most of what it does. */
+  ready(): Promise<void> {
+    return this.until(() => this.#isReady);
+  }
+
+  /** What it is told before this is lost. */
+  begin(): void {
     this.say("go");
   }
 }

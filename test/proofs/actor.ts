@@ -1,13 +1,15 @@
-import type { Container } from "../../src/index.ts";
+import { Container } from "../../src/index.ts";
 import { numbers } from "../../src/testing/contents.ts";
 import { contentOf, IDS_PER_ACTOR, SHARED_CONTENTS } from "./contents.ts";
 import { say } from "./lines.ts";
 
+/** Long, since others hold the packer lock most of the time. */
+const LOCK_TIMEOUT_MS = 300_000;
+
 /** One of the processes that work on a container: what it knows, and what it may choose. */
 export class Actor {
   readonly root: string;
-  /** Changes when the actor opens the container anew. */
-  container: Container;
+  #container: Container | undefined;
   /** The contents that it may delete, by key. */
   readonly mine: Map<string, number> = new Map();
   /** The contents that were deleted and that it may insert again, by key. */
@@ -19,11 +21,30 @@ export class Actor {
   #lastId = 0;
 
   /** Actors with different numbers have different contents; the seed decides what they do. */
-  constructor(root: string, container: Container, number: number, seed: number) {
+  constructor(root: string, number: number, seed: number) {
     this.root = root;
-    this.container = container;
     this.#base = SHARED_CONTENTS + number * IDS_PER_ACTOR;
     this.#next = numbers(seed);
+  }
+
+  get container(): Container {
+    if (this.#container === undefined) throw new Error("open comes first");
+    return this.#container;
+  }
+
+  /** Opens the container, or opens it anew. */
+  async open(): Promise<void> {
+    await this.close();
+    this.#container = await this.another();
+  }
+
+  /** The same container, as somebody else has it open. */
+  another(): Promise<Container> {
+    return Container.open(this.root, { lockTimeoutMs: LOCK_TIMEOUT_MS });
+  }
+
+  async close(): Promise<void> {
+    await this.#container?.close();
   }
 
   /** A whole number from 0 to `limit` - 1. */

@@ -6,8 +6,10 @@ import { Container } from "../../src/index.ts";
 import { numbers } from "../../src/testing/contents.ts";
 import { ActorProcess } from "./actor-process.ts";
 import { contentOf } from "./contents.ts";
+import { dosActor } from "./dos-actor.ts";
 import type { Line } from "./lines.ts";
 import { Model } from "./model.ts";
+import { passTime } from "./pass-time.ts";
 import { Tally } from "./tally.ts";
 
 const AT_ONCE = 4;
@@ -21,11 +23,16 @@ export interface Storm {
   readonly seed: number;
   readonly kills: number;
   readonly formatVersion: 1 | 2;
+  /**
+   * Version 1: one of the processes is disk-objectstore's. Its packer brings back what is deleted while it packs, so with it nothing
+   * is deleted.
+   */
+  readonly dos?: boolean;
   readonly onRound?: (tally: Tally) => void;
 }
 
 /** Actors that do everything are killed at random moments, several at once, again and again. */
-export async function killStorm({ folder, seed, kills, formatVersion, onRound }: Storm): Promise<Tally> {
+export async function killStorm({ folder, seed, kills, formatVersion, dos, onRound }: Storm): Promise<Tally> {
   const tally = new Tally();
   const next = numbers(seed);
   while (tally.kills < kills) {
@@ -33,7 +40,7 @@ export async function killStorm({ folder, seed, kills, formatVersion, onRound }:
     const options = { formatVersion, packSizeTarget: 1_000_000 + (next() % 3_000_000) };
     await (await Container.create(root, options)).close();
     const rounds = Math.min(ROUNDS_PER_CONTAINER, Math.ceil((kills - tally.kills) / AT_ONCE));
-    const container = new StormyContainer(root, next, tally);
+    const container = new StormyContainer(root, next, tally, dos ?? false);
     await container.run(rounds, () => onRound?.(tally));
     rmSync(root, { recursive: true });
   }
@@ -44,13 +51,15 @@ class StormyContainer {
   readonly #root: string;
   readonly #next: () => number;
   readonly #tally: Tally;
+  readonly #dos: boolean;
   readonly #model = new Model();
   #actors = 0;
 
-  constructor(root: string, next: () => number, tally: Tally) {
+  constructor(root: string, next: () => number, tally: Tally, dos: boolean) {
     this.#root = root;
     this.#next = next;
     this.#tally = tally;
+    this.#dos = dos;
   }
 
   async run(rounds: number, onRound: () => void): Promise<void> {
@@ -70,12 +79,16 @@ class StormyContainer {
   }
 
   #start(): ActorProcess[] {
-    return Array.from({ length: AT_ONCE }, () => {
+    return Array.from({ length: AT_ONCE }, (_, i) => {
       const onLine = (line: Line): void => {
         this.#model.take(line);
         this.#tally.take(line);
       };
-      return new ActorProcess({ root: this.#root, number: this.#actors++, seed: this.#next(), onLine });
+      const options = { root: this.#root, number: this.#actors++, seed: this.#next(), onLine };
+      if (!this.#dos) return new ActorProcess(options);
+      return i === 0
+        ? dosActor({ ...options, verbs: ["dos-loose", "dos-packed", "dos-pack"] })
+        : new ActorProcess({ ...options, verbs: ["loose", "packed", "auto", "shared", "pack", "clean", "reopen"] });
     });
   }
 
@@ -83,7 +96,8 @@ class StormyContainer {
     const delays = actors.map(() => this.#next() % KILLED_WITHIN);
     await Promise.all(
       actors.map(async (actor, i) => {
-        await actor.begin();
+        await actor.ready();
+        actor.begin();
         await sleep(delays[i]);
         await actor.kill();
         assert.equal(actor.failure, undefined);
@@ -94,6 +108,7 @@ class StormyContainer {
 
   /** Everybody is dead: nothing is lost, and the next operation just works, without waiting for a lock. */
   async #check(): Promise<void> {
+    if (this.#dos) passTime(this.#root);
     await using container = await Container.open(this.#root, { lockTimeoutMs: 0 });
     await this.#model.check(container);
     for (const to of ["packed", "loose"] as const) {

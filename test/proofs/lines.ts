@@ -26,7 +26,16 @@ export const READY = "ready";
 
 /** Says it at once, so that it counts even if the process is killed right after it. */
 export function say(sign: Line["sign"], subject: string, detail: string | number = ""): void {
-  writeSync(1, `${process.hrtime.bigint()} ${sign} ${subject} ${detail}\n`);
+  const line = Buffer.from(`${process.hrtime.bigint()} ${sign} ${subject} ${detail}\n`);
+  for (let at = 0; at < line.length; ) {
+    try {
+      at += writeSync(1, line, at);
+    } catch (error) {
+      // Who listens has much to do.
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
 }
 
 /** Undefined for the first line. */

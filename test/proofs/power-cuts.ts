@@ -106,7 +106,8 @@ class WorkedOnDisk {
         };
         actors.push(new ActorProcess({ root, number: this.#actors++, seed: this.#next(), onLine }));
       }
-      for (const actor of actors) await actor.begin();
+      for (const actor of actors) await actor.ready();
+      for (const actor of actors) actor.begin();
       const cuts: PowerCut[] = [];
       for (const image of images) cuts.push(await this.#cut(disk, image));
       // Everything that was said before the last cut has come when something that was said later has.

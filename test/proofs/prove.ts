@@ -5,9 +5,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { scratchParent } from "../support/folders.ts";
+import { python } from "../support/python.ts";
 import { fileSystems, whyNot } from "./file-systems.ts";
-import { killStorm } from "./kill-storm.ts";
+import { killStorm, type Storm } from "./kill-storm.ts";
 import { powerCuts } from "./power-cuts.ts";
+import { type SoakOptions, soak } from "./soak.ts";
 import type { Tally } from "./tally.ts";
 
 const { values, positionals } = parseArgs({
@@ -18,6 +20,7 @@ const { values, positionals } = parseArgs({
     /** For each file system and format version. */
     cuts: { type: "string", default: "200" },
     "file-system": { type: "string" },
+    minutes: { type: "string", default: "5" },
     folder: { type: "string", default: scratchParent() },
   },
 });
@@ -50,15 +53,43 @@ const proofs: Readonly<Record<string, () => Promise<void>>> = {
   },
 
   async kills() {
-    for (const formatVersion of [2, 1] as const) {
-      const kills = Number(values.kills) / 2;
+    const all = Number(values.kills);
+    const storms: readonly Pick<Storm, "formatVersion" | "dos" | "kills">[] = [
+      { formatVersion: 2, kills: all / 2 },
+      { formatVersion: 1, kills: python === undefined ? all / 2 : all / 4 },
+      ...(python === undefined ? [] : [{ formatVersion: 1, dos: true, kills: all / 4 } as const]),
+    ];
+    for (const storm of storms) {
+      const name = `version ${storm.formatVersion}${storm.dos ? " with disk-objectstore" : ""}`;
       const onRound = (tally: Tally): void => {
-        if (tally.kills % 100 === 0) console.error(`version ${formatVersion}: ${tally.kills} kills, ${minutes()} min`);
+        if (tally.kills % 100 === 0) console.error(`${name}: ${tally.kills} kills, ${minutes()} min`);
       };
-      const tally = await killStorm({ folder, seed, kills, formatVersion, onRound });
+      const tally = await killStorm({ folder, seed, ...storm, onRound });
       console.log(
-        `version ${formatVersion}: ${tally.kills} kills (in ${tally.interrupted}); ${tally.inserted} inserts and ` +
+        `${name}: ${tally.kills} kills (in ${tally.interrupted}); ${tally.inserted} inserts and ` +
           `${tally.deleted} deletions acknowledged; 0 lost, 0 back; ${minutes()} min; seed ${seed}`,
+      );
+    }
+  },
+
+  async soak() {
+    const kinds: readonly Pick<SoakOptions, "formatVersion" | "dos">[] = [
+      { formatVersion: 2 },
+      ...(python === undefined
+        ? [{ formatVersion: 1 } as const]
+        : ([
+            { formatVersion: 1, dos: "reads and writes" },
+            { formatVersion: 1, dos: "packs" },
+          ] as const)),
+    ];
+    for (const kind of kinds) {
+      const name = `version ${kind.formatVersion}${kind.dos ? `, disk-objectstore ${kind.dos}` : ""}`;
+      const seconds = (Number(values.minutes) * 60) / kinds.length;
+      const onMinute = (tally: Tally): void => console.error(`${name}: ${tally.inserted} inserts, ${minutes()} min`);
+      const tally = await soak({ folder, seed, seconds, ...kind, onMinute });
+      console.log(
+        `${name}: ${(seconds / 60).toFixed(1)} min; ${tally.operations}; ${tally.inserted} inserts and ${tally.deleted} ` +
+          `deletions acknowledged; 0 lost, 0 back, 0 problems; seed ${seed}`,
       );
     }
   },

@@ -1,16 +1,9 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Container, type Destination, isTsdosError, type StoredObject } from "../../src/index.ts";
+import { type Destination, isTsdosError, type StoredObject } from "../../src/index.ts";
 import { keyOf } from "../../src/key/hash.ts";
 import type { Actor } from "./actor.ts";
 import { say } from "./lines.ts";
-
-/** Long, since others hold the packer lock most of the time. */
-const LOCK_TIMEOUT_MS = 300_000;
-
-export function openFor(root: string): Promise<Container> {
-  return Container.open(root, { lockTimeoutMs: LOCK_TIMEOUT_MS });
-}
 
 interface Verb {
   /** How often it is chosen, compared with the others, by an actor that does everything. */
@@ -139,11 +132,6 @@ async function validate(actor: Actor): Promise<void> {
   assert.deepEqual((await actor.container.validate()).problems, []);
 }
 
-async function reopen(actor: Actor): Promise<void> {
-  await actor.container.close();
-  actor.container = await openFor(actor.root);
-}
-
 /** What actors do. */
 export const verbs: Readonly<Record<string, Verb>> = {
   loose: { share: 8, act: insertNew("loose") },
@@ -169,5 +157,5 @@ export const verbs: Readonly<Record<string, Verb>> = {
   "read-ranges": { share: 1, act: readRanges },
   "read-held": { share: 0, act: readHeld },
   list: { share: 1, act: list },
-  reopen: { share: 2, act: reopen },
+  reopen: { share: 2, act: (actor) => actor.open() },
 };
