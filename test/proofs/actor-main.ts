@@ -47,7 +47,9 @@ async function checkGone(): Promise<void> {
   }
 }
 
+say(">", "open");
 await actor.open();
+say("<", "open");
 const { formatVersion } = actor.container;
 const names =
   chosen.length > 0

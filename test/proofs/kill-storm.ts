@@ -88,7 +88,7 @@ class StormyContainer {
       if (!this.#dos) return new ActorProcess(options);
       return i === 0
         ? dosActor({ ...options, verbs: ["dos-loose", "dos-packed", "dos-pack"] })
-        : new ActorProcess({ ...options, verbs: ["loose", "packed", "auto", "shared", "pack", "clean", "reopen"] });
+        : new ActorProcess({ ...options, verbs: ["loose", "packed", "auto", "shared", "pack", "clean", "open"] });
     });
   }
 

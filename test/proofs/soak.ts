@@ -29,7 +29,7 @@ interface Role {
 }
 
 const READERS: readonly Role[] = [
-  { verbs: ["read-single", "read-bulk", "read-ranges", "list", "reopen"], pauseMs: 20 },
+  { verbs: ["read-single", "read-bulk", "read-ranges", "list", "open"], pauseMs: 20 },
   { verbs: ["read-held", "read-bulk", "read-held"], pauseMs: 20 },
 ];
 const WRITERS: readonly Role[] = [
@@ -38,7 +38,7 @@ const WRITERS: readonly Role[] = [
 ];
 const MAINTAINERS: readonly Role[] = [
   { verbs: ["pack"], pauseMs: 200 },
-  { verbs: ["clean", "rebuild-index", "reopen"], pauseMs: 500 },
+  { verbs: ["clean", "rebuild-index", "open"], pauseMs: 500 },
   { verbs: ["validate"], pauseMs: 500 },
 ];
 const DELETER: Role = { verbs: ["delete"], pauseMs: 50 };

@@ -157,5 +157,5 @@ export const verbs: Readonly<Record<string, Verb>> = {
   "read-ranges": { share: 1, act: readRanges },
   "read-held": { share: 0, act: readHeld },
   list: { share: 1, act: list },
-  reopen: { share: 2, act: (actor) => actor.open() },
+  open: { share: 2, act: (actor) => actor.open() },
 };
