@@ -1,0 +1,145 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import type { CreateOptions } from "../../src/container/create-container.ts";
+import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
+import { Container, type ContainerStatus, type FileSource, fromFile, type ObjectStore } from "../../src/index.ts";
+import { clean } from "../../src/maintenance/clean.ts";
+import { packLoose } from "../../src/maintenance/pack.ts";
+import type { CleanOptions, PackOptions, PackReport, ValidateReport } from "../../src/maintenance/reports.ts";
+import { statusOf } from "../../src/maintenance/status.ts";
+import { validate } from "../../src/maintenance/validate.ts";
+import { numbers } from "../../src/testing/contents.ts";
+import type { MemoryFileSystem } from "../../src/testing.ts";
+import { temporaryFolder } from "../support/folders.ts";
+import { emptyMemoryFolder, MEMORY_ROOT, type MemoryLock, openOn } from "../support/stores.ts";
+
+/** What is asked of an open container. */
+export interface Instance {
+  readonly store: ObjectStore;
+  pack(options: PackOptions): Promise<PackReport>;
+  clean(options: CleanOptions): Promise<unknown>;
+  validate(): Promise<ValidateReport>;
+  rebuildIndex(): Promise<unknown>;
+  status(): Promise<ContainerStatus>;
+  close(): Promise<void>;
+}
+
+/** A container that is open twice, and what can happen to it. */
+export interface Subject {
+  readonly formatVersion: 1 | 2;
+  readonly instances: Instance[];
+  /** Closes one of the instances, and opens it anew. */
+  reopen(at: number): Promise<void>;
+  /** Both instances are gone as when their process is killed, whatever they were doing; then it is opened again. */
+  crash(): Promise<void>;
+  /** As a crash, and of what was not synced only a part is there. Undefined where that cannot be played. */
+  readonly powerCut: ((luck: number, seed: number) => Promise<void>) | undefined;
+  loseIndex(): void;
+  fileOf(bytes: Uint8Array): FileSource;
+  close(): Promise<void>;
+}
+
+class ContainerInstance implements Instance {
+  readonly store: Container;
+
+  constructor(container: Container) {
+    this.store = container;
+  }
+
+  pack = (options: PackOptions): Promise<PackReport> => this.store.pack(options);
+  clean = (options: CleanOptions): Promise<unknown> => this.store.clean(options);
+  validate = (): Promise<ValidateReport> => this.store.validate();
+  rebuildIndex = (): Promise<unknown> => this.store.rebuildIndex();
+  status = (): Promise<ContainerStatus> => this.store.status();
+  close = (): Promise<void> => this.store.close();
+}
+
+/** A real folder. A crash there drops what is open without closing it, between two calls. */
+export async function onDisk(options: CreateOptions): Promise<Subject> {
+  const folder = temporaryFolder();
+  const root = join(folder, "container");
+  const settings = { durability: "process", lockTimeoutMs: 2000 } as const;
+  const open = async (): Promise<Instance> => new ContainerInstance(await Container.open(root, settings));
+  await (await Container.create(root, { ...options, ...settings })).close();
+  const instances = [await open(), await open()];
+  const fs = new NodeFileSystem();
+  let files = 0;
+  return {
+    formatVersion: options.formatVersion ?? 2,
+    instances,
+    async reopen(at) {
+      await instances[at]?.close();
+      instances[at] = await open();
+    },
+    async crash() {
+      instances.splice(0, 2, await open(), await open());
+    },
+    powerCut: undefined,
+    loseIndex: () => rmSync(join(root, "packed/index"), { recursive: true, force: true }),
+    fileOf(bytes) {
+      const path = join(folder, `source-${files++}`);
+      const file = fs.open(path, "create");
+      fs.write(file, bytes, 0, bytes.length, 0);
+      fs.close(file);
+      return fromFile(path);
+    },
+    async close() {
+      for (const instance of instances) await instance.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Files in memory that know what was synced; format version 2. */
+export async function inMemory(options: CreateOptions): Promise<Subject> {
+  let fs = emptyMemoryFolder();
+  let lock: { holder: MemoryLock | undefined } = { holder: undefined };
+  let files = 0;
+  const { compression = "zstd:+3", packSizeTarget = 4 * 1024 ** 3, loosePrefixLen = 2 } = options;
+  const open = (): Instance => {
+    const stores = openOn(fs, { compression, packSizeTarget, loosePrefixLen }, lock);
+    const { combined, index } = stores;
+    return {
+      store: combined,
+      pack: (given) => packLoose(combined, given),
+      clean: (given) => clean(combined, given),
+      validate: () => validate(combined, {}),
+      rebuildIndex: () => combined.packed.exclusively("rebuild", {}, () => index.rebuild(true)),
+      status: () => statusOf(combined),
+      close: async () => stores.close(),
+    };
+  };
+  const instances = [open(), open()];
+  const startAgain = (after: MemoryFileSystem): void => {
+    fs = after;
+    lock = { holder: undefined };
+    instances.splice(0, 2, open(), open());
+  };
+  return {
+    formatVersion: 2,
+    instances,
+    async reopen(at) {
+      await instances[at]?.close();
+      instances[at] = open();
+    },
+    crash: async () => startAgain(fs.afterPowerCut(() => true)),
+    async powerCut(luck, seed) {
+      const next = numbers(seed);
+      startAgain(fs.afterPowerCut(() => next() < luck * 2 ** 32));
+    },
+    loseIndex() {
+      for (const name of fs.list(`${MEMORY_ROOT}/packed/index`) ?? []) fs.remove(`${MEMORY_ROOT}/packed/index/${name}`);
+    },
+    fileOf(bytes) {
+      fs.makeDirectory("/files");
+      const path = `/files/${files++}`;
+      const file = fs.open(path, "create");
+      fs.write(file, bytes, 0, bytes.length, 0);
+      fs.close(file);
+      return fromFile(path);
+    },
+    async close() {
+      for (const instance of instances) await instance.close();
+    },
+  };
+}
