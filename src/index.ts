@@ -11,9 +11,14 @@ export type {
   ContainerStatus,
   PackOptions,
   PackReport,
-  Problem,
-  ValidateReport,
 } from "./maintenance/reports.ts";
+export type {
+  Leftover,
+  Problem,
+  ProblemKind,
+  ValidateOptions,
+  ValidateReport,
+} from "./maintenance/validate-reports.ts";
 export type { RebuildCounts as RebuildReport } from "./pack-index/pack-index.ts";
 export type { LongOperationOptions, OnProgress, Progress } from "./progress.ts";
 export type { BulkIterator } from "./store/batch-iterator.ts";

@@ -109,6 +109,15 @@ export class SqliteStatement {
     }
   }
 
+  /** As {@link all}, one row after the other. */
+  *iterate(...values: SQLInputValue[]): Generator<SqliteRow> {
+    try {
+      yield* this.#statement.iterate(...values);
+    } catch (error) {
+      throw fromSqliteError(error, this.#path);
+    }
+  }
+
   /** Returns how many rows were changed. */
   run(...values: SQLInputValue[]): number {
     try {

@@ -65,3 +65,11 @@ export function parseInteger(text: string, least: number, most: number): number 
   }
   return value;
 }
+
+/** Reads a part of a whole, `5%` or `0.05`, as a number above 0 and up to 1. */
+export function parsePart(text: string): number {
+  const match = /^(\d+(?:\.\d+)?|\.\d+)(%?)$/.exec(text.trim());
+  const value = match === null ? Number.NaN : Number(match[1]) / (match[2] === "%" ? 100 : 1);
+  if (!(value > 0 && value <= 1)) throw new UsageError(`${JSON.stringify(text)} is not a part, such as 5% or 0.05`);
+  return value;
+}

@@ -6,16 +6,10 @@ import type { ObjectKey } from "../key/object-key.ts";
 import { clean } from "../maintenance/clean.ts";
 import { inspect } from "../maintenance/inspect.ts";
 import { packLoose } from "../maintenance/pack.ts";
-import type {
-  CleanOptions,
-  CleanReport,
-  ContainerStatus,
-  PackOptions,
-  PackReport,
-  ValidateReport,
-} from "../maintenance/reports.ts";
+import type { CleanOptions, CleanReport, ContainerStatus, PackOptions, PackReport } from "../maintenance/reports.ts";
 import { statusOf } from "../maintenance/status.ts";
 import { validate } from "../maintenance/validate.ts";
+import type { ValidateOptions, ValidateReport } from "../maintenance/validate-reports.ts";
 import type { RebuildCounts } from "../pack-index/pack-index.ts";
 import type { LongOperationOptions } from "../progress.ts";
 import type { BulkIterator } from "../store/batch-iterator.ts";
@@ -77,7 +71,7 @@ export class Container implements ObjectStore, AsyncDisposable {
     const config = readConfig(fs, root);
     const stores = openStores({ fs, root, config, create: false, ...settings(options) });
     const container = new Container(root, config, stores);
-    await container.#tidyIndex();
+    if (options.tidyIndex !== false) await container.#tidyIndex();
     return container;
   }
 
@@ -160,8 +154,8 @@ export class Container implements ObjectStore, AsyncDisposable {
     return packed.exclusively("rebuild-index", options, () => packed.index.rebuild(true));
   }
 
-  /** Reads everything and verifies it; changes nothing. */
-  async validate(options: LongOperationOptions = {}): Promise<ValidateReport> {
+  /** Verifies everything, or a part of it; changes nothing. */
+  async validate(options: ValidateOptions = {}): Promise<ValidateReport> {
     return validate(this.#store, options);
   }
 

@@ -23,6 +23,8 @@ export interface OpenOptions {
   readonly lockTimeoutMs?: number;
   /** Told now and then while a call waits for the packer lock: who has it, if that is known. */
   readonly onLockWait?: OnLockWait;
+  /** Write index files that are missing or damaged anew, if that is possible at once. Default true. */
+  readonly tidyIndex?: boolean;
 }
 
 export interface CreateOptions extends OpenOptions {

@@ -1,4 +1,4 @@
-import type { ErrorCode, LockHolder } from "../errors.ts";
+import type { LockHolder } from "../errors.ts";
 import type { History } from "../format/history.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { LongOperationOptions } from "../progress.ts";
@@ -46,24 +46,6 @@ export interface CleanReport {
   /** Index files that nothing refers to; in version 1, locks and packs that disk-objectstore has left when it was killed. */
   readonly indexFiles: number;
   readonly dryRun: boolean;
-}
-
-/** One thing that is wrong. */
-export interface Problem {
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly path?: string;
-  readonly key?: string;
-  /** Byte offset in `path`. */
-  readonly offset?: number;
-}
-
-export interface ValidateReport {
-  readonly valid: boolean;
-  readonly objects: number;
-  /** Bytes of the contents that were read. */
-  readonly bytes: number;
-  readonly problems: readonly Problem[];
 }
 
 export interface ContainerStatus extends History {

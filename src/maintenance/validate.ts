@@ -1,124 +1,86 @@
-import { isTsdosError, TsdosError } from "../errors.ts";
-import type { ObjectKey } from "../key/object-key.ts";
-import type { LongOperationOptions } from "../progress.ts";
+import { randomInt } from "node:crypto";
+import type { ValidationMode } from "../format/history.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
-import { Pacer } from "../store/context.ts";
-import type { Located } from "../store/read-runs.ts";
-import type { ObjectReader } from "../store/stored-object.ts";
+import { type Checkpoint, CheckpointFile } from "./checkpoint.ts";
+import { DamageSearch } from "./damage-search.ts";
+import { ProblemList } from "./findings.ts";
 import { recordHistory } from "./history.ts";
-import { locatedBatches } from "./located-batches.ts";
-import type { Problem, ValidateReport } from "./reports.ts";
+import type { Sample } from "./sample.ts";
+import type { ValidateOptions, ValidateReport } from "./validate-reports.ts";
 
-/** Problems that are listed; more are only counted, in one last entry. */
-const PROBLEMS_MAX = 10_000;
+const SEEDS = 2 ** 32;
 
-/** Reads every loose and packed object and verifies it against its key; changes nothing. */
-export async function validate(store: CombinedStore, options: LongOperationOptions): Promise<ValidateReport> {
-  const validation = new Validation(options);
-  const { loose, packed } = store;
+/**
+ * Verifies the structure of a container, and reads and verifies its objects, all of them or some; changes nothing but the history
+ * and the checkpoint. Takes no lock, and others may go on writing.
+ */
+export async function validate(store: CombinedStore, options: ValidateOptions): Promise<ValidateReport> {
+  const mode = modeOf(options);
+  const { context } = store.packed;
   const started = performance.now();
-  for (const keys of loose.sortedKeys()) {
-    for (const key of keys) {
-      const reader = loose.reader(key, { verify: "hash" });
-      if (reader !== undefined) await validation.read(key, reader);
-    }
-  }
-  packed.index.refresh();
-  const ends = new Map<number, number>();
+  const checkpoints = new CheckpointFile(context, options.checkpoint);
+  const asked = mode === "sample" ? { part: options.sample as number, ...seedOf(options) } : undefined;
+  const before = options.resume ? checkpoints.read(mode, asked) : undefined;
+  const sample = before === undefined ? asked && { seed: randomInt(SEEDS), ...asked } : before.sample;
+  const search = new DamageSearch(store, { ...options, phase: "validate", sample, quick: mode === "quick" });
+  const structure = new ProblemList();
+  for await (const findings of search.structure()) for (const finding of findings) structure.add(finding);
+  const problems = new ProblemList(before?.problems);
+  const since = before?.since ?? new Date().toISOString();
+  if (before !== undefined) Object.assign(search, { mark: before.mark, objects: before.objects, bytes: before.bytes });
+  const checkpoint = (): Checkpoint => ({
+    format: 1,
+    containerId: context.config.containerId,
+    mode,
+    ...(sample && { sample }),
+    since,
+    mark: search.mark,
+    objects: search.objects,
+    bytes: search.bytes,
+    problems: problems.listed,
+  });
   try {
-    for (const batch of locatedBatches(packed.index)) {
-      const readable = batch.filter(({ key, entry }) => {
-        const problem = outOfBounds(store, key, entry, ends);
-        if (problem !== undefined) validation.report(problem);
-        return problem === undefined;
-      });
-      for (const run of packed.readMany(readable, { verify: "hash" })) {
-        for (const reader of run) await validation.read(reader.key, reader);
-      }
+    for await (const findings of search.contents()) {
+      for (const finding of findings) problems.add(finding);
+      if (checkpoints.due) checkpoints.write(checkpoint());
     }
   } catch (error) {
-    if (!isTsdosError(error, "CORRUPT_INDEX")) throw error;
-    validation.report(error);
+    checkpoints.write(checkpoint());
+    throw error;
   }
-  const report = validation.result();
-  const { objects, bytes, problems } = report;
+  checkpoints.remove();
+  const { objects, bytes, totalObjects, leftovers, threads } = search;
+  const found = structure.count + problems.count;
   const durationMs = Math.round(performance.now() - started);
   const at = new Date().toISOString();
-  recordHistory(packed.context, {
-    lastValidation: { at, mode: "full", objects, bytes, problems: problems.length, durationMs },
-  });
-  return report;
+  recordHistory(context, { lastValidation: { at, mode, objects, bytes, problems: found, durationMs } });
+  return {
+    valid: found === 0,
+    mode,
+    objects,
+    bytes,
+    totalObjects,
+    problems: [...structure.toArray(), ...problems.toArray()],
+    leftovers,
+    ...(sample && { sample }),
+    ...(before && { resumed: { since, objects: before.objects } }),
+    threads,
+    durationMs,
+  };
 }
 
-function outOfBounds(
-  store: CombinedStore,
-  key: ObjectKey,
-  entry: Located["entry"],
-  ends: Map<number, number>,
-): TsdosError | undefined {
-  const { files } = store.packed;
-  const { packId, offset, storedSize } = entry;
-  const known = ends.get(packId);
-  if (known !== undefined && offset + storedSize <= known) return undefined;
-  const size = files.sizeOf(packId);
-  ends.set(packId, size ?? 0);
-  if (size !== undefined && offset + storedSize <= size) return undefined;
-  const path = files.pathOf(packId);
-  return new TsdosError(
-    "CORRUPT_OBJECT",
-    size === undefined
-      ? `object ${key} should be in ${path}, which is missing; restore the file from a backup`
-      : `object ${key} should be in ${path} up to byte ${offset + storedSize}, which has only ${size}; restore the file from a backup`,
-    { key, path, offset },
-  );
+function seedOf({ seed }: ValidateOptions): Partial<Sample> {
+  if (seed === undefined) return {};
+  if (!Number.isInteger(seed) || seed < 0 || seed >= SEEDS)
+    throw new RangeError(`seed must be a whole number below 2^32, not ${seed}`);
+  return { seed };
 }
 
-class Validation {
-  readonly #options: LongOperationOptions;
-  readonly #pacer = new Pacer();
-  readonly #problems: Problem[] = [];
-  #unlisted = 0;
-  #objects = 0;
-  #bytes = 0;
-
-  constructor(options: LongOperationOptions) {
-    this.#options = options;
-  }
-
-  async read(key: ObjectKey, reader: ObjectReader): Promise<void> {
-    this.#options.signal?.throwIfAborted();
-    try {
-      for await (const chunk of reader.chunks(0, reader.rawSize, true)) this.#bytes += chunk.length;
-    } catch (error) {
-      // An object that was deleted or packed meanwhile is no problem.
-      if (!isTsdosError(error)) throw error;
-      if (error.code !== "NOT_FOUND") this.report(error, key);
-    }
-    this.#objects++;
-    if (!this.#pacer.due) return;
-    this.#options.onProgress?.({ phase: "validate", objects: this.#objects, bytes: this.#bytes });
-    await this.#pacer.pause();
-  }
-
-  report(error: TsdosError, key?: ObjectKey): void {
-    if (this.#problems.length >= PROBLEMS_MAX) {
-      this.#unlisted++;
-      return;
-    }
-    const { path, offset } = error.details;
-    const shownKey = error.details.key ?? key;
-    this.#problems.push({
-      code: error.code,
-      message: error.message,
-      ...(path === undefined ? {} : { path }),
-      ...(shownKey === undefined ? {} : { key: shownKey }),
-      ...(offset === undefined ? {} : { offset }),
-    });
-  }
-
-  result(): ValidateReport {
-    const problems = [...this.#problems];
-    if (this.#unlisted > 0) problems.push({ code: "CORRUPT_OBJECT", message: `and ${this.#unlisted} more problems` });
-    return { valid: problems.length === 0, objects: this.#objects, bytes: this.#bytes, problems };
-  }
+function modeOf({ quick, sample, threads }: ValidateOptions): ValidationMode {
+  if (threads !== undefined && !(Number.isInteger(threads) && threads > 0))
+    throw new RangeError(`threads must be 1 or more, not ${threads}`);
+  if (sample === undefined) return quick ? "quick" : "full";
+  if (!(sample > 0 && sample <= 1)) throw new RangeError(`sample must be above 0 and up to 1, not ${sample}`);
+  if (quick) throw new RangeError("validate with quick or with sample, not with both");
+  return "sample";
 }

@@ -83,7 +83,7 @@ function smallest(cursors: readonly RecordCursor[]): RecordCursor | undefined {
   return best;
 }
 
-interface CompactCursor extends RecordCursor {
+export interface CompactCursor extends RecordCursor {
   /** True when no record of the same key was given before. */
   readonly isFirst: boolean;
 }
@@ -131,9 +131,14 @@ function compactCursor(inner: RecordCursor, final: boolean): CompactCursor {
   };
 }
 
+/** All live records; those that are not the first of their key are superseded by it. */
+export function liveCursor(newestFirst: readonly RecordCursor[]): CompactCursor {
+  return compactCursor(mergeCursors(newestFirst), true);
+}
+
 /** The newest live record of each key. */
 export function* liveBatches(newestFirst: readonly RecordCursor[]): Generator<RecordBatch> {
-  const cursor = compactCursor(mergeCursors(newestFirst), true);
+  const cursor = liveCursor(newestFirst);
   yield* batchesOf(cursor, () => cursor.isFirst);
 }
 

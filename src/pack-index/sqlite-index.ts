@@ -15,12 +15,14 @@ import {
   COUNT_IN_PACK,
   CREATE_SCHEMA,
   DELETE,
+  DELETE_ROW,
   entryToSql,
   INSERT,
   MOVE_PACK,
   packIdToSql,
   rowToEntry,
   SELECT_AFTER,
+  SELECT_BY_PLACE,
   SELECT_FIRST,
   SELECT_ONE,
   SELECT_PACK_ENDS,
@@ -30,6 +32,11 @@ import {
 
 const KEY_SIZE = 32;
 const BATCH = 4096;
+/** Rows of {@link SqliteIndex.byPlace} that are held at once. */
+const PLACED_BATCH = 65_536;
+const FIRST_PLACE: RowPlace = { packId: Number.MIN_SAFE_INTEGER, offset: 0, id: 0 };
+/** Problems that SQLite lists. */
+const DAMAGE_MAX = 20;
 /** How long a call waits, blocking, for a Python process that commits. */
 const BUSY_TIMEOUT_MS = 5000;
 
@@ -44,6 +51,18 @@ export interface SqliteIndexOptions {
 /** Opens `packs.idx`; where it cannot be written to, for reading. */
 export function openSqliteIndex(options: SqliteIndexOptions): SqliteIndex {
   return new SqliteIndex(options);
+}
+
+/** Where a row stands in the order of {@link SqliteIndex.byPlace}; `packId` and `offset` as SQLite has them. */
+export interface RowPlace {
+  readonly packId: number;
+  readonly offset: number;
+  readonly id: number;
+}
+
+export interface PlacedRows {
+  readonly rows: { readonly key: ObjectKey; readonly entry: PackEntry; readonly place: RowPlace }[];
+  readonly invalid: { readonly id: number; readonly error: TsdosError }[];
 }
 
 interface Connection {
@@ -223,6 +242,49 @@ export class SqliteIndex implements PackIndex {
     this.#write(sync, () => {
       for (let i = 0; i < count; i++) remove.run(hexOf(keys, i * KEY_SIZE));
     });
+  }
+
+  /** All rows in the order in which their objects stand in the packs, behind `after`. Those that cannot be right come apart. */
+  *byPlace(after: RowPlace = FIRST_PLACE): Generator<PlacedRows> {
+    for (let last = after; ; ) {
+      const found: PlacedRows = { rows: [], invalid: [] };
+      const select = this.#database.prepare(SELECT_BY_PLACE);
+      for (const row of select.iterate(last.packId, last.offset, last.id, PLACED_BATCH)) {
+        // Even if they are no numbers: SQLite sorts them all the same.
+        last = { packId: row["pack_id"], offset: row["offset"], id: row["id"] } as RowPlace;
+        try {
+          found.rows.push({ ...rowToEntry(row, this.#options.path), place: last });
+        } catch (error) {
+          if (!isTsdosError(error, "CORRUPT_INDEX")) throw error;
+          found.invalid.push({ id: last.id, error });
+        }
+      }
+      if (found.rows.length + found.invalid.length === 0) return;
+      yield found;
+    }
+  }
+
+  /** Removes rows by their ids. */
+  removeRows(ids: readonly number[]): void {
+    const remove = this.#database.prepare(DELETE_ROW);
+    this.#write(true, () => {
+      for (const id of ids) remove.run(id);
+    });
+  }
+
+  /** What SQLite finds wrong with the file; `quick` leaves out whether its index fits its table. */
+  damage(quick: boolean): string[] {
+    const check = this.#database.prepare(`PRAGMA ${quick ? "quick_check" : "integrity_check"}(${DAMAGE_MAX})`);
+    return check.all().flatMap((row) =>
+      Object.values(row)
+        .filter((text) => text !== "ok")
+        .map(String),
+    );
+  }
+
+  /** Makes SQLite's own index anew from the table. */
+  reindex(): void {
+    this.#write(true, () => this.#database.exec("REINDEX"));
   }
 
   /** The rows that say that an object is in this pack. */

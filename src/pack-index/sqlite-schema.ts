@@ -34,6 +34,11 @@ export const COUNT_IN_PACK = "SELECT count(*) AS objects FROM db_object WHERE pa
 export const SELECT_PACK_ENDS = `SELECT pack_id, max("offset" + length) AS packEnd FROM db_object GROUP BY pack_id`;
 export const MOVE_PACK = "UPDATE db_object SET pack_id = ? WHERE pack_id = ?";
 
+/** In the order in which objects stand in the packs, behind a place; without an index for that, each time all rows are looked at. */
+export const SELECT_BY_PLACE: string = `SELECT id, ${COLUMNS} FROM db_object WHERE (pack_id, "offset", id) > (?, ?, ?)
+ORDER BY pack_id, "offset", id LIMIT ?`;
+export const DELETE_ROW = "DELETE FROM db_object WHERE id = ?";
+
 export function packIdToSql(packId: number): number {
   return packId === LEGACY_REPACK_ID ? -1 : packId;
 }

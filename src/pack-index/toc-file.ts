@@ -7,6 +7,9 @@ import { parseTocHeader, printTocHeader, type TocHeader, tocHeaderSize } from ".
 /** Bytes in one read of a scan. */
 const READ_SIZE = 1024 ** 2;
 
+/** Is given an entry as an index record, and where it stands in the file. */
+export type VisitEntry = (bytes: Uint8Array, at: number, offset: number) => void;
+
 /** The table of contents of one pack: an append-only log of entries, the source of truth of format version 2. */
 export class TocFile {
   readonly path: string;
@@ -44,7 +47,15 @@ export class TocFile {
    * invalid ones (from the header on, if need be) is an append that has not ended, and is looked at again next time. Nor are
    * blocks of zeros damage: so a power cut leaves what an append that was never acknowledged has not got to the disk.
    */
-  readNew(from: number, knownValid: number, visit: (bytes: Uint8Array, at: number) => void): TocDamage[] {
+  readNew(from: number, knownValid: number, visit: VisitEntry): TocDamage[] {
+    const pieces = this.pieces(from, knownValid, visit);
+    let step = pieces.next();
+    while (!step.done) step = pieces.next();
+    return step.value;
+  }
+
+  /** As {@link readNew}, with a rest after each piece that was read. */
+  *pieces(from: number, knownValid: number, visit: VisitEntry): Generator<void, TocDamage[]> {
     this.#file ??= this.#fs.openIfExists(this.path);
     if (this.#file === undefined) {
       if (knownValid === 0) return [];
@@ -85,10 +96,11 @@ export class TocFile {
         this.#firstHole = Math.min(this.#firstHole, firstHole);
         validEnd = at + entry + ENTRY_SIZE;
         tocEntryToRecord(buffer, entry, this.packId);
-        visit(buffer, entry);
+        visit(buffer, entry, offset);
       }
       if (got < length) break;
       at += got;
+      yield;
     }
     if (noHeader && knownValid === 0 && validEnd === ENTRY_SIZE) {
       this.position = 0;

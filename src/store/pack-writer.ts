@@ -280,9 +280,10 @@ export class PackWriter {
     lock.enterPack(packId);
     try {
       if (isFull) {
-        // A pack that was never committed to gets its table of contents now: readers look for the next number only.
-        if (last >= 0) index.commit(last, { bytes: new Uint8Array(), count: 0 }, this.#sync);
         context.fs.makeDirectory(files.folder);
+        // Before the pack: one that is not empty and has no table of contents has lost it. So no number is left out, either:
+        // readers look for the next one only.
+        index.commit(packId, { bytes: new Uint8Array(), count: 0 }, this.#sync);
       }
       this.#openPack(packId);
     } catch (error) {

@@ -1,30 +1,59 @@
-import { Command } from "commander";
-import { exitCodes } from "../exit-codes.ts";
+import { Command, Option } from "commander";
+import type { ValidateOptions, ValidateReport } from "../../index.ts";
+import { parseInteger, parsePart } from "../arguments.ts";
+import { exitCodes, UsageError } from "../exit-codes.ts";
 import { longOperation } from "../long-operation.ts";
 import type { Session } from "../session.ts";
-import { exactSize, humanNumber } from "../units.ts";
+import { count, exactSize, humanNumber } from "../units.ts";
+
+const MAX_SEED = 2 ** 32 - 1;
+const MAX_THREADS = 64;
+
+type Flags = Pick<ValidateOptions, "quick" | "sample" | "seed" | "resume" | "checkpoint" | "threads">;
 
 export function validateCommand(session: Session): Command {
   return new Command("validate")
-    .description("read everything and compare it with its keys and checksums; exit code 4 if anything is damaged")
-    .action(() => validate(session));
+    .description("verify the structure and every object; exit code 4 if anything is wrong; changes nothing")
+    .option("--quick", "only the structure, and the checksums of packed objects as they are stored")
+    .option("--sample <PART>", "read only so many of the objects, such as 5%, chosen at random", parsePart)
+    .option("--seed <NUMBER>", "choose the same objects as another run", (text) => parseInteger(text, 0, MAX_SEED))
+    .option("--resume", "go on where a run with the same options was interrupted")
+    .option("--checkpoint <FILE>", "keep the place to resume at in this file")
+    .addOption(
+      new Option("--threads <NUMBER>", "how many threads verify (default: one for each processor, up to 4)").argParser(
+        (text) => parseInteger(text, 1, MAX_THREADS),
+      ),
+    )
+    .action((flags: Flags) => validate(session, flags));
 }
 
-async function validate(session: Session): Promise<void> {
+async function validate(session: Session, flags: Flags): Promise<void> {
+  if (flags.quick && flags.sample !== undefined) throw new UsageError("--quick and --sample are two ways; choose one");
   const { output } = session;
   output.goOnWithoutReader();
-  await using container = await session.open();
-  const options = await longOperation(session, container, ({ loose, packed }) => ({
-    objects: loose.objects + packed.objects,
-    bytes: loose.bytes + packed.rawBytes,
-  }));
-  const report = await container.validate(options);
+  // What opening would mend is to be seen.
+  await using container = await session.open({ tidyIndex: false });
+  const report = await container.validate({ ...(await longOperation(session, container)), ...flags });
   session.finished(report);
   if (!report.valid) session.exitCode = exitCodes.integrity;
   await output.report(report, [
     ...report.problems.map(({ code, message }) => [code, message] as const),
-    ["objects", humanNumber(report.objects)],
+    ...aboutSample(report),
+    ["objects", `${humanNumber(report.objects)} of ${humanNumber(report.totalObjects)}`],
     ["bytes", exactSize(report.bytes)],
+    ["unused files", leftovers(report)],
     ["valid", report.valid ? "yes" : `no, problems: ${humanNumber(report.problems.length)}`],
   ]);
+}
+
+function aboutSample({ sample, resumed }: ValidateReport): (readonly [string, string])[] {
+  const rows: (readonly [string, string])[] = [];
+  if (sample) rows.push(["sample", `${sample.part * 100}%, seed ${sample.seed}`]);
+  if (resumed) rows.push(["resumed", `a run of ${resumed.since}, behind ${count(resumed.objects, "object")}`]);
+  return rows;
+}
+
+function leftovers({ leftovers }: ValidateReport): string {
+  const bytes = leftovers.reduce((sum, one) => sum + one.bytes, 0);
+  return leftovers.length === 0 ? "none" : `${humanNumber(leftovers.length)}, ${exactSize(bytes)}`;
 }

@@ -1,0 +1,115 @@
+import { isTsdosError, TsdosError } from "../errors.ts";
+import type { ValidationMode } from "../format/history.ts";
+import { ownPath, SANDBOX_FOLDER } from "../format/paths.ts";
+import { replaceFile } from "../replace-file.ts";
+import type { StoreContext } from "../store/context.ts";
+import type { SearchMark } from "./damage-search.ts";
+import type { Sample } from "./sample.ts";
+import type { Problem } from "./validate-reports.ts";
+
+/** Milliseconds between two checkpoints. */
+const INTERVAL_MS = 5000;
+/** Bytes; a checkpoint has as many problems as are listed. */
+const MAX_SIZE = 64 * 1024 ** 2;
+
+/** How far a validation has come. */
+export interface Checkpoint {
+  readonly format: 1;
+  readonly containerId: string;
+  readonly mode: ValidationMode;
+  readonly sample?: Sample;
+  /** ISO 8601: when the first of the runs began. */
+  readonly since: string;
+  readonly mark: SearchMark;
+  readonly objects: number;
+  readonly bytes: number;
+  /** Of objects. */
+  readonly problems: readonly Problem[];
+}
+
+/** The file that a validation keeps its {@link Checkpoint} in. Where it cannot be written, there is none. */
+export class CheckpointFile {
+  readonly #context: StoreContext;
+  readonly #path: string;
+  readonly #temporary: string;
+  #writtenAt: number = performance.now();
+
+  /** `path`: another file than the one in the container. */
+  constructor(context: StoreContext, path?: string) {
+    const { root, config } = context;
+    this.#context = context;
+    this.#path = path ?? ownPath(root, config.containerVersion, "validate.json");
+    this.#temporary = path === undefined ? `${root}/${SANDBOX_FOLDER}/${process.pid}-validate.tmp` : `${path}.tmp`;
+  }
+
+  /**
+   * Undefined when there is none, or it is damaged.
+   * @throws TsdosError `ALREADY_EXISTS` when it is that of another validation
+   */
+  read(mode: ValidationMode, sample: Partial<Sample> | undefined): Checkpoint | undefined {
+    const found = this.#parse();
+    if (found === undefined) return undefined;
+    const differs = (what: string, how: string): TsdosError =>
+      new TsdosError(
+        "ALREADY_EXISTS",
+        `${this.#path} is the checkpoint of ${what}; validate without resume to begin anew, or ${how}`,
+        { path: this.#path },
+      );
+    if (found.containerId !== this.#context.config.containerId) throw differs("another container", "name another file");
+    const isSame = found.mode === mode && (sample?.part ?? found.sample?.part) === found.sample?.part;
+    const isSameChoice = sample?.seed === undefined || sample.seed === found.sample?.seed;
+    if (isSame && isSameChoice) return found;
+    const what =
+      found.sample === undefined ? found.mode : `sample of ${found.sample.part * 100}% with seed ${found.sample.seed}`;
+    throw differs(`a ${what} validation`, "resume that one with the same options");
+  }
+
+  #parse(): Checkpoint | undefined {
+    const { fs } = this.#context;
+    const file = fs.openIfExists(this.#path);
+    if (file === undefined) return undefined;
+    try {
+      const bytes = Buffer.alloc(Math.min(fs.size(file), MAX_SIZE));
+      const found = JSON.parse(
+        bytes.toString("utf8", 0, fs.read(file, bytes, 0, bytes.length, 0)),
+      ) as Checkpoint | null;
+      return found?.format === 1 && isCheckpoint(found) ? found : undefined;
+    } catch (error) {
+      if (error instanceof SyntaxError) return undefined;
+      throw error;
+    } finally {
+      fs.close(file);
+    }
+  }
+
+  /** True when it is time to write one. */
+  get due(): boolean {
+    return performance.now() - this.#writtenAt >= INTERVAL_MS;
+  }
+
+  write(checkpoint: Checkpoint): void {
+    const { fs, root } = this.#context;
+    this.#writtenAt = performance.now();
+    this.#ifPossible(() => {
+      fs.makeDirectory(`${root}/${SANDBOX_FOLDER}`);
+      replaceFile(fs, this.#path, `${JSON.stringify(checkpoint)}\n`, { sync: false, temporary: this.#temporary });
+    });
+  }
+
+  remove(): void {
+    this.#ifPossible(() => this.#context.fs.remove(this.#path));
+  }
+
+  #ifPossible(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (!isTsdosError(error)) throw error;
+    }
+  }
+}
+
+function isCheckpoint({ mark, objects, bytes, problems, since }: Checkpoint): boolean {
+  const numbers = [objects, bytes].every((value) => Number.isSafeInteger(value) && value >= 0);
+  return numbers && typeof mark === "object" && mark !== null && Array.isArray(problems) && typeof since === "string";
+}

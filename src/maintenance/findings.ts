@@ -1,0 +1,63 @@
+import type { TsdosError } from "../errors.ts";
+import type { PackEntry } from "../format/entry.ts";
+import type { ObjectKey } from "../key/object-key.ts";
+import type { Problem, ProblemKind } from "./validate-reports.ts";
+
+/** One thing that is wrong, with what is needed to repair it. */
+export interface Finding {
+  readonly kind: ProblemKind;
+  readonly error: TsdosError;
+  /** Of an object. */
+  readonly key?: ObjectKey;
+  /** Of a packed object. */
+  readonly entry?: PackEntry;
+  readonly packId?: number;
+  /** Of a row of version 1. */
+  readonly rowId?: number;
+}
+
+/** Problems that a report lists; more are only counted, in one last entry. */
+const PROBLEMS_MAX = 10_000;
+
+/** Collects problems for a report. */
+export class ProblemList {
+  readonly #listed: Problem[];
+  #unlisted = 0;
+
+  constructor(before: readonly Problem[] = []) {
+    this.#listed = [...before];
+  }
+
+  add({ kind, error, key }: Finding): void {
+    if (this.#listed.length >= PROBLEMS_MAX) {
+      this.#unlisted++;
+      return;
+    }
+    const { path, offset } = error.details;
+    const shownKey = error.details.key ?? key;
+    this.#listed.push({
+      kind,
+      code: error.code,
+      message: error.message,
+      ...(path === undefined ? {} : { path }),
+      ...(shownKey === undefined ? {} : { key: shownKey }),
+      ...(offset === undefined ? {} : { offset }),
+    });
+  }
+
+  get count(): number {
+    return this.#listed.length + this.#unlisted;
+  }
+
+  /** Those that are listed, without the last entry. */
+  get listed(): readonly Problem[] {
+    return this.#listed;
+  }
+
+  toArray(): Problem[] {
+    const more = `and ${this.#unlisted} more problems`;
+    return this.#unlisted === 0
+      ? [...this.#listed]
+      : [...this.#listed, { kind: "packed", code: "CORRUPT_OBJECT", message: more }];
+  }
+}

@@ -1,0 +1,126 @@
+import { TsdosError } from "../errors.ts";
+import type { ObjectKey } from "../key/object-key.ts";
+import type { PackedStore } from "../store/packed-store.ts";
+import type { Located } from "../store/read-runs.ts";
+import type { Finding } from "./findings.ts";
+import { isFound, type KnownPacks, type PlacedBatch, placedEntries } from "./placed-entries.ts";
+
+/** Entries that are sorted at once, where a pack's entries are not in the order of their places. */
+const WINDOW = 32_768;
+
+/**
+ * Compares every packed object's place with its pack and its neighbours: it must be inside the pack, and no two may share bytes.
+ * Reads no contents. Yields what is wrong, in batches, some of them empty.
+ */
+export function* checkPlaces(packed: PackedStore, known: KnownPacks): Generator<Finding[]> {
+  const last = new Neighbours(packed);
+  const unordered = new Set<number>();
+  const sizes: PackSizes = new Map();
+  for (const { placed, findings } of placedEntries(packed, known)) {
+    const found = [...findings];
+    for (const one of placed) {
+      const problem = outOfBounds(packed, one, sizes);
+      if (problem !== undefined) found.push(problem);
+      else if (last.goesBack(one)) unordered.add(one.entry.packId);
+      else found.push(...last.compare(one));
+    }
+    yield found;
+  }
+  for (const packId of unordered) yield* sortedOverlaps(packed, known, packId);
+}
+
+/** Compares objects that are given in the order of their places, each with the one that reaches farthest so far. */
+class Neighbours {
+  readonly #packed: PackedStore;
+  #farthest: Located | undefined;
+
+  constructor(packed: PackedStore) {
+    this.#packed = packed;
+  }
+
+  get #end(): number {
+    return this.#farthest === undefined ? 0 : this.#farthest.entry.offset + this.#farthest.entry.storedSize;
+  }
+
+  /** True when it stands in front of the last one. */
+  goesBack({ entry }: Located): boolean {
+    const last = this.#farthest?.entry;
+    return last !== undefined && last.packId === entry.packId && entry.offset < last.offset;
+  }
+
+  compare(one: Located): Finding[] {
+    const { key, entry } = one;
+    const before = this.#farthest;
+    if (before === undefined || before.entry.packId !== entry.packId) {
+      this.#farthest = one;
+      return [];
+    }
+    const overlaps = entry.storedSize > 0 && entry.offset < this.#end;
+    if (entry.offset + entry.storedSize >= this.#end) this.#farthest = one;
+    // Looked at again: others may have moved one of them meanwhile.
+    if (!overlaps || !isFound(this.#packed, key, entry) || !isFound(this.#packed, before.key, before.entry)) return [];
+    const path = this.#packed.files.pathOf(entry.packId);
+    const message = `object ${key} at byte ${entry.offset} of ${path} shares bytes with object ${before.key} at byte ${before.entry.offset}; run repair`;
+    return [
+      {
+        kind: "overlap",
+        key,
+        entry,
+        error: new TsdosError("CORRUPT_INDEX", message, { key, path, offset: entry.offset }),
+      },
+    ];
+  }
+}
+
+/** Compares the objects of a pack, a window of the nearest ones after the other: memory stays bounded. */
+function* sortedOverlaps(packed: PackedStore, known: KnownPacks, packId: number): Generator<Finding[]> {
+  const only = { ...known, packs: known.packs.filter((pack) => pack.packId === packId) };
+  const neighbours = new Neighbours(packed);
+  const sizes: PackSizes = new Map();
+  for (let after: Located | undefined; ; ) {
+    const window: Located[] = yield* nearest(placedEntries(packed, only), after);
+    for (const one of window) yield outOfBounds(packed, one, sizes) === undefined ? neighbours.compare(one) : [];
+    after = window.at(-1);
+    if (window.length < WINDOW) return;
+  }
+}
+
+/** The first objects behind `after`, in the order of their places. */
+function* nearest(batches: Iterable<PlacedBatch>, after: Located | undefined): Generator<Finding[], Located[]> {
+  let window: Located[] = [];
+  for (const { placed } of batches) {
+    for (const { key, entry } of placed)
+      if (after === undefined || byPlace({ key, entry }, after) > 0) window.push({ key, entry });
+    window = window.sort(byPlace).slice(0, WINDOW);
+    yield [];
+  }
+  return window;
+}
+
+function byPlace(a: Located, b: Located): number {
+  return a.entry.offset - b.entry.offset || compareKeys(a.key, b.key);
+}
+
+function compareKeys(a: ObjectKey, b: ObjectKey): number {
+  return a < b ? -1 : Number(a > b);
+}
+
+/** Bytes of packs, as they were seen to have. */
+export type PackSizes = Map<number, number>;
+
+/** What is wrong when an object is not wholly in its pack. */
+export function outOfBounds(packed: PackedStore, { key, entry }: Located, sizes: PackSizes): Finding | undefined {
+  const { files } = packed;
+  const { packId, offset, storedSize } = entry;
+  const end = offset + storedSize;
+  if (end <= (sizes.get(packId) ?? -1)) return undefined;
+  const size = files.sizeOf(packId);
+  if (size !== undefined) sizes.set(packId, size);
+  if (size !== undefined && end <= size) return undefined;
+  // Deleted, or in another pack by now.
+  if (!isFound(packed, key, entry)) return undefined;
+  const path = files.pathOf(packId);
+  const reason = size === undefined ? "which is missing" : `up to byte ${end}, which has only ${size}`;
+  const message = `object ${key} should be in ${path} ${reason}; restore the file from a backup, or run repair`;
+  return { kind: "packed", key, entry, error: new TsdosError("CORRUPT_OBJECT", message, { key, path, offset }) };
+}

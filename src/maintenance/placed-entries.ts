@@ -1,0 +1,101 @@
+import { isTsdosError } from "../errors.ts";
+import { ENTRY_SIZE, isTombstone, type PackEntry, readRecord } from "../format/entry.ts";
+import { tocFileName } from "../format/paths.ts";
+import type { ObjectKey } from "../key/object-key.ts";
+import type { AuditedPack, IndexAudit } from "../pack-index/index-audit.ts";
+import { type RowPlace, SqliteIndex } from "../pack-index/sqlite-index.ts";
+import { TocFile } from "../pack-index/toc-file.ts";
+import { keysOf } from "../store/merged-keys.ts";
+import type { PackedStore } from "../store/packed-store.ts";
+import type { Located } from "../store/read-runs.ts";
+import type { Finding } from "./findings.ts";
+
+/** How far the packed objects were walked: behind a row, or behind a byte of a pack's table of contents. */
+export type PlaceMark = RowPlace | { readonly packId: number; readonly tocOffset: number };
+
+/** A packed object that readers find, and where the walk is behind it. */
+export interface Placed extends Located {
+  readonly mark: PlaceMark;
+}
+
+export interface PlacedBatch {
+  readonly placed: readonly Placed[];
+  /** Rows of version 1 that cannot be right. */
+  readonly findings: readonly Finding[];
+}
+
+/** Version 2: what is known of the packs beforehand. */
+export type KnownPacks = Pick<IndexAudit, "packs" | "hasSuperseded">;
+
+/**
+ * Every packed object that readers find, pack by pack in the order in which they stand there (but for entries that were added out of
+ * turn), so that they are read in one go. In batches; `known` is for version 2.
+ */
+export function placedEntries(packed: PackedStore, known: KnownPacks, after?: PlaceMark): Generator<PlacedBatch> {
+  const { index } = packed;
+  if (index instanceof SqliteIndex) return placedRows(index, after as RowPlace | undefined);
+  return placedTocEntries(packed, known, after as { packId: number; tocOffset: number } | undefined);
+}
+
+function* placedRows(index: SqliteIndex, after: RowPlace | undefined): Generator<PlacedBatch> {
+  for (const { rows, invalid } of index.byPlace(after)) {
+    const findings = invalid.map(({ id, error }) => ({
+      kind: "row" as const,
+      error,
+      rowId: id,
+      ...(error.details.key !== undefined && { key: error.details.key as ObjectKey }),
+    }));
+    yield { placed: rows.map(({ key, entry, place }) => ({ key, entry, mark: place })), findings };
+  }
+}
+
+function* placedTocEntries(
+  packed: PackedStore,
+  { packs, hasSuperseded }: KnownPacks,
+  after: { readonly packId: number; readonly tocOffset: number } | undefined,
+): Generator<PlacedBatch> {
+  for (const pack of packs) {
+    if (after !== undefined && pack.packId < after.packId) continue;
+    const from = pack.packId === after?.packId ? after.tocOffset : 0;
+    const isUsed = pack.plain && !hasSuperseded ? () => true : (one: Located) => isFound(packed, one.key, one.entry);
+    for (const batch of tocBatches(packed, pack, from)) yield { placed: batch.filter(isUsed), findings: [] };
+  }
+}
+
+/** True when readers of the key find this entry. */
+export function isFound(packed: PackedStore, key: ObjectKey, entry: PackEntry): boolean {
+  const found = findOrUndefined(packed, key);
+  return found !== undefined && found.packId === entry.packId && found.offset === entry.offset;
+}
+
+/** What readers of the key find; damaged tables of contents that might hide it are no reason to fail. */
+export function findOrUndefined(packed: PackedStore, key: ObjectKey): PackEntry | undefined {
+  try {
+    return packed.find(key);
+  } catch (error) {
+    if (isTsdosError(error, "CORRUPT_INDEX")) return undefined;
+    throw error;
+  }
+}
+
+/** The entries of a table of contents that are no tombstones, from `from` on. */
+export function* tocBatches(packed: PackedStore, { packId, end }: AuditedPack, from: number): Generator<Placed[]> {
+  const { files, context } = packed;
+  const toc = new TocFile(context.fs, `${files.folder}/${tocFileName(packId)}`, packId);
+  let batch: Placed[] = [];
+  try {
+    const pieces = toc.pieces(from, 0, (bytes, at, offset) => {
+      if (offset >= end || isTombstone(bytes, at)) return;
+      const [key] = keysOf({ bytes: bytes.subarray(at, at + ENTRY_SIZE), count: 1 });
+      const mark = { packId, tocOffset: offset + ENTRY_SIZE };
+      batch.push({ key: key as ObjectKey, entry: readRecord(bytes, at), mark });
+    });
+    for (const _ of pieces) {
+      yield batch;
+      batch = [];
+    }
+    yield batch;
+  } finally {
+    toc.close();
+  }
+}

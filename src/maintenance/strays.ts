@@ -1,0 +1,110 @@
+import { TsdosError } from "../errors.ts";
+import {
+  DUPLICATES_FOLDER,
+  INDEX_FOLDER,
+  isKeptInSandbox,
+  isLoosePrefix,
+  LOCK_FILE,
+  LOCK_HOLDER_FILE,
+  MANIFEST_FILE,
+  packLockName,
+  parseLoosePath,
+  parsePackFileName,
+  parseSegmentFileName,
+  parseTocFileName,
+  SANDBOX_FOLDER,
+} from "../format/paths.ts";
+import type { ObjectKey } from "../key/object-key.ts";
+import { readManifest } from "../pack-index/manifest-file.ts";
+import type { CombinedStore } from "../store/combined-store.ts";
+import { findOrUndefined } from "./placed-entries.ts";
+import type { Leftover } from "./validate-reports.ts";
+
+/** A younger file in the sandbox may be in use. One hour. */
+const SANDBOX_AGE_MS = 3_600_000;
+
+/** A loose object in a place where nobody looks for it. */
+export interface Misplaced {
+  readonly key: ObjectKey;
+  readonly path: string;
+  readonly error: TsdosError;
+}
+
+/** Files in a container's folders that are not where they should be, or that nothing refers to. Rests now and then. */
+export function* findStrays(store: CombinedStore): Generator<Misplaced | Leftover | undefined> {
+  yield* looseStrays(store);
+  yield* packStrays(store);
+  const { root, fs } = store.packed.context;
+  const before = Date.now() - SANDBOX_AGE_MS;
+  for (const folder of [SANDBOX_FOLDER, DUPLICATES_FOLDER]) {
+    for (const name of fs.list(`${root}/${folder}`) ?? []) {
+      const stat = fs.stat(`${root}/${folder}/${name}`);
+      if (!stat?.isFile || stat.mtimeMs > before || isKeptInSandbox(name)) continue;
+      yield { path: `${root}/${folder}/${name}`, bytes: stat.size, reason: "left by a program that was interrupted" };
+    }
+  }
+}
+
+function* looseStrays(store: CombinedStore): Generator<Misplaced | Leftover | undefined> {
+  const { loose, packed } = store;
+  const { fs, config } = packed.context;
+  const length = config.loosePrefixLen;
+  for (const name of (fs.list(loose.folder) ?? []).sort()) {
+    const path = `${loose.folder}/${name}`;
+    const isPrefix = length > 0 && isLoosePrefix(name, length);
+    if (length === 0 && parseLoosePath("", name) !== undefined && fs.stat(path)?.isFile) continue;
+    const inside = fs.stat(path)?.isDirectory ? (fs.list(path) ?? []).sort() : undefined;
+    yield undefined;
+    if (inside === undefined) yield* strayIn(store, path, parseLoosePath("", name));
+    for (const inner of inside ?? []) {
+      const key = parseLoosePath(name, inner);
+      if (isPrefix && key !== undefined && inner.length + length === key.length) continue;
+      yield* strayIn(store, `${path}/${inner}`, key);
+    }
+  }
+}
+
+/** A file in a wrong place: misplaced, if its name is a key that is not found otherwise. */
+function* strayIn(
+  { loose, packed }: CombinedStore,
+  path: string,
+  key: ObjectKey | undefined,
+): Generator<Misplaced | Leftover> {
+  const stat = packed.context.fs.stat(path);
+  if (!stat?.isFile) return;
+  if (key === undefined || loose.sizeOf(key) !== undefined || findOrUndefined(packed, key) !== undefined) {
+    yield {
+      path,
+      bytes: stat.size,
+      reason: key === undefined ? "its name is no key" : "a copy of an object in a wrong place",
+    };
+    return;
+  }
+  const message = `object ${key} is in ${path}, where nobody looks for it; run repair, or move it to ${loose.pathOf(key)}`;
+  yield { key, path, error: new TsdosError("CORRUPT_OBJECT", message, { key, path }) };
+}
+
+function* packStrays({ packed }: CombinedStore): Generator<Leftover> {
+  const { files, context } = packed;
+  const { fs, config } = context;
+  const version = config.containerVersion;
+  const ofFormat = (name: string): boolean => {
+    if (version === 1)
+      return parsePackFileName(name, 1) !== undefined || files.ids().some((id) => packLockName(id) === name);
+    const known = [INDEX_FOLDER, LOCK_FILE, LOCK_HOLDER_FILE];
+    return parsePackFileName(name, 2) !== undefined || parseTocFileName(name) !== undefined || known.includes(name);
+  };
+  for (const name of fs.list(files.folder) ?? []) {
+    const path = `${files.folder}/${name}`;
+    const stat = fs.stat(path);
+    if (stat?.isFile && !ofFormat(name)) yield { path, bytes: stat.size, reason: "nothing refers to it" };
+  }
+  if (version === 1) return;
+  const folder = `${files.folder}/${INDEX_FOLDER}`;
+  const listed = new Set(readManifest(fs, folder).manifest.segments.map(({ number }) => number));
+  for (const name of fs.list(folder) ?? []) {
+    const number = parseSegmentFileName(name);
+    if (name === MANIFEST_FILE || (number !== undefined && listed.has(number))) continue;
+    yield { path: `${folder}/${name}`, bytes: fs.stat(`${folder}/${name}`)?.size ?? 0, reason: "no index uses it" };
+  }
+}

@@ -1,0 +1,62 @@
+import type { ErrorCode } from "../errors.ts";
+import type { ValidationMode } from "../format/history.ts";
+import type { LongOperationOptions } from "../progress.ts";
+
+/**
+ * What is wrong: a loose object is damaged (`loose`) or where nobody looks for it (`misplaced`); a packed object is damaged or
+ * not there (`packed`), or shares bytes with another (`overlap`); a table of contents (`toc`), or only the index that is made
+ * from it (`index`); in version 1, a row (`row`) or the file (`database`) of `packs.idx`.
+ */
+export type ProblemKind = "loose" | "misplaced" | "packed" | "overlap" | "toc" | "index" | "row" | "database";
+
+/** One thing that is wrong. */
+export interface Problem {
+  readonly kind: ProblemKind;
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly path?: string;
+  readonly key?: string;
+  /** Byte offset in `path`. */
+  readonly offset?: number;
+}
+
+/** A file that nothing refers to: harmless, and no problem. */
+export interface Leftover {
+  readonly path: string;
+  readonly bytes: number;
+  readonly reason: string;
+}
+
+export interface ValidateOptions extends LongOperationOptions {
+  /** Structure and checksums of stored bytes only: contents are not decoded and not hashed, loose objects not read. Default false. */
+  readonly quick?: boolean;
+  /** Reads only this part of the objects, above 0 and up to 1, chosen at random; the structure is checked as a whole. */
+  readonly sample?: number;
+  /** Of the choice, a whole number from 0 to 2^32 - 1: the same objects again. Default: at random. */
+  readonly seed?: number;
+  /** Goes on behind the checkpoint of a run of the same kind that was interrupted. Default false. */
+  readonly resume?: boolean;
+  /** The file for checkpoints. Default: one in the container. */
+  readonly checkpoint?: string;
+  /** Threads that verify objects, from 1 on. Default: as many as there are processors, up to 4. */
+  readonly threads?: number;
+}
+
+export interface ValidateReport {
+  readonly valid: boolean;
+  readonly mode: ValidationMode;
+  /** That were read and verified; under `quick`, packed ones whose checksum was. */
+  readonly objects: number;
+  /** Bytes of their contents; under `quick`, of what is stored. */
+  readonly bytes: number;
+  /** That there are, in each place where they are. */
+  readonly totalObjects: number;
+  readonly problems: readonly Problem[];
+  /** The first of the files that nothing refers to. They are no problem. */
+  readonly leftovers: readonly Leftover[];
+  readonly sample?: { readonly part: number; readonly seed: number };
+  /** This run went on behind an earlier one: `objects`, `bytes` and `problems` include that one's. */
+  readonly resumed?: { readonly since: string; readonly objects: number };
+  readonly threads: number;
+  readonly durationMs: number;
+}
