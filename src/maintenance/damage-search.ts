@@ -27,7 +27,7 @@ import type { Leftover } from "./validate-reports.ts";
 /** Loose objects in one task. */
 const LOOSE_TASK = 256;
 /** Packed objects, or bytes of their contents, in one task. */
-const PACKED_TASK = 4096;
+const PACKED_TASK = 1024;
 const PACKED_TASK_BYTES: number = 16 * 1024 ** 2;
 /** Leftovers that are listed. */
 const LEFTOVERS_MAX = 1000;

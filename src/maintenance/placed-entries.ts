@@ -79,7 +79,7 @@ export function findOrUndefined(packed: PackedStore, key: ObjectKey): PackEntry 
 }
 
 /** The entries of a table of contents that are no tombstones, from `from` on. */
-export function* tocBatches(packed: PackedStore, { packId, end }: AuditedPack, from: number): Generator<Placed[]> {
+function* tocBatches(packed: PackedStore, { packId, end }: AuditedPack, from: number): Generator<Placed[]> {
   const { files, context } = packed;
   const toc = new TocFile(context.fs, `${files.folder}/${tocFileName(packId)}`, packId);
   let batch: Placed[] = [];

@@ -264,6 +264,8 @@ export class SegmentedIndex implements PackIndex {
       ? { batches: [tail.sorted()], isPlain: () => true }
       : keptRecords(this.#cursors(merged), keep === 0);
     const entries = writeSegment(this.#fs, path, records, sync);
+    // So that MANIFEST never lists a segment whose name a power cut has taken.
+    if (sync) this.#fs.syncDirectory(state.indexFolder);
     const kept = segments.slice(0, keep);
     state.writeManifest([...kept, { number, entries }], state.positions(), sync);
     const added = SegmentFile.open(this.#fs, path, number) as SegmentFile;

@@ -234,7 +234,9 @@ test("validate reads everything, and finds each kind of damage", async () => {
   await Array.fromAsync(container.insertMany(contents, { to: "packed" }));
   await container.insert(prose(300, 16));
   const healthy = await container.validate();
-  assert.deepEqual(healthy, { valid: true, objects: 21, bytes: total(contents) + 300, problems: [] });
+  const { valid: isHealthy, objects, totalObjects, bytes } = healthy;
+  assert.deepEqual([isHealthy, objects, totalObjects, bytes], [true, 21, 21, total(contents) + 300]);
+  assert.deepEqual([healthy.problems, healthy.leftovers, healthy.mode], [[], [], "full"]);
   writeFileSync(looseFile(root, prose(300, 16)), "other content");
   writeFileSync(join(root, "packed/0.pack"), "x");
   await using again = await Container.open(root);

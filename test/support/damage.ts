@@ -1,0 +1,48 @@
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { Container } from "../../src/container/container.ts";
+import type { CreateOptions } from "../../src/container/create-container.ts";
+import { ENTRY_SIZE, type PackEntry, sealTocEntry, writeRecord } from "../../src/format/entry.ts";
+import { keyOf } from "../../src/key/hash.ts";
+import { temporaryFolder } from "./folders.ts";
+
+/** A new container on disk. */
+export async function newContainer(
+  options: CreateOptions = {},
+): Promise<{ readonly root: string; readonly container: Container }> {
+  const root = join(temporaryFolder(), "container");
+  return { root, container: await Container.create(root, { durability: "process", ...options }) };
+}
+
+export function loosePathOf(root: string, bytes: Uint8Array): string {
+  const key = keyOf(bytes);
+  return join(root, "loose", key.slice(0, 2), key.slice(2));
+}
+
+/** Changes a byte of a file. */
+export function flip(path: string, position: number, mask = 0x55): void {
+  const bytes = readFileSync(path);
+  bytes[position] = (bytes[position] as number) ^ mask;
+  writeFileSync(path, bytes);
+}
+
+export function cut(path: string, size: number): void {
+  writeFileSync(path, readFileSync(path).subarray(0, size));
+}
+
+/** Appends a valid entry to a table of contents. */
+export function appendEntry(root: string, packId: number, key: string, entry: Omit<PackEntry, "packId">): void {
+  const bytes = Buffer.alloc(ENTRY_SIZE);
+  bytes.write(key, 0, "hex");
+  writeRecord(bytes, 0, { packId, ...entry });
+  sealTocEntry(bytes, 0);
+  appendFileSync(join(root, `packed/${packId}.toc`), bytes);
+}
+
+/** Runs SQL on the index of a version 1 container. */
+export function sql(root: string, statement: string): void {
+  const database = new DatabaseSync(join(root, "packs.idx"));
+  database.exec(statement);
+  database.close();
+}
