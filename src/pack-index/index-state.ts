@@ -23,6 +23,8 @@ export class IndexState {
   damage: TocDamage[] = [];
   /** Packs whose TOC could not be synced: not even a later sync that succeeds tells what of it is on the disk. */
   readonly suspect: Set<number> = new Set();
+  /** How far TOCs were found to have all that the segments have, where MANIFEST does not promise it. */
+  readonly #whole = new Map<number, number>();
   /** Grows whenever entries were read from a TOC, or appended without sync. */
   version = 0;
   readonly #fs: FileSystem;
@@ -127,16 +129,31 @@ export class IndexState {
       }
       for (const one of opened) one.release();
       if (attempt < OPEN_ATTEMPTS && manifestStamp(this.#fs, this.indexFolder) !== this.#read.stamp) return false;
-      const { manifest, stamp } = this.#read;
-      this.#read = {
-        manifest: { ...EMPTY_MANIFEST, generation: manifest.generation, valid: manifest.valid },
-        damaged: true,
-        stamp,
-      };
+      this.#doWithoutSegments();
       return true;
     }
     this.segments = opened;
+    if (this.#isAheadOfTocs()) {
+      this.segments = [];
+      for (const one of opened) one.release();
+      this.#doWithoutSegments();
+    }
     return true;
+  }
+
+  /** From now on as if MANIFEST listed none: the TOCs are read from their beginning. Its word on what was valid stays. */
+  #doWithoutSegments(): void {
+    const { manifest, stamp } = this.#read;
+    const { generation, valid } = manifest;
+    this.#read = { manifest: { ...EMPTY_MANIFEST, generation, valid }, damaged: true, stamp };
+  }
+
+  /** True when a power cut has left segments with entries that no TOC has: none of them had been synced. */
+  #isAheadOfTocs(): boolean {
+    const { covered, valid } = this.#read.manifest;
+    return [...covered].some(
+      ([id, end]) => end > (valid.get(id) ?? 0) && (this.#fs.stat(this.tocPath(id))?.size ?? 0) < end,
+    );
   }
 
   #tryOpen(number: number): SegmentFile | undefined {
@@ -224,20 +241,38 @@ export class IndexState {
     return ends;
   }
 
+  /**
+   * Makes a TOC durable, if it still has what the segments took from it: of what was not synced, a power cut may have left only
+   * the copy. If not, the pack is suspect.
+   */
+  ensureDurable(packId: number): void {
+    const { covered, valid } = this.manifest;
+    const from = valid.get(packId) ?? 0;
+    const to = covered.get(packId) ?? 0;
+    const isKnown = from >= to || this.#whole.get(packId) === to;
+    if (isKnown || this.tocs.get(packId)?.isValidBetween(from, to)) {
+      this.syncToc(packId);
+      this.#whole.set(packId, to);
+    } else {
+      this.suspect.add(packId);
+    }
+  }
+
   syncToc(packId: number): void {
     const file = this.#fs.openIfExists(this.tocPath(packId));
     if (file === undefined) return;
     try {
-      this.syncOrSuspect(packId, file);
+      this.syncOrSuspect(packId, () => this.#fs.sync(file));
     } finally {
       this.#fs.close(file);
     }
     this.#fs.syncDirectory(this.folder);
   }
 
-  syncOrSuspect(packId: number, file: number): void {
+  /** Syncs something of a TOC. A failure is remembered: the next sync would succeed, and what was lost would stay lost. */
+  syncOrSuspect(packId: number, sync: () => void): void {
     try {
-      this.#fs.sync(file);
+      sync();
     } catch (error) {
       this.suspect.add(packId);
       throw error;

@@ -51,7 +51,7 @@ export interface PackIndex {
   commit(packId: number, batch: RecordBatch, sync: boolean, check?: () => void): void;
   /** Makes what was committed for the pack without `sync`, by whomever, durable. */
   sync(packId: number): void;
-  /** True when a sync of what this index has of a pack failed: how much of it is on the disk is unknown from then on. */
+  /** True when what this index has of a pack cannot be made durable: a sync failed, or a power cut has left too little. */
   isSuspect(packId: number): boolean;
   /** Removes every entry of each of `count` keys (32 bytes each, in a row). Durable with `sync`. */
   remove(keys: Uint8Array, count: number, sync: boolean): void;

@@ -191,15 +191,19 @@ export class SegmentedIndex implements PackIndex {
     state.readTail(toc);
     const isNew = toc.position === 0;
     if (batch.count === 0 && !isNew) return;
-    toc.append(batch, this.#containerId, sync ? (file) => state.syncOrSuspect(packId, file) : undefined);
+    toc.append(
+      batch,
+      this.#containerId,
+      sync ? (file) => state.syncOrSuspect(packId, () => this.#fs.sync(file)) : undefined,
+    );
     if (!sync) state.version++;
-    if (isNew && sync) this.#fs.syncDirectory(state.folder);
+    if (isNew && sync) state.syncOrSuspect(packId, () => this.#fs.syncDirectory(state.folder));
     state.addToTail(batch);
     if (state.tail.count >= FLUSH_MAX_RECORDS) this.flush(sync, true);
   }
 
   sync(packId: number): void {
-    this.#ready().syncToc(packId);
+    this.#ready().ensureDurable(packId);
   }
 
   isSuspect(packId: number): boolean {

@@ -115,6 +115,20 @@ export class TocFile {
     return damage;
   }
 
+  /** True when there is a valid header, and all behind it between the two offsets are valid entries. */
+  isValidBetween(from: number, to: number): boolean {
+    this.#file ??= this.#fs.openIfExists(this.path);
+    const headerSize = this.#file === undefined ? 0 : this.#readHeader(this.#fs.size(this.#file));
+    if (this.#file === undefined || headerSize === 0) return false;
+    const buffer = new Uint8Array(Math.min(READ_SIZE, to - from));
+    for (let at = Math.max(from, headerSize); at < to; at += buffer.length) {
+      const length = Math.min(buffer.length, to - at);
+      if (this.#fs.read(this.#file, buffer, 0, length, at) < length) return false;
+      for (let entry = 0; entry < length; entry += ENTRY_SIZE) if (!isValidTocEntry(buffer, entry)) return false;
+    }
+    return true;
+  }
+
   /** Bytes of the header; 0 when there is no valid one. */
   #readHeader(size: number): number {
     const file = this.#file as number;

@@ -285,13 +285,15 @@ export class LooseStore implements ObjectStore {
 
   #syncFoldersOf(keys: readonly ObjectKey[]): void {
     let mustName = false;
+    const named: string[] = [];
     for (const folder of new Set(keys.map((key) => this.folderOf(key)))) {
       const isThere = this.#syncIfThere(folder);
       if (folder === this.folder || (isThere && this.#namedDurably.has(folder))) continue;
       mustName = true;
-      if (isThere) this.#namedDurably.add(folder);
+      if (isThere) named.push(folder);
     }
     if (mustName) this.#syncIfThere(this.folder);
+    for (const folder of named) this.#namedDurably.add(folder);
   }
 
   /** Makes it durable that these keys are not loose (any more). Folders that have not changed since are left out. */

@@ -179,9 +179,15 @@ export class LooseWriter implements Inserter {
     this.#store.syncFoldersOf(pending.map(({ key }) => key));
   }
 
-  /** Closes and removes whatever was not acknowledged. */
+  /** Closes and removes whatever was not acknowledged: all of it, also where that fails, which `clean` makes good. */
   abandon(): void {
-    for (const { file, temporary } of this.#pending.values()) this.#drop(file, temporary);
+    for (const { file, temporary } of this.#pending.values()) {
+      try {
+        this.#drop(file, temporary);
+      } catch (error) {
+        if (!isTsdosError(error)) throw error;
+      }
+    }
     this.#pending.clear();
     this.#results = [];
   }

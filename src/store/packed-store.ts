@@ -287,6 +287,7 @@ export class PackedStore implements ObjectStore {
     try {
       syncOrSuspect(this.#suspect, packId, () => fs.sync(file));
       this.index.sync(packId);
+      if (this.index.isSuspect(packId)) return false;
       this.#durable.set(packId, version);
       return true;
     } finally {

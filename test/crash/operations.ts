@@ -33,6 +33,10 @@ const flush: Step = {
   name: "flush",
   run: async ({ combined, index }) => combined.packed.exclusively("flush", {}, () => index.flush(true, true)),
 };
+const flushUnsynced: Step = {
+  name: "flush without sync",
+  run: async ({ combined, index }) => combined.packed.exclusively("flush", {}, () => index.flush(false, true)),
+};
 const pack = (cleaning: boolean): Step => ({
   name: "pack",
   run: async ({ combined }) => void (await packLoose(combined, { clean: cleaning })),
@@ -157,6 +161,12 @@ export const operations: readonly Operation[] = [
     name: "delete, and insert again",
     before: [put("packed", 2, 1), flush],
     run: inOrder(erase(keysOf(tiny(2, 1))), put("packed", 1, 1), put("loose", 2, 1)),
+  },
+  {
+    name: "insert what is in an index that is not synced",
+    lenient: true,
+    unsynced: [drop("packed", 2, 1), flushUnsynced],
+    run: put("packed", 2, 1).run,
   },
   { name: "index flush", before: [put("packed", 3, 1)], run: flush.run },
   {
