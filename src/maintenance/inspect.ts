@@ -2,7 +2,7 @@ import { BatchIterator } from "../store/batch-iterator.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { looseStat } from "../store/loose-store.ts";
 import type { ObjectStat, Where } from "../store/object-store.ts";
-import { packedStat } from "../store/packed-store.ts";
+import { packedStats } from "../store/packed-stat.ts";
 import { locatedBatches } from "./located-batches.ts";
 
 /** Every object of one place, in ascending order of keys. */
@@ -36,5 +36,5 @@ function* looseBatches({ loose }: CombinedStore): Generator<ObjectStat[]> {
 
 function* packedBatches({ packed }: CombinedStore): Generator<ObjectStat[]> {
   packed.index.refresh();
-  for (const batch of locatedBatches(packed.index)) yield batch.map(({ key, entry }) => packedStat(key, entry));
+  for (const batch of locatedBatches(packed.index)) yield packedStats(packed.files, batch);
 }

@@ -26,7 +26,8 @@ import type {
 } from "./object-store.ts";
 import type { PackWriter } from "./pack-writer.ts";
 import { insertPacked } from "./packed-insert.ts";
-import { type PackedStore, packedStat } from "./packed-store.ts";
+import { packedStat } from "./packed-stat.ts";
+import type { PackedStore } from "./packed-store.ts";
 import type { Source } from "./source.ts";
 import { type ObjectReader, ObjectSlice, type SliceContext, type StoredObject } from "./stored-object.ts";
 
@@ -59,7 +60,7 @@ export class CombinedStore implements ObjectStore {
     const size = from === "packed" ? undefined : this.loose.sizeOf(parsed);
     if (size !== undefined) return looseStat(parsed, size);
     const entry = from === "loose" ? undefined : this.packed.find(parsed);
-    return entry === undefined ? undefined : packedStat(parsed, entry);
+    return entry === undefined ? undefined : packedStat(this.packed.files, parsed, entry);
   }
 
   insert(source: Source, options: InsertOptions = {}): Promise<InsertResult> {

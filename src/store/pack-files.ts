@@ -17,7 +17,7 @@ export interface PinnedPack extends Disposable {
 export class PackFiles {
   readonly folder: string;
   readonly #fs: FileSystem;
-  readonly #formatVersion: 1 | 2;
+  readonly formatVersion: 1 | 2;
   #scratch = Buffer.alloc(0);
   /** In the order of their last use. */
   readonly #open = new Map<number, number>();
@@ -28,16 +28,16 @@ export class PackFiles {
   constructor(fs: FileSystem, folder: string, formatVersion: 1 | 2) {
     this.#fs = fs;
     this.folder = folder;
-    this.#formatVersion = formatVersion;
+    this.formatVersion = formatVersion;
   }
 
   pathOf(packId: number): string {
-    return `${this.folder}/${packFileName(packId, this.#formatVersion)}`;
+    return `${this.folder}/${packFileName(packId, this.formatVersion)}`;
   }
 
   /** The ids that are taken in the folder, ascending: those of packs, and of tables of contents whose pack is lost. */
   ids(): number[] {
-    const version = this.#formatVersion;
+    const version = this.formatVersion;
     const names = this.#fs.list(this.folder) ?? [];
     const ids = names.map(
       (name) => parsePackFileName(name, version) ?? (version === 2 ? parseTocFileName(name) : undefined),
@@ -51,7 +51,7 @@ export class PackFiles {
    * @throws TsdosError `NOT_FOUND` when there is no such pack (any more)
    */
   read(packId: number, into: Uint8Array, at: number, length: number, position: number): number {
-    if (this.#formatVersion === 1) {
+    if (this.formatVersion === 1) {
       using pack = this.pin(packId);
       return pack.read(into, at, length, position);
     }

@@ -1,5 +1,5 @@
 import { isTsdosError, type LockHolder } from "../errors.ts";
-import { codecName, type PackEntry } from "../format/entry.ts";
+import type { PackEntry } from "../format/entry.ts";
 import { type ObjectKey, parseKey } from "../key/object-key.ts";
 import type { PackIndex } from "../pack-index/pack-index.ts";
 import { BatchIterator } from "./batch-iterator.ts";
@@ -24,6 +24,7 @@ import type { PackFiles } from "./pack-files.ts";
 import { PackWriter, syncOrSuspect } from "./pack-writer.ts";
 import { insertPacked } from "./packed-insert.ts";
 import { PackedReader, type PackedReading } from "./packed-reader.ts";
+import { packedStat } from "./packed-stat.ts";
 import type { OnLockWait, PackerLock } from "./packer-lock.ts";
 import { type Located, type ReadAheadMemory, readRuns } from "./read-runs.ts";
 import type { Source } from "./source.ts";
@@ -76,7 +77,7 @@ export class PackedStore implements ObjectStore {
   async stat(key: string): Promise<ObjectStat | undefined> {
     const parsed = parseKey(key);
     const entry = this.find(parsed);
-    return entry === undefined ? undefined : packedStat(parsed, entry);
+    return entry === undefined ? undefined : packedStat(this.files, parsed, entry);
   }
 
   insert(source: Source, options: InsertOptions = {}): Promise<InsertResult> {
@@ -312,17 +313,4 @@ export class PackedStore implements ObjectStore {
     this.files.close();
     this.index.close();
   }
-}
-
-export function packedStat(key: ObjectKey, entry: PackEntry): ObjectStat {
-  const { rawSize, storedSize, packId, offset } = entry;
-  return {
-    key,
-    where: "packed",
-    rawSize,
-    storedSize,
-    codec: codecName(entry.codec) ?? `codec ${entry.codec}`,
-    packId,
-    offset,
-  };
 }

@@ -1,6 +1,6 @@
 // Containers as rsdos 0.2.0 left them; see scripts/fixtures/make-rsdos.py for how.
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, type TestContext, test } from "node:test";
@@ -48,6 +48,23 @@ for (const name of names) {
       assert.match(container.config.containerId, /^[0-9a-f]{8}-[0-9a-f]{4}-4/);
       await assertHolds(container, fixture.sizes);
       await assertValid(container);
+    });
+
+    test("stat and inspect tell zstd from zlib, though the rows do not", async (t: TestContext) => {
+      const folder = copyFixture(t, fixture);
+      await using container = await Container.open(folder);
+      const stats = await Array.fromAsync(container.inspect("packed"));
+      // Nothing is stored of an empty object: that is no codec at all.
+      for (const [codec, keys] of Object.entries(keysByCodec(folder))) {
+        const named = stats.filter((stat) => keys.includes(stat.key) && stat.storedSize > 0);
+        for (const stat of named) {
+          assert.equal(stat.codec, codec, stat.key);
+          assert.deepEqual(await container.stat(stat.key, "packed"), stat);
+        }
+      }
+      if (name.endsWith("zstd")) assert.ok(stats.some(({ codec }) => codec === "zstd"));
+      for (const { packId } of stats) rmSync(join(folder, `packs/${packId}`), { force: true });
+      assert.equal((await Array.fromAsync(container.inspect("packed"))).length, stats.length, "packs are lost");
     });
 
     test("it is extended and packed, and its configuration stays as it is", async (t: TestContext) => {
