@@ -40,9 +40,10 @@ export function progressLine(progress: Progress, meter: RateMeter, columns: numb
     const filled = Math.floor(done * BAR_CHARACTERS);
     parts.push(`[${"#".repeat(filled)}${"-".repeat(BAR_CHARACTERS - filled)}] ${Math.floor(done * 100)}%`);
   }
-  parts.push(totalBytes ? `${humanSize(bytes)} of ${humanSize(totalBytes)}` : humanSize(bytes));
+  const hasBytes = bytes > 0 || totalBytes !== undefined;
+  if (hasBytes) parts.push(totalBytes ? `${humanSize(bytes)} of ${humanSize(totalBytes)}` : humanSize(bytes));
   const bytesPerSecond = meter.rate("bytes");
-  if (bytesPerSecond !== undefined) parts.push(`${humanSize(bytesPerSecond)}/s`);
+  if (hasBytes && bytesPerSecond !== undefined) parts.push(`${humanSize(bytesPerSecond)}/s`);
   parts.push(`${humanNumber(objects)}${totalObjects ? ` of ${humanNumber(totalObjects)}` : ""} objects`);
   const perSecond = measure === undefined ? undefined : meter.rate(measure);
   if (measure !== undefined && total && perSecond) {

@@ -6,6 +6,7 @@ import type { ObjectKey } from "../key/object-key.ts";
 import { clean } from "../maintenance/clean.ts";
 import { inspect } from "../maintenance/inspect.ts";
 import { packLoose } from "../maintenance/pack.ts";
+import { rebuildIndex } from "../maintenance/rebuild-index.ts";
 import type { CleanOptions, CleanReport, ContainerStatus, PackOptions, PackReport } from "../maintenance/reports.ts";
 import { statusOf } from "../maintenance/status.ts";
 import { validate } from "../maintenance/validate.ts";
@@ -150,8 +151,7 @@ export class Container implements ObjectStore, AsyncDisposable {
 
   /** Makes the index anew from the packs' tables of contents. Format version 2 only. */
   async rebuildIndex(options: LongOperationOptions = {}): Promise<RebuildCounts> {
-    const { packed } = this.#store;
-    return packed.exclusively("rebuild-index", options, () => packed.index.rebuild(true));
+    return rebuildIndex(this.#store.packed, options);
   }
 
   /** Verifies everything, or a part of it; changes nothing. */

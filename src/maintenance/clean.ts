@@ -6,6 +6,7 @@ import type { CombinedStore } from "../store/combined-store.ts";
 import { Pacer } from "../store/context.ts";
 import type { Located } from "../store/read-runs.ts";
 import { recoverLegacy } from "./legacy-repack.ts";
+import { looseTotal } from "./progress-totals.ts";
 import type { CleanOptions, CleanReport } from "./reports.ts";
 
 /** One hour. */
@@ -66,13 +67,16 @@ export async function clean(store: CombinedStore, options: CleanOptions): Promis
   const dryRun = options.dryRun ?? false;
   const { context } = store.packed;
   return store.packed.exclusively("clean", options, async () => {
+    const total = await looseTotal(store.loose, options);
+    let examined = 0;
     let looseObjects = 0;
     let looseBytes = 0;
     for (const keys of store.loose.sortedKeys()) {
       const { objects, bytes } = await removePackedCopies(store, keys, { ...options, dryRun });
       looseObjects += objects;
       looseBytes += bytes;
-      options.onProgress?.({ phase: "clean", objects: looseObjects, bytes: looseBytes });
+      examined += keys.length;
+      options.onProgress?.({ phase: "clean", objects: examined, bytes: looseBytes, ...total });
     }
     const sandbox = removeStale(store, `${context.root}/${SANDBOX_FOLDER}`, options);
     const duplicates = removeStale(store, `${context.root}/${DUPLICATES_FOLDER}`, options);

@@ -7,6 +7,7 @@ import { addLarge, addSmall, type Compressing, compressingOf } from "../store/la
 import type { PackWriter } from "../store/pack-writer.ts";
 import { type Content, SMALL_MAX } from "../store/source.ts";
 import { removePackedCopies } from "./clean.ts";
+import { looseTotal } from "./progress-totals.ts";
 import type { PackOptions, PackReport } from "./reports.ts";
 
 /** A commit is made when this much waits; what is committed is cleaned before more is packed, so little extra disk is needed. */
@@ -18,8 +19,9 @@ export async function packLoose(store: CombinedStore, options: PackOptions): Pro
   const { context } = store.packed;
   const sync = (options.durability ?? context.durability) === "full";
   const writer = await store.packed.openWriter("pack", sync, options);
-  const packer = new Packer(store, writer, { ...options, sync });
   try {
+    const total = await looseTotal(store.loose, options);
+    const packer = new Packer(store, writer, { ...options, ...total, sync });
     for (const keys of store.loose.sortedKeys()) {
       packer.enterFolder(keys[0]);
       for (const key of keys) {
@@ -35,10 +37,15 @@ export async function packLoose(store: CombinedStore, options: PackOptions): Pro
   }
 }
 
+interface PackerOptions extends PackOptions {
+  readonly sync: boolean;
+  readonly totalObjects?: number;
+}
+
 class Packer {
   readonly #store: CombinedStore;
   readonly #writer: PackWriter;
-  readonly #options: PackOptions;
+  readonly #options: PackerOptions;
   readonly #sync: boolean;
   readonly #compressing: Compressing;
   readonly #buffer = Buffer.allocUnsafeSlow(SMALL_MAX + 1);
@@ -49,6 +56,7 @@ class Packer {
   #added: ObjectKey[] = [];
   /** When the folders that are being packed had last changed, as they were entered. */
   readonly #folderTimes = new Map<string, number | undefined>();
+  #examined = 0;
   #packedObjects = 0;
   #rawBytes = 0;
   #storedBytes = 0;
@@ -56,7 +64,7 @@ class Packer {
   #cleanedBytes = 0;
   readonly #damaged: ObjectKey[] = [];
 
-  constructor(store: CombinedStore, writer: PackWriter, options: PackOptions & { readonly sync: boolean }) {
+  constructor(store: CombinedStore, writer: PackWriter, options: PackerOptions) {
     this.#sync = options.sync;
     const { config } = store.packed.context;
     this.#store = store;
@@ -68,6 +76,7 @@ class Packer {
   /** Answers without a promise when there is nothing to wait for. */
   add(key: ObjectKey): Promise<void> | undefined {
     this.#options.signal?.throwIfAborted();
+    this.#examined++;
     if (this.#writer.has(key)) return this.#done(key);
     const before = this.#writer.storedTotal;
     const rawSize = this.#addLoose(key);
@@ -88,7 +97,9 @@ class Packer {
     this.#committed.push(key);
     const isFull = this.#committed.length >= COMMIT_OBJECTS || this.#writer.uncommittedBytes >= COMMIT_BYTES;
     if (isFull) return this.commit();
-    return this.#pacer.due ? this.#pacer.pause() : undefined;
+    if (!this.#pacer.due) return undefined;
+    this.#tell();
+    return this.#pacer.pause();
   }
 
   /** Bytes of the content; undefined when it is damaged, or gone. */
@@ -152,7 +163,13 @@ class Packer {
       this.#cleanedObjects += cleaned.objects;
       this.#cleanedBytes += cleaned.bytes;
     }
-    this.#options.onProgress?.({ phase: "pack", objects: this.#packedObjects, bytes: this.#rawBytes });
+    this.#tell();
+  }
+
+  #tell(): void {
+    const { onProgress, totalObjects } = this.#options;
+    const progress = { phase: "pack", objects: this.#examined, bytes: this.#rawBytes };
+    onProgress?.(totalObjects === undefined ? progress : { ...progress, totalObjects });
   }
 
   report(): PackReport {

@@ -185,6 +185,12 @@ export class IndexState {
     for (const id of ids.sort((a, b) => a - b)) this.addToc(id);
   }
 
+  /** How many entries the TOCs have by their sizes. */
+  tocEntries(): number {
+    const sizes = [...this.tocs.keys()].map((packId) => this.#fs.stat(this.tocPath(packId))?.size ?? 0);
+    return sizes.reduce((sum, size) => sum + Math.max(0, Math.floor(size / ENTRY_SIZE) - 1), 0);
+  }
+
   addToc(packId: number): TocFile {
     const toc = new TocFile(this.#fs, this.tocPath(packId), packId);
     this.tocs.set(packId, toc);

@@ -57,8 +57,8 @@ export interface PackIndex {
   remove(keys: Uint8Array, count: number, sync: boolean): void;
   /** Makes the next open fast; `force` also when there is little to gain. */
   flush(sync: boolean, force?: boolean): void;
-  /** Makes the index anew from the packs' tables of contents. */
-  rebuild(sync: boolean): RebuildCounts;
+  /** Makes the index anew from the packs' tables of contents; tells now and then how many entries of how many it has read. */
+  rebuild(sync: boolean, onRead?: (entries: number, total: number) => void): RebuildCounts;
   /** Removes index files that nothing refers to, and says how many; with `dryRun` it only counts them. */
   removeOrphans(dryRun: boolean): number;
   close(): void;

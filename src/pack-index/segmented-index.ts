@@ -25,6 +25,8 @@ const KEY_SIZE = 32;
 const FLUSH_MIN_RECORDS = 16_384;
 /** Records outside of segments that are held in memory at most, where they can be written: 8 MiB. */
 const FLUSH_MAX_RECORDS = 131_072;
+/** A rebuild says how far it is after so many entries. */
+const TELL_EVERY = 65_536;
 /** A segment is merged with the newer ones once they hold more than a third of its records: O(log n) segments. */
 const MERGE_RATIO = 3;
 
@@ -279,18 +281,22 @@ export class SegmentedIndex implements PackIndex {
     this.removeOrphans(false);
   }
 
-  rebuild(sync: boolean): RebuildCounts {
+  rebuild(sync: boolean, onRead?: (entries: number, total: number) => void): RebuildCounts {
     // Not even loaded before, if it was not: there may be too much outside of segments to hold it in memory.
     if (this.#closed) this.#ready();
     this.#loaded = true;
     return this.#wholly((state) => {
       state.reset();
       const { valid } = state.manifest;
+      const total = onRead === undefined ? 0 : state.tocEntries();
+      let read = 0;
       for (const toc of state.tocs.values()) {
         state.readTail(toc, 0, valid.get(toc.packId) ?? 0, () => {
+          if (++read % TELL_EVERY === 0) onRead?.(read, total);
           if (state.tail.count >= FLUSH_MAX_RECORDS) this.flush(sync, true);
         });
       }
+      onRead?.(read, total);
       if (state.tail.count > 0) this.flush(sync, true);
       else state.writeManifest(state.segments, state.positions(), sync);
       this.removeOrphans(false);

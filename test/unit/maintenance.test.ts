@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { Container } from "../../src/container/container.ts";
 import { keyOf } from "../../src/key/hash.ts";
-import type { Progress } from "../../src/progress.ts";
+import type { OnProgress, Progress } from "../../src/progress.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
 import { temporaryFolder } from "../support/folders.ts";
 
@@ -246,4 +246,37 @@ test("validate reads everything, and finds each kind of damage", async () => {
   assert.ok(
     problems.every(({ code, path, key }) => code === "CORRUPT_OBJECT" && path?.startsWith(root) && key !== undefined),
   );
+});
+
+test("pack, clean and rebuildIndex tell how much there is to do, and reach it", async () => {
+  const { container } = await newContainer();
+  await Array.fromAsync(container.insertMany([...smallContents(200, 21)]));
+  await container.pack({ clean: false });
+  await Array.fromAsync(container.insertMany([...smallContents(100, 22)]));
+  const last = async (run: (onProgress: OnProgress) => Promise<unknown>): Promise<Progress | undefined> => {
+    let seen: Progress | undefined;
+    await run((progress) => {
+      assert.ok(progress.objects <= (progress.totalObjects ?? 0) && progress.objects >= (seen?.objects ?? 0));
+      seen = progress;
+    });
+    return seen;
+  };
+  const packed = await last((onProgress) => container.pack({ onProgress, clean: false }));
+  assert.deepEqual([packed?.phase, packed?.objects, packed?.totalObjects], ["pack", 300, 300]);
+  const cleaned = await last((onProgress) => container.clean({ onProgress }));
+  assert.deepEqual([cleaned?.phase, cleaned?.objects, cleaned?.totalObjects], ["clean", 300, 300]);
+  const rebuilt = await last((onProgress) => container.rebuildIndex({ onProgress }));
+  assert.deepEqual([rebuilt?.phase, rebuilt?.objects, rebuilt?.totalObjects], ["rebuild-index", 300, 300]);
+});
+
+test("a rebuild that its progress aborts leaves everything readable", async () => {
+  const { container } = await newContainer();
+  const contents = [...smallContents(50, 23)];
+  await Array.fromAsync(container.insertMany(contents, { to: "packed" }));
+  const controller = new AbortController();
+  const aborted = container.rebuildIndex({ signal: controller.signal, onProgress: () => controller.abort() });
+  await assert.doesNotReject(aborted, "the last word comes when all was read");
+  controller.abort();
+  await assert.rejects(container.rebuildIndex({ signal: controller.signal }), { name: "AbortError" });
+  for (const bytes of contents) assert.ok(await container.has(keyOf(bytes)));
 });

@@ -31,7 +31,10 @@ async function pack(session: Session, { compress, verify, clean }: PackFlags): P
   output.goOnWithoutReader();
   await using container = await session.open();
   const report = await container.pack({
-    ...(await longOperation(session, container, ({ loose }) => loose)),
+    ...(await longOperation(session, container, ({ loose }) => ({
+      objects: loose.objects,
+      bytes: loose.waiting.bytes,
+    }))),
     verifyHash: verify,
     clean,
     ...(compress !== undefined && { compress: compress === false ? "no" : compress }),
