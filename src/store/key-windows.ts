@@ -3,7 +3,7 @@ import type { Keys } from "./object-store.ts";
 import { IDLE, SourcePuller } from "./source-puller.ts";
 
 /** Keys that are looked up and read together. Large enough to find neighbours, small enough to hold. */
-const WINDOW = 16_384;
+const WINDOW = 4096;
 
 /** Takes keys in windows; a slow source gives smaller ones. */
 export async function* windowsOf(keys: Keys, signal?: AbortSignal): AsyncGenerator<ObjectKey[]> {
