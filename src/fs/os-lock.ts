@@ -84,7 +84,8 @@ export class OsLock {
       this.release();
       return undefined;
     } catch (error) {
-      if (isTsdosError(error, "ACCESS_DENIED")) return holder;
+      // Read-only, or damaged: whoever wants the lock will be told.
+      if (isTsdosError(error)) return holder;
       throw error;
     }
   }

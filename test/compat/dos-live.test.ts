@@ -1,8 +1,9 @@
 // tsdos and a live Python process with the real disk-objectstore work on one container at the same time.
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, utimesSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { openerOf } from "../../src/fs/file-opener.ts";
 import { Container, isTsdosError } from "../../src/index.ts";
 import { skipWithoutPython } from "../support/python.ts";
@@ -120,6 +121,70 @@ describe("a container made by disk-objectstore, open there all the time", option
     assert.equal((await container.pack()).packedObjects, all.length);
     assert.ok(!existsSync(lock));
     await new Dos(t, folder).assertHolds(sizesOf(all));
+  });
+});
+
+describe("disk-objectstore's way with locks", options, () => {
+  /** Python that is refused removes the lock of whoever has it; the next one would get in beside us. */
+  test("a Python that is refused does not open the door for the next one", async (t: TestContext) => {
+    const folder = join(scratchFolder(t), "container");
+    const dos = new Dos(t, folder);
+    await dos.ask("init", { options: {} });
+    await using container = await Container.open(folder);
+    const [waiting, first, second, third] = [contents("w"), contents("1"), contents("2"), contents("3")] as const;
+    await dos.add("loose", waiting);
+    const lock = join(folder, "packs/0.lock");
+    const refused = async (): Promise<void> => {
+      await assert.rejects(dos.ask("pack", { compress: false }), /FileExistsError/);
+      assert.ok(!existsSync(lock), "it removes the lock that it was refused by");
+    };
+    async function* sources(): AsyncGenerator<Uint8Array> {
+      yield* first;
+      // What came before is committed when the sources pause.
+      await sleep(100);
+      await refused();
+      yield* second;
+      await sleep(100);
+      assert.ok(existsSync(lock), "made again with the next write");
+      await refused();
+      yield* third;
+    }
+    for await (const _ of container.insertMany(sources(), { to: "packed" }));
+    assert.ok(!existsSync(lock));
+    await dos.ask("pack", { compress: true });
+    const all = sizesOf([...waiting, ...first, ...second, ...third]);
+    await dos.assertHolds(all);
+    await assertHolds(container, all);
+    await assertValid(container);
+  });
+
+  test("a Python that gets in beside us is not written over, and keeps its lock", async (t: TestContext) => {
+    const folder = join(scratchFolder(t), "container");
+    const dos = new Dos(t, folder);
+    await dos.ask("init", { options: {} });
+    await using container = await Container.open(folder);
+    const [first, second] = [contents("1"), contents("2")] as const;
+    const lock = join(folder, "packs/0.lock");
+    async function* sources(): AsyncGenerator<Uint8Array> {
+      yield* first;
+      await sleep(100);
+      rmSync(lock);
+      await dos.ask("hold-lock", { pack: "0" });
+      yield* second;
+    }
+    const results: string[] = [];
+    await assert.rejects(
+      async () => {
+        for await (const { key } of container.insertMany(sources(), { to: "packed" })) results.push(key);
+      },
+      (error) => isTsdosError(error, "LOCKED"),
+    );
+    assert.deepEqual(results, first.map(sha256), "what was acknowledged before stays");
+    assert.ok(existsSync(lock));
+    await dos.ask("release-lock");
+    for await (const _ of container.insertMany(second, { to: "packed" }));
+    await dos.assertHolds(sizesOf([...first, ...second]));
+    await assertValid(container);
   });
 });
 
