@@ -46,7 +46,13 @@ export interface FileSystem {
   rename(from: string, to: string): void;
   /** Gives a file a second name (a hard link), which must be free. */
   link(from: string, to: string): void;
-  /** Removes a file; false when there was none. */
+  /** Makes a symbolic link at `path`, which must be free, that leads to `target`: relative to its folder unless absolute. */
+  symlink(target: string, path: string): void;
+  /** Makes a copy under a name that must be free; where the file system can, the two share their blocks until one is changed. */
+  copy(from: string, to: string): void;
+  /** Sets when a file was last changed: milliseconds since 1970, as exactly as the file system keeps it. */
+  setModified(path: string, mtimeMs: number): void;
+  /** Removes a file or a symbolic link; false when there was none. */
   remove(path: string): boolean;
   /** Removes an empty folder; false when it is missing or not empty. */
   removeDirectory(path: string): boolean;

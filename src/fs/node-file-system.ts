@@ -185,6 +185,30 @@ export class NodeFileSystem implements FileSystem {
     }
   }
 
+  symlink(target: string, path: string): void {
+    try {
+      fs.symlinkSync(target, path);
+    } catch (error) {
+      throw fromSystemError(error, `link ${target} to`, path);
+    }
+  }
+
+  copy(from: string, to: string): void {
+    try {
+      fs.copyFileSync(from, to, fs.constants.COPYFILE_EXCL | fs.constants.COPYFILE_FICLONE);
+    } catch (error) {
+      throw fromSystemError(error, `copy ${from} to`, to);
+    }
+  }
+
+  setModified(path: string, mtimeMs: number): void {
+    try {
+      fs.utimesSync(path, mtimeMs / 1000, mtimeMs / 1000);
+    } catch (error) {
+      throw fromSystemError(error, "set the time of", path);
+    }
+  }
+
   remove(path: string): boolean {
     try {
       fs.unlinkSync(path);

@@ -4,7 +4,7 @@ import type { FileStat, FileSystem, OpenMode } from "../file-system.ts";
 export interface FileCall {
   readonly name: keyof FileSystem;
   readonly path: string;
-  /** The new name, of `rename` and `link`. */
+  /** The new name, of `rename`, `link` and `copy`. */
   readonly to?: string;
   readonly mode?: OpenMode;
   /** Bytes, of `read` and `write`. */
@@ -128,6 +128,21 @@ export class InterceptedFileSystem implements FileSystem {
   link(from: string, to: string): void {
     this.#check({ name: "link", path: from, to });
     this.#inner.link(from, to);
+  }
+
+  symlink(target: string, path: string): void {
+    this.#check({ name: "symlink", path });
+    this.#inner.symlink(target, path);
+  }
+
+  copy(from: string, to: string): void {
+    this.#check({ name: "copy", path: from, to });
+    this.#inner.copy(from, to);
+  }
+
+  setModified(path: string, mtimeMs: number): void {
+    this.#check({ name: "setModified", path });
+    this.#inner.setModified(path, mtimeMs);
   }
 
   remove(path: string): boolean {

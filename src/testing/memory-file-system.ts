@@ -140,12 +140,12 @@ export class MemoryFileSystem implements FileSystem {
   rename(from: string, to: string): void {
     const source = this.#locate(from);
     const target = this.#locate(to);
-    if (source.folder === undefined || source.node === undefined) throw fails("NOT_FOUND", "ENOENT", to);
+    if (source.folder === undefined || source.named === undefined) throw fails("NOT_FOUND", "ENOENT", to);
     if (target.folder === undefined) throw fails("NOT_FOUND", "ENOENT", to);
-    if (target.node?.kind === "folder") throw fails("IO_ERROR", "EISDIR", to);
+    if (target.named?.kind === "folder") throw fails("IO_ERROR", "EISDIR", to);
     this.#rename(
       { folder: source.folder, name: source.name, node: undefined },
-      { folder: target.folder, name: target.name, node: source.node },
+      { folder: target.folder, name: target.name, node: source.named },
     );
   }
 
@@ -153,14 +153,38 @@ export class MemoryFileSystem implements FileSystem {
     const source = this.#locate(from);
     const target = this.#locate(to);
     if (source.node?.kind !== "file" || target.folder === undefined) throw fails("NOT_FOUND", "ENOENT", to);
-    if (target.node !== undefined) throw fails("IO_ERROR", "EEXIST", to);
+    if (target.named !== undefined) throw fails("IO_ERROR", "EEXIST", to);
     this.#link(target.folder, target.name, source.node);
   }
 
+  symlink(target: string, path: string): void {
+    const { folder, name, named } = this.#locate(path);
+    if (folder === undefined) throw fails("NOT_FOUND", "ENOENT", path);
+    if (named !== undefined) throw fails("IO_ERROR", "EEXIST", path);
+    this.#link(folder, name, this.#newFile(new Uint8Array(), target));
+  }
+
+  copy(from: string, to: string): void {
+    const source = this.#locate(from);
+    const target = this.#locate(to);
+    if (source.node?.kind !== "file" || target.folder === undefined) throw fails("NOT_FOUND", "ENOENT", to);
+    if (target.named !== undefined) throw fails("IO_ERROR", "EEXIST", to);
+    const { bytes, size } = source.node;
+    const file = this.open(to, "create");
+    this.write(file, bytes, 0, size, 0);
+    this.close(file);
+  }
+
+  setModified(path: string, mtimeMs: number): void {
+    const { node } = this.#locate(path);
+    if (node === undefined) throw fails("NOT_FOUND", "ENOENT", path);
+    node.mtimeMs = mtimeMs;
+  }
+
   remove(path: string): boolean {
-    const { folder, name, node } = this.#locate(path);
-    if (folder === undefined || node === undefined) return false;
-    if (node.kind === "folder") throw fails("IO_ERROR", "EISDIR", path);
+    const { folder, name, named } = this.#locate(path);
+    if (folder === undefined || named === undefined) return false;
+    if (named.kind === "folder") throw fails("IO_ERROR", "EISDIR", path);
     this.#rename({ folder, name, node: undefined });
     return true;
   }
@@ -199,7 +223,7 @@ export class MemoryFileSystem implements FileSystem {
       const changes = node.kind === "file" ? changesOf.get(node) : undefined;
       const made =
         node.kind === "file"
-          ? copy.#newFile(changes === undefined ? node.durable : this.#changes.contentAfter(node, changes))
+          ? copy.#newFile(changes === undefined ? node.durable : this.#changes.contentAfter(node, changes), node.target)
           : copy.#newFolder();
       copies.set(node, made);
       if (node.kind === "folder" && made.kind === "folder") fill(node, made);
@@ -242,9 +266,9 @@ export class MemoryFileSystem implements FileSystem {
     return open.node;
   }
 
-  #newFile(bytes: Uint8Array = new Uint8Array()): MemoryFile {
+  #newFile(bytes: Uint8Array = new Uint8Array(), target?: string): MemoryFile {
     const inode = this.#nextInode++;
-    return { kind: "file", inode, bytes, size: bytes.length, mtimeMs: ++this.#now, durable: bytes };
+    return { kind: "file", target, inode, bytes, size: bytes.length, mtimeMs: ++this.#now, durable: bytes };
   }
 
   #newFolder(): MemoryFolder {
@@ -263,25 +287,26 @@ export class MemoryFileSystem implements FileSystem {
   }
 
   #folderOf(path: string): MemoryFolder | undefined {
-    let folder = this.#root;
-    for (const name of partsOf(path)) {
-      const next = folder.names.get(name);
-      if (next?.kind !== "folder") return undefined;
-      folder = next;
-    }
-    return folder;
+    const { node } = this.#locate(path);
+    return node?.kind === "folder" ? node : undefined;
   }
 
+  /** `named` is what has the name, `node` what it leads to. */
   #locate(path: string): {
     readonly folder: MemoryFolder | undefined;
     readonly name: string;
+    readonly named: MemoryNode | undefined;
     readonly node: MemoryNode | undefined;
   } {
     const parts = partsOf(path);
     const name = parts.pop();
-    if (name === undefined) return { folder: undefined, name: "", node: this.#root };
-    const folder = this.#folderOf(parts.join("/"));
-    return { folder, name, node: folder?.names.get(name) };
+    if (name === undefined) return { folder: undefined, name: "", named: this.#root, node: this.#root };
+    const above = parts.join("/");
+    const folder = this.#folderOf(above);
+    const named = folder?.names.get(name);
+    if (named?.kind !== "file" || named.target === undefined) return { folder, name, named, node: named };
+    const { node } = this.#locate(named.target.startsWith("/") ? named.target : `${above}/${named.target}`);
+    return { folder, name, named, node };
   }
 }
 

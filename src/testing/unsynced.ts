@@ -1,6 +1,8 @@
 /** A file in memory. */
 export interface MemoryFile {
   readonly kind: "file";
+  /** Where a symbolic link leads. */
+  readonly target?: string | undefined;
   readonly inode: number;
   /** The content is `bytes[0..size)`. The array may be `durable`: whoever writes makes a copy first. */
   bytes: Uint8Array;

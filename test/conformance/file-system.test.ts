@@ -90,6 +90,13 @@ function fileSystemConformance(name: string, make: () => { readonly fs: FileSyst
       fails("IO_ERROR", `${root}/a/file`, () => fs.makeDirectory(`${root}/a/file`));
     });
 
+    check("rename moves a folder with what is in it", (fs, root) => {
+      fs.makeDirectory(`${root}/a`);
+      write(fs, `${root}/a/file`, "x");
+      fs.rename(`${root}/a`, `${root}/b`);
+      assert.deepEqual([fs.list(root), read(fs, `${root}/b/file`)], [["b"], "x"]);
+    });
+
     check("rename replaces, and needs the folder", (fs, root) => {
       write(fs, `${root}/one`, "one");
       write(fs, `${root}/two`, "two");
@@ -115,6 +122,45 @@ function fileSystemConformance(name: string, make: () => { readonly fs: FileSyst
       fails("NOT_FOUND", `${root}/three`, () => fs.link(`${root}/none`, `${root}/three`));
       assert.equal(fs.remove(`${root}/one`), true);
       assert.equal(read(fs, `${root}/two`), "one");
+    });
+
+    check("copy makes a file of its own under a free name", (fs, root) => {
+      write(fs, `${root}/one`, "one");
+      fs.copy(`${root}/one`, `${root}/two`);
+      const file = fs.open(`${root}/two`, "update");
+      fs.write(file, Buffer.from("X"), 0, 1, 0);
+      fs.close(file);
+      assert.deepEqual([read(fs, `${root}/one`), read(fs, `${root}/two`)], ["one", "Xne"]);
+      fails("IO_ERROR", `${root}/two`, () => fs.copy(`${root}/one`, `${root}/two`));
+      fails("NOT_FOUND", `${root}/three`, () => fs.copy(`${root}/none`, `${root}/three`));
+      fails("NOT_FOUND", `${root}/none/x`, () => fs.copy(`${root}/one`, `${root}/none/x`));
+    });
+
+    check("symbolic links are followed, replaced by rename, and removed without what they lead to", (fs, root) => {
+      fs.makeDirectory(`${root}/first`);
+      fs.makeDirectory(`${root}/second`);
+      write(fs, `${root}/first/file`, "1");
+      write(fs, `${root}/second/file`, "2");
+      fs.symlink("first", `${root}/link`);
+      fails("IO_ERROR", `${root}/link`, () => fs.symlink("second", `${root}/link`));
+      fails("NOT_FOUND", `${root}/none/link`, () => fs.symlink("second", `${root}/none/link`));
+      assert.equal(read(fs, `${root}/link/file`), "1");
+      assert.equal(fs.stat(`${root}/link`)?.isDirectory, true);
+      fs.symlink("second", `${root}/link.tmp`);
+      fs.rename(`${root}/link.tmp`, `${root}/link`);
+      assert.equal(read(fs, `${root}/link/file`), "2");
+      assert.deepEqual(fs.list(root)?.sort(), ["first", "link", "second"]);
+      fs.symlink("none", `${root}/broken`);
+      assert.equal(fs.stat(`${root}/broken`), undefined);
+      assert.deepEqual([fs.remove(`${root}/broken`), fs.remove(`${root}/link`)], [true, true]);
+      assert.equal(read(fs, `${root}/second/file`), "2");
+    });
+
+    check("the time of the last change can be set", (fs, root) => {
+      write(fs, `${root}/one`, "one");
+      fs.setModified(`${root}/one`, 1_700_000_000_123);
+      assert.ok(Math.abs((fs.stat(`${root}/one`)?.mtimeMs ?? 0) - 1_700_000_000_123) < 1);
+      fails("NOT_FOUND", `${root}/none`, () => fs.setModified(`${root}/none`, 1));
     });
 
     check("remove and removeDirectory", (fs, root) => {
