@@ -1,0 +1,63 @@
+import type { LongOperationOptions } from "../progress.ts";
+import type { BackupVerify } from "./backup/target.ts";
+import type { Problem } from "./reports.ts";
+
+export interface BackupOptions extends LongOperationOptions {
+  /** How many earlier backups stay beside the new one; the oldest others are removed once it is complete. Default: all. */
+  readonly keep?: number;
+  /**
+   * `written` (default): loose objects are compared with their keys and packed ones with their checksums while they are copied.
+   * `full`: besides, what is taken from earlier backups is read and compared with the container, and what was written is read back.
+   */
+  readonly verify?: BackupVerify;
+  /** Say what would be copied and removed, and change nothing. Default false. */
+  readonly dryRun?: boolean;
+  /** For a destination on another machine. Default `ssh`; words are separated by spaces. */
+  readonly ssh?: string;
+  /** For a destination on another machine: how tsdos is started there. Default `tsdos`. */
+  readonly remoteCommand?: string;
+}
+
+export interface BackupReport {
+  /** The folder of the new backup in the destination; absent in a dry run. */
+  readonly name?: string;
+  /** In the backup. */
+  readonly objects: number;
+  /** Bytes of its files, without the index. */
+  readonly bytes: number;
+  /** Files with bytes that were read from the container, and those bytes. */
+  readonly copiedFiles: number;
+  readonly copiedBytes: number;
+  /** Files that the backup shares with the last one (or has taken from an interrupted one). */
+  readonly linkedFiles: number;
+  readonly linkedBytes: number;
+  /** Bytes at the beginning of packs that have grown, which were copied from the last backup. */
+  readonly reusedBytes: number;
+  /** False when the destination has no hard links: what would be linked was copied there. Absent in a dry run. */
+  readonly hardLinks?: boolean;
+  /** Names of older backups that were removed. */
+  readonly removed: readonly string[];
+  /** What is damaged in the container: loose objects of these were left out, packed ones were copied as they are. */
+  readonly problems: readonly Problem[];
+  readonly dryRun: boolean;
+}
+
+export interface RestoreBackupOptions extends LongOperationOptions {
+  readonly verify?: BackupVerify;
+  readonly dryRun?: boolean;
+  readonly ssh?: string;
+  readonly remoteCommand?: string;
+}
+
+/** One folder in a destination of backups. */
+export interface BackupInfo {
+  readonly name: string;
+  readonly path: string;
+  /** False for a backup that is being made, or was interrupted. */
+  readonly complete: boolean;
+  /** ISO 8601: when it was finished. Complete ones only. */
+  readonly at?: string;
+  /** As counted when it was made; absent where another program has made it. */
+  readonly objects?: number;
+  readonly bytes?: number;
+}

@@ -1,0 +1,249 @@
+import { dirname } from "node:path";
+import { isTsdosError, TsdosError } from "../../errors.ts";
+import type { FileSystem } from "../../file-system.ts";
+import { isBackedUpPath } from "../../format/backup-paths.ts";
+import { printHistory } from "../../format/history.ts";
+import {
+  DUPLICATES_FOLDER,
+  LOOSE_FOLDER,
+  ownPath,
+  PACKED_FOLDER,
+  PACKS_FOLDER,
+  SANDBOX_FOLDER,
+} from "../../format/paths.ts";
+import { SegmentedIndex } from "../../pack-index/segmented-index.ts";
+import { replaceFile } from "../../replace-file.ts";
+import { Pacer } from "../../store/context.ts";
+import type { Base, Place } from "./place.ts";
+import { hashOfFile, StagedFile } from "./staged-file.ts";
+import type {
+  BackupSubject,
+  BackupTarget,
+  BeginOptions,
+  Chunks,
+  FileOffer,
+  FinishOptions,
+  FinishReport,
+  FoundFile,
+  PutFile,
+} from "./target.ts";
+
+/** Files that are written before they are synced side by side. */
+const WINDOW_FILES = 128;
+
+/** What systems say where a hard link cannot be: none at all, too many of this file, or not of a file of somebody else. */
+const NO_LINK: readonly (string | undefined)[] = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EXDEV"];
+
+interface Receiving {
+  readonly subject: BackupSubject;
+  readonly options: BeginOptions;
+  readonly live: string;
+  readonly bases: readonly Base[];
+}
+
+/** Makes a backup in a folder of this machine. */
+export class Receiver implements BackupTarget {
+  readonly #fs: FileSystem;
+  readonly #place: Place;
+  #receiving: Receiving | undefined;
+  /** Written and not yet durable. */
+  #staged: StagedFile[] = [];
+  #counter = 0;
+  /** Folders below the backup's that were made. */
+  readonly #folders = new Set<string>();
+  #hardLinks = true;
+
+  constructor(fs: FileSystem, place: Place) {
+    this.#fs = fs;
+    this.#place = place;
+  }
+
+  async begin(subject: BackupSubject, options: BeginOptions): Promise<void> {
+    const { live, bases } = await this.#place.prepare(subject, options.dryRun);
+    this.#receiving = { subject, options, live, bases: [{ path: live, disposable: false }, ...bases] };
+    if (options.dryRun) return;
+    const packs = subject.formatVersion === 1 ? [PACKS_FOLDER, DUPLICATES_FOLDER] : [];
+    for (const folder of [LOOSE_FOLDER, SANDBOX_FOLDER, ...packs]) this.#makeFolder(`${live}/${folder}`);
+  }
+
+  get #now(): Receiving {
+    if (this.#receiving === undefined) throw new TsdosError("CLOSED", "the backup was not begun");
+    return this.#receiving;
+  }
+
+  async offer(files: readonly FileOffer[]): Promise<readonly number[]> {
+    const wanted: number[] = [];
+    const pacer = new Pacer();
+    for (const [i, file] of files.entries()) {
+      const base = this.#baseWith(file);
+      if (base === undefined) wanted.push(i);
+      else if (!this.#now.options.dryRun) await this.#take(file.path, base, file.size);
+      if (pacer.due) await pacer.pause();
+    }
+    return wanted;
+  }
+
+  #baseWith({ path, size, sha256 }: FileOffer): Base | undefined {
+    const { bases, options } = this.#now;
+    refuseForeignPath(path);
+    return bases.find((base) => {
+      const stat = this.#fs.stat(`${base.path}/${path}`);
+      if (!stat?.isFile || stat.size !== size) return false;
+      return options.verify === "written" || hashOfFile(this.#fs, `${base.path}/${path}`, size) === sha256;
+    });
+  }
+
+  /** Gives a file of an earlier backup its name in this one: moved if nobody needs it there, or linked, or else copied. */
+  async #take(path: string, base: Base, size: number): Promise<void> {
+    const { live } = this.#now;
+    if (base.path === live) return;
+    this.#makeFolder(dirname(`${live}/${path}`));
+    this.#fs.remove(`${live}/${path}`);
+    if (base.disposable) return this.#fs.rename(`${base.path}/${path}`, `${live}/${path}`);
+    if (this.#link(`${base.path}/${path}`, `${live}/${path}`)) return;
+    const staged = this.#stage(path, { path: `${base.path}/${path}`, length: size });
+    staged.mtimeMs = this.#fs.stat(`${base.path}/${path}`)?.mtimeMs;
+    this.#staged.push(staged);
+    if (this.#staged.length >= WINDOW_FILES) await this.#settle();
+  }
+
+  #link(from: string, to: string): boolean {
+    try {
+      this.#fs.link(from, to);
+      return true;
+    } catch (error) {
+      if (!isTsdosError(error) || !NO_LINK.includes(error.details.errno)) throw error;
+      this.#hardLinks = false;
+      return false;
+    }
+  }
+
+  async find(path: string, hashUpTo?: number): Promise<readonly FoundFile[]> {
+    refuseForeignPath(path);
+    await this.#settle();
+    const found = this.#now.bases.map((base, i) => {
+      const stat = this.#fs.stat(`${base.path}/${path}`);
+      if (!stat?.isFile) return undefined;
+      const hash = hashUpTo === undefined ? undefined : hashOfFile(this.#fs, `${base.path}/${path}`, hashUpTo);
+      const { size, mtimeMs } = stat;
+      return { base: i, size, mtimeMs, ...(hash !== undefined && { sha256: hash }) };
+    });
+    return found.filter((one) => one !== undefined);
+  }
+
+  async put(file: PutFile, chunks: Chunks): Promise<void> {
+    refuseForeignPath(file.path);
+    const base = this.#baseOf(file);
+    const iterator = iteratorOf(chunks);
+    const first = await iterator.next();
+    if (first.done && base?.isWhole) return this.#take(file.path, base, base.length);
+    this.#makeFolder(dirname(`${this.#now.live}/${file.path}`));
+    const staged = this.#stage(
+      file.path,
+      base === undefined ? undefined : { path: `${base.path}/${file.path}`, length: base.length },
+    );
+    const pacer = new Pacer();
+    try {
+      for (let next = first; !next.done; next = await iterator.next()) {
+        staged.append(next.value);
+        if (pacer.due) await pacer.pause();
+      }
+    } catch (error) {
+      staged.discard();
+      await iterator.return?.();
+      throw error;
+    }
+    staged.mtimeMs = file.mtimeMs;
+    this.#staged.push(staged);
+    if (this.#staged.length >= WINDOW_FILES) await this.#settle();
+  }
+
+  #baseOf({ path, base }: PutFile): (Base & { readonly length: number; readonly isWhole: boolean }) | undefined {
+    if (base === undefined) return undefined;
+    const found = this.#now.bases[base.base];
+    const size = found === undefined ? undefined : this.#fs.stat(`${found.path}/${path}`)?.size;
+    if (found !== undefined && size !== undefined && size >= base.length) {
+      return { ...found, length: base.length, isWhole: size === base.length };
+    }
+    throw new TsdosError("NOT_FOUND", `an earlier backup has no ${path} of ${base.length} bytes (any more)`, { path });
+  }
+
+  #stage(path: string, base?: { readonly path: string; readonly length: number }): StagedFile {
+    const { live, options } = this.#now;
+    const names = { path: `${live}/${path}`, temporary: `${live}/${SANDBOX_FOLDER}/${++this.#counter}.tmp` };
+    return new StagedFile(this.#fs, names, {
+      readBack: options.verify === "full",
+      ...(base !== undefined && { base }),
+    });
+  }
+
+  /** Makes what was written durable, and gives it its names. */
+  async #settle(): Promise<void> {
+    const staged = this.#staged;
+    if (staged.length === 0) return;
+    await this.#fs.syncAll(staged.map(({ file }) => file));
+    this.#staged = [];
+    for (const file of staged) file.place();
+  }
+
+  async drop(path: string): Promise<void> {
+    refuseForeignPath(path);
+    await this.#settle();
+    this.#fs.remove(`${this.#now.live}/${path}`);
+  }
+
+  #makeFolder(path: string): void {
+    if (this.#folders.has(path)) return;
+    this.#fs.makeDirectory(path);
+    this.#folders.add(path);
+  }
+
+  async finish({ keep, record }: FinishOptions): Promise<FinishReport> {
+    const { live, subject } = this.#now;
+    await this.#settle();
+    const text = printHistory({ lastBackup: record });
+    replaceFile(this.#fs, ownPath(live, subject.formatVersion, "maintenance.json"), text, { sync: true });
+    if (subject.formatVersion === 2) this.#buildIndex();
+    for (const folder of this.#folders) this.#fs.syncDirectory(folder);
+    this.#fs.syncDirectory(live);
+    const { name, removed } = await this.#place.complete(live, keep);
+    this.#receiving = undefined;
+    return { name, removed, hardLinks: this.#hardLinks };
+  }
+
+  /** The index is not backed up: it is made anew from the tables of contents. */
+  #buildIndex(): void {
+    const { live, subject } = this.#now;
+    const other = `${live}/${PACKS_FOLDER}`;
+    const folder = this.#folders.has(other) ? other : `${live}/${PACKED_FOLDER}`;
+    this.#makeFolder(folder);
+    const index = new SegmentedIndex({ fs: this.#fs, folder, containerId: subject.containerId });
+    try {
+      index.rebuild(true);
+    } finally {
+      index.close();
+    }
+  }
+
+  async removable(keep: number | undefined): Promise<readonly string[]> {
+    return this.#place.removable(keep);
+  }
+
+  async close(): Promise<void> {
+    try {
+      for (const staged of this.#staged.splice(0)) staged.discard();
+    } finally {
+      this.#place.close();
+    }
+  }
+}
+
+/** Whoever asks may be another machine. */
+function refuseForeignPath(path: string): void {
+  if (isBackedUpPath(path)) return;
+  throw new TsdosError("ACCESS_DENIED", `${JSON.stringify(path)} is no path of a file that a backup holds`, { path });
+}
+
+function iteratorOf(chunks: Chunks): AsyncIterator<Uint8Array> | Iterator<Uint8Array> {
+  return Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]();
+}

@@ -1,0 +1,68 @@
+import { basename } from "node:path";
+import type { BackupRecord } from "../../format/history.ts";
+import { CONFIG_FILE, SQLITE_INDEX_FILE, tocFileName } from "../../format/paths.ts";
+import type { CombinedStore } from "../../store/combined-store.ts";
+import { Pacer } from "../../store/context.ts";
+import type { BackupOptions, BackupReport } from "../backup-reports.ts";
+import { plainId } from "./config-facts.ts";
+import { sendWhole } from "./send-file.ts";
+import { sendLegacyPacks } from "./send-legacy.ts";
+import { sendLoose } from "./send-loose.ts";
+import { sendPacks } from "./send-packs.ts";
+import { Tally, type Totals } from "./tally.ts";
+import type { BackupTarget } from "./target.ts";
+
+/**
+ * Makes a copy of a container that others may use meanwhile: loose objects first, then the index and what it tells of, the
+ * configuration last. So an object that is packed meanwhile is in one or the other. `destination` is remembered in the copy.
+ */
+export async function sendContainer(
+  store: CombinedStore,
+  target: BackupTarget,
+  destination: string,
+  options: BackupOptions,
+): Promise<BackupReport> {
+  const { context, files } = store.packed;
+  const { config, root } = context;
+  const { verify = "written", dryRun = false, keep, signal } = options;
+  signal?.throwIfAborted();
+  await target.begin(
+    { containerId: plainId(config.containerId), formatVersion: config.containerVersion },
+    { verify, dryRun },
+  );
+  const tally = new Tally(options, options.onProgress === undefined ? { objects: 0, bytes: 0 } : await totalsOf(store));
+  const sending = { store, target, tally, verify, dryRun };
+  tally.enter("loose");
+  await sendLoose(sending);
+  tally.enter("packs");
+  const folder = basename(files.folder);
+  if (config.containerVersion === 1) await sendLegacyPacks(sending, folder);
+  else await sendPacks(sending, folder);
+  await sendWhole(sending, CONFIG_FILE, `${root}/${CONFIG_FILE}`);
+  tally.enter("finish");
+  signal?.throwIfAborted();
+  const { objects, bytes } = tally;
+  const record: BackupRecord = { at: new Date().toISOString(), destination, objects, bytes };
+  const { copiedFiles, copiedBytes, linkedFiles, linkedBytes, reusedBytes, problems } = tally;
+  const counts = { objects, bytes, copiedFiles, copiedBytes, linkedFiles, linkedBytes, reusedBytes, problems, dryRun };
+  if (dryRun) return { ...counts, removed: await target.removable(keep) };
+  return { ...counts, ...(await target.finish({ record, ...(keep !== undefined && { keep }) })) };
+}
+
+async function totalsOf({ loose, packed }: CombinedStore): Promise<Totals> {
+  const { fs, config, root } = packed.context;
+  const pacer = new Pacer();
+  let objects = 0;
+  let bytes = 0;
+  for (const keys of loose.sortedKeys()) {
+    objects += keys.length;
+    for (const key of keys) bytes += loose.sizeOf(key) ?? 0;
+    if (pacer.due) await pacer.pause();
+  }
+  const paths = packed.files
+    .ids()
+    .flatMap((id) => [packed.files.pathOf(id), `${packed.files.folder}/${tocFileName(id)}`]);
+  if (config.containerVersion === 1) paths.push(`${root}/${SQLITE_INDEX_FILE}`);
+  for (const path of paths) bytes += fs.stat(path)?.size ?? 0;
+  return { objects: objects + packed.index.totals().objects, bytes };
+}

@@ -1,0 +1,81 @@
+import type { FileSystem } from "../../file-system.ts";
+import type { Sending } from "./sending.ts";
+import { piecesOf } from "./staged-file.ts";
+import type { Chunks, FoundFile } from "./target.ts";
+
+/** A file that stays readable when it is removed or replaced meanwhile. */
+export interface HeldFile extends Disposable {
+  readonly file: number;
+  readonly size: number;
+  readonly inode: number;
+  readonly mtimeMs: number;
+}
+
+/** Opens a file; undefined when there is none. */
+export function hold(fs: FileSystem, path: string): HeldFile | undefined {
+  for (;;) {
+    const before = fs.stat(path);
+    const file = before === undefined ? undefined : fs.openIfExists(path);
+    if (before === undefined || file === undefined) return undefined;
+    const after = fs.stat(path);
+    if (after?.inode === before.inode) {
+      const { inode, mtimeMs } = after;
+      return { file, size: fs.size(file), inode, mtimeMs, [Symbol.dispose]: () => fs.close(file) };
+    }
+    fs.close(file);
+  }
+}
+
+export interface SentFile {
+  readonly path: string;
+  /** What the target has of it, and how many bytes of that are right. */
+  readonly base: { readonly found: FoundFile; readonly length: number } | undefined;
+  readonly mtimeMs?: number;
+  /** How many bytes follow those of the base. */
+  readonly added: number;
+}
+
+/** Sends a file, or only what the target does not have of it, and counts it. */
+export async function sendFile(sending: Sending, file: SentFile, chunks: () => Chunks): Promise<void> {
+  const { target, tally, dryRun } = sending;
+  const { path, base, mtimeMs, added } = file;
+  const isOwn = base?.found.base === 0;
+  if (base !== undefined && added === 0 && base.length === base.found.size) {
+    if (!isOwn) tally.linked(base.length);
+  } else {
+    tally.copiedFiles++;
+    if (base !== undefined && !isOwn) tally.reusedBytes += base.length;
+  }
+  if (dryRun) {
+    tally.copiedBytes += added;
+    return;
+  }
+  await target.put(
+    {
+      path,
+      ...(base !== undefined && { base: { base: base.found.base, length: base.length } }),
+      ...(mtimeMs !== undefined && { mtimeMs }),
+    },
+    added === 0 ? [] : counted(sending, chunks()),
+  );
+}
+
+async function* counted({ tally }: Sending, chunks: Chunks): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    tally.copiedBytes += chunk.length;
+    yield chunk;
+    await tally.breathe();
+  }
+}
+
+/** Sends a small file that every backup has a copy of its own of. */
+export async function sendWhole(sending: Sending, path: string, from: string): Promise<void> {
+  const { fs } = sending.store.packed.context;
+  const file = fs.open(from, "read");
+  try {
+    const size = fs.size(file);
+    await sendFile(sending, { path, base: undefined, added: size }, () => piecesOf(fs, file, 0, size));
+  } finally {
+    fs.close(file);
+  }
+}

@@ -1,0 +1,133 @@
+import { tmpdir } from "node:os";
+import { isTsdosError, TsdosError } from "../../errors.ts";
+import { LEGACY_REPACK_ID, packFileName, SANDBOX_FOLDER, SQLITE_INDEX_FILE } from "../../format/paths.ts";
+import { openSqliteIndex, SqliteIndex } from "../../pack-index/sqlite-index.ts";
+import { randomSuffix } from "./backups-folder.ts";
+import { type HeldFile, hold, type SentFile, sendFile, sendWhole } from "./send-file.ts";
+import type { Sending } from "./sending.ts";
+import { piecesOf } from "./staged-file.ts";
+import { prefixHashes } from "./toc-snapshot.ts";
+
+/** How often a snapshot is taken again because a repack by disk-objectstore goes on. */
+const ATTEMPTS_MAX = 100;
+const PAUSE_MS = 100;
+/** Milliseconds; file systems round the times of files that are set. */
+const SAME_TIME_MS = 0.01;
+
+/**
+ * Backs up the index and the packs of format version 1: a snapshot of the index, and each pack up to where its rows reach.
+ * disk-objectstore's repack puts another file in a pack's place, and changes its rows before and afterwards: the files that are held
+ * since before the snapshot, and are still in their places behind it, are those that its rows are about.
+ */
+export async function sendLegacyPacks(sending: Sending, folder: string): Promise<void> {
+  const { fs } = sending.store.packed.context;
+  const held = new Map<number, HeldFile>();
+  const snapshot = temporaryPath(sending);
+  try {
+    const index = await takeSnapshot(sending, held, snapshot);
+    try {
+      for (const [id, end] of [...index.packEnds()].sort(([a], [b]) => a - b)) {
+        await sendLegacyPack(sending, folder, id, end, held.get(id));
+      }
+      sending.tally.objects += index.totals().objects;
+    } finally {
+      index.close();
+    }
+    await sendWhole(sending, SQLITE_INDEX_FILE, snapshot);
+  } finally {
+    for (const file of held.values()) file[Symbol.dispose]();
+    fs.remove(snapshot);
+  }
+}
+
+/** In the sandbox, where `clean` finds it if this is killed; elsewhere if nothing can be written there. */
+function temporaryPath({ store }: Sending): string {
+  const { fs, root } = store.packed.context;
+  const name = `${process.pid}-${randomSuffix(8)}-index.tmp`;
+  const path = `${root}/${SANDBOX_FOLDER}/${name}`;
+  try {
+    fs.close(fs.open(path, "create"));
+    fs.remove(path);
+    return path;
+  } catch (error) {
+    if (!isTsdosError(error)) throw error;
+    return `${tmpdir()}/tsdos-${name}`;
+  }
+}
+
+async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path: string): Promise<SqliteIndex> {
+  const { files, index, context } = sending.store.packed;
+  const { fs } = context;
+  if (!(index instanceof SqliteIndex)) throw new TypeError("not an index of format version 1");
+  for (let attempt = 1; ; attempt++) {
+    for (const [id, file] of held) {
+      file[Symbol.dispose]();
+      held.delete(id);
+    }
+    for (const id of [...files.ids(), LEGACY_REPACK_ID]) {
+      const file = hold(fs, files.pathOf(id));
+      if (file !== undefined) held.set(id, file);
+    }
+    fs.remove(path);
+    index.snapshot(path);
+    const snapshot = openSqliteIndex({ fs, path, readOnly: true });
+    const moved = [...snapshot.packEnds().keys()].find(
+      (id) => fs.stat(files.pathOf(id))?.inode !== held.get(id)?.inode,
+    );
+    if (moved === undefined) return snapshot;
+    snapshot.close();
+    if (attempt === ATTEMPTS_MAX) {
+      const place = files.pathOf(moved);
+      throw new TsdosError("LOCKED", `${place} is replaced again and again; try again when the repack has finished`, {
+        path: place,
+      });
+    }
+    sending.tally.tell();
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+  }
+}
+
+async function sendLegacyPack(
+  sending: Sending,
+  folder: string,
+  id: number,
+  end: number,
+  pack: HeldFile | undefined,
+): Promise<void> {
+  const { files, context } = sending.store.packed;
+  const path = files.pathOf(id);
+  const copied = Math.min(end, pack?.size ?? 0);
+  if (pack === undefined || copied < end) {
+    const reason =
+      pack === undefined ? "is missing" : `has only ${pack.size} of the ${end} bytes that the index tells of`;
+    sending.tally.report(new TsdosError("CORRUPT_OBJECT", `${path} ${reason}; run validate`, { path, offset: copied }));
+  }
+  if (pack === undefined) return;
+  const name = `${folder}/${packFileName(id, 1)}`;
+  const base = await legacyBase(sending, name, pack, copied);
+  const start = base?.length ?? 0;
+  await sendFile(sending, { path: name, base, mtimeMs: pack.mtimeMs, added: Math.max(0, copied - start) }, () =>
+    piecesOf(context.fs, pack.file, start, copied),
+  );
+}
+
+/** What an earlier backup has of the pack: all of it if it has its size and time, or else what is the same by its SHA-256. */
+async function legacyBase(sending: Sending, name: string, pack: HeldFile, end: number): Promise<SentFile["base"]> {
+  const { target, verify, store } = sending;
+  const found = await target.find(name);
+  const unchanged = found.find(
+    ({ size, mtimeMs }) => size >= end && size <= pack.size && Math.abs(mtimeMs - pack.mtimeMs) < SAME_TIME_MS,
+  );
+  if (unchanged !== undefined && verify === "written") return { found: unchanged, length: unchanged.size };
+  if (found.length === 0) return undefined;
+  const hashed = (await target.find(name, end)).filter(({ size }) => size > 0);
+  const lengthOf = (size: number): number => Math.min(size, end);
+  const hashes = prefixHashes(
+    store.packed.context.fs,
+    pack.file,
+    hashed.map(({ size }) => lengthOf(size)),
+  );
+  const same = hashed.filter(({ size, sha256 }) => sha256 === hashes.get(lengthOf(size)));
+  const [best] = same.sort((a, b) => b.size - a.size);
+  return best === undefined ? undefined : { found: best, length: lengthOf(best.size) };
+}
