@@ -4,6 +4,8 @@ export { type ErrorCode, type ErrorDetails, errorCodes, isTsdosError, type LockH
 export type { ContainerConfig } from "./format/config.ts";
 export type { BackupRecord, ValidationMode, ValidationRecord } from "./format/history.ts";
 export { isObjectKey, type ObjectKey, parseKey } from "./key/object-key.ts";
+export type { BackupVerify } from "./maintenance/backup/target.ts";
+export type { BackupInfo, BackupOptions, BackupReport, RestoreBackupOptions } from "./maintenance/backup-reports.ts";
 export { type DumpRecord, describeFile } from "./maintenance/describe-file.ts";
 export type {
   CleanOptions,

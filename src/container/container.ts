@@ -3,6 +3,8 @@ import { isTsdosError, TsdosError } from "../errors.ts";
 import type { ContainerConfig } from "../format/config.ts";
 import { NodeFileSystem } from "../fs/node-file-system.ts";
 import type { ObjectKey } from "../key/object-key.ts";
+import { backup } from "../maintenance/backup/backup.ts";
+import type { BackupOptions, BackupReport } from "../maintenance/backup-reports.ts";
 import { clean } from "../maintenance/clean.ts";
 import { inspect } from "../maintenance/inspect.ts";
 import { packLoose } from "../maintenance/pack.ts";
@@ -157,6 +159,14 @@ export class Container implements ObjectStore, AsyncDisposable {
   /** Verifies everything, or a part of it; changes nothing. */
   async validate(options: ValidateOptions = {}): Promise<ValidateReport> {
     return validate(this.#store, options);
+  }
+
+  /**
+   * Makes a backup in a folder of backups, on another machine for `[USER@]HOST:PATH`: files that the last one has are shared with
+   * it. Others go on meanwhile. The backup is a container.
+   */
+  async backup(destination: string, options: BackupOptions = {}): Promise<BackupReport> {
+    return backup(this.#store, destination, options);
   }
 
   async status(): Promise<ContainerStatus> {

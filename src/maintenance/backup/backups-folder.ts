@@ -17,9 +17,9 @@ import { type Base, type Completed, makeDurableFolder, type Place, type Prepared
 import { removeTree } from "./remove-tree.ts";
 import type { BackupSubject } from "./target.ts";
 
-/** Excludes a second backup to the same folder; `acquire` throws `LOCKED` when there is one. */
+/** Excludes a second backup to the same folder; `acquire` fails with `LOCKED` when there is one. */
 export interface BackupLock {
-  acquire(): void;
+  acquire(): Promise<void>;
   close(): void;
 }
 
@@ -51,7 +51,7 @@ export class BackupsFolder implements Place {
     this.#refuseForeign(subject);
     if (!dryRun) {
       makeDurableFolder(this.#fs, this.#folder);
-      this.#lock.acquire();
+      await this.#lock.acquire();
       await this.#finishRemovals();
     }
     const bases = this.#bases();

@@ -1,0 +1,46 @@
+import { dirname, resolve } from "node:path";
+import { TsdosError } from "../../errors.ts";
+import type { FileSystem } from "../../file-system.ts";
+import type { CombinedStore } from "../../store/combined-store.ts";
+import type { BackupOptions, BackupReport } from "../backup-reports.ts";
+import { recordHistory } from "../history.ts";
+import { localBackups } from "./local-target.ts";
+import { sendContainer } from "./send-container.ts";
+import type { BackupTarget } from "./target.ts";
+
+/** Backs a container up to a folder of backups, here or, as `host:path`, on another machine. */
+export async function backup(store: CombinedStore, destination: string, options: BackupOptions): Promise<BackupReport> {
+  const { context } = store.packed;
+  const { keep } = options;
+  if (keep !== undefined && (!Number.isInteger(keep) || keep < 0))
+    throw new RangeError(`keep must be a number of backups, not ${keep}`);
+  const target = openTarget(context.fs, context.root, destination);
+  try {
+    const report = await sendContainer(store, target, destination, options);
+    const { objects, bytes, dryRun } = report;
+    if (!dryRun) recordHistory(context, { lastBackup: { at: new Date().toISOString(), destination, objects, bytes } });
+    return report;
+  } finally {
+    await target.close();
+  }
+}
+
+function openTarget(fs: FileSystem, root: string, destination: string): BackupTarget {
+  const folder = resolve(destination);
+  if (isInside(fs, folder, root)) {
+    const message = `${folder} is in the container ${root}: a backup there would be lost with it; choose another folder`;
+    throw new TsdosError("ALREADY_EXISTS", message, { path: folder });
+  }
+  return localBackups(fs, folder);
+}
+
+/** Whether a path, which need not exist, leads into the folder `root`, be it by symbolic links. */
+function isInside(fs: FileSystem, path: string, root: string): boolean {
+  const { inode, mtimeMs } = fs.stat(root) ?? {};
+  for (let at = path; ; at = dirname(at)) {
+    const stat = fs.stat(at);
+    // Inodes are numbered anew on each file system.
+    if (at === root || (stat !== undefined && stat.inode === inode && stat.mtimeMs === mtimeMs)) return true;
+    if (dirname(at) === at) return false;
+  }
+}

@@ -1,0 +1,24 @@
+import type { FileSystem } from "../../file-system.ts";
+import { BACKUP_LOCK_FILE, BACKUP_LOCK_HOLDER_FILE } from "../../format/backup-paths.ts";
+import { acquireLock, OsLock } from "../../fs/os-lock.ts";
+import { BackupsFolder } from "./backups-folder.ts";
+import { Receiver } from "./receiver.ts";
+import { RestorePlace } from "./restore-place.ts";
+import type { BackupTarget } from "./target.ts";
+
+/** Makes backups in a folder of this machine, given by its absolute path; one at a time. */
+export function localBackups(fs: FileSystem, folder: string): BackupTarget {
+  const lock = new OsLock(`${folder}/${BACKUP_LOCK_FILE}`, `${folder}/${BACKUP_LOCK_HOLDER_FILE}`);
+  return new Receiver(
+    fs,
+    new BackupsFolder(fs, folder, {
+      acquire: () => acquireLock(lock, { doing: "backup", timeoutMs: 0 }),
+      close: () => lock.close(),
+    }),
+  );
+}
+
+/** Restores a container to a folder of this machine, given by its absolute path. */
+export function localRestore(fs: FileSystem, folder: string): BackupTarget {
+  return new Receiver(fs, new RestorePlace(fs, folder));
+}
