@@ -1,5 +1,7 @@
 export { Container } from "./container/container.ts";
 export type { CreateOptions, OpenOptions } from "./container/create-container.ts";
+export { backupsIn, restoreBackup } from "./container/restore-backup.ts";
+export { serveBackup } from "./container/serve-backup.ts";
 export { type ErrorCode, type ErrorDetails, errorCodes, isTsdosError, type LockHolder, TsdosError } from "./errors.ts";
 export type { ContainerConfig } from "./format/config.ts";
 export type { BackupRecord, ValidationMode, ValidationRecord } from "./format/history.ts";

@@ -12,13 +12,13 @@ interface Amount {
  */
 export async function longOperation(
   session: Session,
-  container: Container,
+  container?: Container,
   expect?: (status: ContainerStatus) => Amount,
 ): Promise<LongOperationOptions> {
   const { signal } = session;
   const bar = await session.showProgress();
   if (bar === undefined) return { signal };
-  if (expect === undefined || !bar.wantsTotals) return { signal, onProgress: bar.update };
+  if (expect === undefined || container === undefined || !bar.wantsTotals) return { signal, onProgress: bar.update };
   const { objects: totalObjects, bytes: totalBytes } = expect(await container.status());
   return { signal, onProgress: (progress) => bar.update({ totalObjects, totalBytes, ...progress }) };
 }

@@ -1,6 +1,8 @@
 import { Command, Option } from "commander";
 import { parseDuration } from "./arguments.ts";
 import { addCommand } from "./commands/add.ts";
+import { backupCommand } from "./commands/backup.ts";
+import { backupsCommand } from "./commands/backups.ts";
 import { catCommand } from "./commands/cat.ts";
 import { cleanCommand } from "./commands/clean.ts";
 import { completionCommand } from "./commands/completion.ts";
@@ -12,7 +14,9 @@ import { lsCommand } from "./commands/ls.ts";
 import { packCommand } from "./commands/pack.ts";
 import { rebuildIndexCommand } from "./commands/rebuild-index.ts";
 import { restoreCommand } from "./commands/restore.ts";
+import { restoreBackupCommand } from "./commands/restore-backup.ts";
 import { rmCommand } from "./commands/rm.ts";
+import { serveBackupCommand } from "./commands/serve-backup.ts";
 import { statCommand } from "./commands/stat.ts";
 import { statusCommand } from "./commands/status.ts";
 import { validateCommand } from "./commands/validate.ts";
@@ -34,6 +38,9 @@ const commands = [
   restoreCommand,
   validateCommand,
   rebuildIndexCommand,
+  backupCommand,
+  restoreBackupCommand,
+  backupsCommand,
   dumpCommand,
   completionCommand,
 ];
@@ -65,6 +72,7 @@ export function createProgram(session: Session): Command {
       session.configure(lockTimeout === undefined ? options : { wait: lockTimeout, ...options });
     });
   for (const create of commands) add(program, create(session));
+  add(program, serveBackupCommand(session), { hidden: true });
   // The name that rsdos has for `pack`.
   const optimize = new Command("optimize").description("as 'pack'");
   add(program, optimize, { hidden: true });

@@ -23,6 +23,7 @@ import type { Durability } from "../store/object-store.ts";
 import { PackFiles } from "../store/pack-files.ts";
 import { PackedStore } from "../store/packed-store.ts";
 import type { OnLockWait, PackerLock } from "../store/packer-lock.ts";
+import { readConfig } from "./config-file.ts";
 import { LegacyPackerLock } from "./legacy-packer-lock.ts";
 import { FolderLock } from "./packer-locks.ts";
 
@@ -57,6 +58,12 @@ export function openStores(options: OpenStoresOptions): OpenStores {
       lock.close();
     },
   };
+}
+
+/** The stores of the container in a folder, for one operation. */
+export function openStoresAt(fs: FileSystem, root: string): OpenStores {
+  const config = readConfig(fs, root);
+  return openStores({ fs, root, config, create: false, durability: "full", lockTimeoutMs: 0 });
 }
 
 interface Parts {

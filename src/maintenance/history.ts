@@ -1,4 +1,5 @@
 import { isTsdosError } from "../errors.ts";
+import type { ContainerConfig } from "../format/config.ts";
 import { type History, parseHistory, printHistory } from "../format/history.ts";
 import { ownPath, SANDBOX_FOLDER } from "../format/paths.ts";
 import { replaceFile } from "../replace-file.ts";
@@ -7,8 +8,11 @@ import type { StoreContext } from "../store/context.ts";
 /** Bytes; what is larger is no history of ours. */
 const MAX_SIZE = 64 * 1024;
 
+/** A container, as far as its history needs it. */
+type HistoryPlace = Pick<StoreContext, "fs" | "root"> & { readonly config: Pick<ContainerConfig, "containerVersion"> };
+
 /** Reads when the container was last validated and backed up, as far as that is known. */
-export function readHistory(context: StoreContext): History {
+export function readHistory(context: HistoryPlace): History {
   const { fs } = context;
   try {
     const file = fs.openIfExists(historyPath(context));
@@ -40,6 +44,6 @@ export function recordHistory(context: StoreContext, done: History): void {
   }
 }
 
-function historyPath({ root, config }: StoreContext): string {
+function historyPath({ root, config }: HistoryPlace): string {
   return ownPath(root, config.containerVersion, "maintenance.json");
 }

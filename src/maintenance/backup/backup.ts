@@ -5,8 +5,9 @@ import type { CombinedStore } from "../../store/combined-store.ts";
 import type { BackupOptions, BackupReport } from "../backup-reports.ts";
 import { recordHistory } from "../history.ts";
 import { localBackups } from "./local-target.ts";
+import { connectRemote, parseRemote, type RemotePlace } from "./remote.ts";
+import { RemoteTarget } from "./remote-target.ts";
 import { sendContainer } from "./send-container.ts";
-import type { BackupTarget } from "./target.ts";
 
 /** Backs a container up to a folder of backups, here or, as `host:path`, on another machine. */
 export async function backup(store: CombinedStore, destination: string, options: BackupOptions): Promise<BackupReport> {
@@ -14,24 +15,45 @@ export async function backup(store: CombinedStore, destination: string, options:
   const { keep } = options;
   if (keep !== undefined && (!Number.isInteger(keep) || keep < 0))
     throw new RangeError(`keep must be a number of backups, not ${keep}`);
-  const target = openTarget(context.fs, context.root, destination);
-  try {
-    const report = await sendContainer(store, target, destination, options);
-    const { objects, bytes, dryRun } = report;
-    if (!dryRun) recordHistory(context, { lastBackup: { at: new Date().toISOString(), destination, objects, bytes } });
-    return report;
-  } finally {
-    await target.close();
-  }
+  const place = parseRemote(destination);
+  const report =
+    place === undefined
+      ? await backupHere(store, destination, options)
+      : await backupThere(store, place, destination, options);
+  const { objects, bytes, dryRun } = report;
+  if (!dryRun) recordHistory(context, { lastBackup: { at: new Date().toISOString(), destination, objects, bytes } });
+  return report;
 }
 
-function openTarget(fs: FileSystem, root: string, destination: string): BackupTarget {
+async function backupHere(store: CombinedStore, destination: string, options: BackupOptions): Promise<BackupReport> {
+  const { fs, root } = store.packed.context;
   const folder = resolve(destination);
   if (isInside(fs, folder, root)) {
     const message = `${folder} is in the container ${root}: a backup there would be lost with it; choose another folder`;
     throw new TsdosError("ALREADY_EXISTS", message, { path: folder });
   }
-  return localBackups(fs, folder);
+  const target = localBackups(fs, folder);
+  try {
+    return await sendContainer(store, target, destination, options);
+  } finally {
+    await target.close();
+  }
+}
+
+async function backupThere(
+  store: CombinedStore,
+  place: RemotePlace,
+  destination: string,
+  options: BackupOptions,
+): Promise<BackupReport> {
+  const remote = await connectRemote(place, { role: "receive", path: place.path }, options);
+  try {
+    return await sendContainer(store, new RemoteTarget(remote.connection), destination, options);
+  } catch (error) {
+    throw await remote.explain(error);
+  } finally {
+    await remote.close();
+  }
 }
 
 /** Whether a path, which need not exist, leads into the folder `root`, be it by symbolic links. */

@@ -201,8 +201,10 @@ export class Receiver implements BackupTarget {
   async finish({ keep, record }: FinishOptions): Promise<FinishReport> {
     const { live, subject } = this.#now;
     await this.#settle();
-    const text = printHistory({ lastBackup: record });
-    replaceFile(this.#fs, ownPath(live, subject.formatVersion, "maintenance.json"), text, { sync: true });
+    if (record !== undefined) {
+      const text = printHistory({ lastBackup: record });
+      replaceFile(this.#fs, ownPath(live, subject.formatVersion, "maintenance.json"), text, { sync: true });
+    }
     if (subject.formatVersion === 2) this.#buildIndex();
     for (const folder of this.#folders) this.#fs.syncDirectory(folder);
     this.#fs.syncDirectory(live);

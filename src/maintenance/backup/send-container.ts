@@ -1,9 +1,9 @@
 import { basename } from "node:path";
-import type { BackupRecord } from "../../format/history.ts";
 import { CONFIG_FILE, SQLITE_INDEX_FILE, tocFileName } from "../../format/paths.ts";
 import type { CombinedStore } from "../../store/combined-store.ts";
 import { Pacer } from "../../store/context.ts";
 import type { BackupOptions, BackupReport } from "../backup-reports.ts";
+import { readHistory } from "../history.ts";
 import { plainId } from "./config-facts.ts";
 import { sendWhole } from "./send-file.ts";
 import { sendLegacyPacks } from "./send-legacy.ts";
@@ -14,12 +14,13 @@ import type { BackupTarget } from "./target.ts";
 
 /**
  * Makes a copy of a container that others may use meanwhile: loose objects first, then the index and what it tells of, the
- * configuration last. So an object that is packed meanwhile is in one or the other. `destination` is remembered in the copy.
+ * configuration last. So an object that is packed meanwhile is in one or the other. The copy remembers that it was made as a backup
+ * in `destination`; one that is none remembers what the container does.
  */
 export async function sendContainer(
   store: CombinedStore,
   target: BackupTarget,
-  destination: string,
+  destination: string | undefined,
   options: BackupOptions,
 ): Promise<BackupReport> {
   const { context, files } = store.packed;
@@ -42,11 +43,14 @@ export async function sendContainer(
   tally.enter("finish");
   signal?.throwIfAborted();
   const { objects, bytes } = tally;
-  const record: BackupRecord = { at: new Date().toISOString(), destination, objects, bytes };
+  const record =
+    destination === undefined
+      ? readHistory(context).lastBackup
+      : { at: new Date().toISOString(), destination, objects, bytes };
   const { copiedFiles, copiedBytes, linkedFiles, linkedBytes, reusedBytes, problems } = tally;
   const counts = { objects, bytes, copiedFiles, copiedBytes, linkedFiles, linkedBytes, reusedBytes, problems, dryRun };
   if (dryRun) return { ...counts, removed: await target.removable(keep) };
-  return { ...counts, ...(await target.finish({ record, ...(keep !== undefined && { keep }) })) };
+  return { ...counts, ...(await target.finish({ ...(record && { record }), ...(keep !== undefined && { keep }) })) };
 }
 
 async function totalsOf({ loose, packed }: CombinedStore): Promise<Totals> {

@@ -46,7 +46,7 @@ export interface FinishOptions {
   /** How many earlier backups stay; all when absent. */
   readonly keep?: number;
   /** Remembered in the backup. */
-  readonly record: BackupRecord;
+  readonly record?: BackupRecord;
 }
 
 export interface FinishReport {

@@ -1,0 +1,33 @@
+import { TsdosError } from "../../errors.ts";
+import type { FileSystem } from "../../file-system.ts";
+import { isUnfinishedName, parseBackupName } from "../../format/backup-paths.ts";
+import type { BackupInfo } from "../backup-reports.ts";
+import { readHistory } from "../history.ts";
+import { completeBackups } from "./backups-folder.ts";
+import { readConfigFacts } from "./config-facts.ts";
+
+/** What is in a folder of backups, the oldest first, then what is unfinished. */
+export function listBackups(fs: FileSystem, folder: string): BackupInfo[] {
+  const names = fs.list(folder);
+  if (names === undefined) throw new TsdosError("NOT_FOUND", `there is no folder ${folder}`, { path: folder });
+  const complete = completeBackups(fs, folder).map((name) => {
+    const path = `${folder}/${name}`;
+    const facts = readConfigFacts(fs, path);
+    const { lastBackup } =
+      facts === undefined ? {} : readHistory({ fs, root: path, config: { containerVersion: facts.formatVersion } });
+    const counts = lastBackup === undefined ? {} : { objects: lastBackup.objects, bytes: lastBackup.bytes };
+    return { name, path, complete: true, at: parseBackupName(name) as string, ...counts };
+  });
+  const unfinished = names
+    .filter(isUnfinishedName)
+    .map((name) => ({ name, path: `${folder}/${name}`, complete: false }));
+  return [...complete, ...unfinished];
+}
+
+/** The folder of the container that is meant by a folder of backups (the last complete one), or by one backup. */
+export function findBackup(fs: FileSystem, path: string): string {
+  if (readConfigFacts(fs, path) !== undefined) return path;
+  const last = completeBackups(fs, path).at(-1);
+  if (last !== undefined) return `${path}/${last}`;
+  throw new TsdosError("NOT_A_CONTAINER", `${path} is neither a backup nor a folder with complete backups`, { path });
+}
