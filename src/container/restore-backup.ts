@@ -61,7 +61,8 @@ async function fromThere(
   const target = localRestore(fs, root);
   const remote = await connectRemote(place, { role: "send", path: place.path, verify, dryRun }, options);
   try {
-    return (await resultOf(remote.connection, target, onProgress)) as unknown as BackupReport;
+    remote.connection.onProgress = onProgress;
+    return (await resultOf(remote.connection, target)) as unknown as BackupReport;
   } catch (error) {
     throw await remote.explain(error);
   } finally {

@@ -1,6 +1,7 @@
 import type { Writable } from "node:stream";
 import { type ErrorCode, errorCodes, isTsdosError, TsdosError } from "../../errors.ts";
 import { type Frame, FrameParser, frameTypes, parsePayload, printFrame } from "../../format/backup-protocol.ts";
+import type { OnProgress, Progress } from "../../progress.ts";
 
 export type Fields = Readonly<Record<string, unknown>>;
 
@@ -12,6 +13,8 @@ export class Connection {
   /** Complete, and not yet taken. */
   #frames: Frame[] = [];
   #outputError: Error | undefined;
+  /** Told how far the other end is; that may come at any time. */
+  onProgress: OnProgress | undefined;
 
   /** `first`: bytes of the input that were read already. */
   constructor(input: AsyncIterator<Uint8Array>, output: Writable, first: Uint8Array = new Uint8Array()) {
@@ -39,8 +42,16 @@ export class Connection {
     return this.send(type, Buffer.from(JSON.stringify(fields)));
   }
 
-  /** The next frame; undefined at the end. */
+  /** The next frame that is not about progress; undefined at the end. */
   async next(): Promise<Frame | undefined> {
+    for (;;) {
+      const frame = await this.#nextOfAny();
+      if (frame?.type !== frameTypes.progress) return frame;
+      this.onProgress?.(fieldsOf(frame) as unknown as Progress);
+    }
+  }
+
+  async #nextOfAny(): Promise<Frame | undefined> {
     while (this.#frames.length === 0) {
       const read = await this.#input.next();
       if (read.done) {

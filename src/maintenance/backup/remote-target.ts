@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type Connection, connectionLost, errorFromFields, type Fields, fieldsOf } from "./connection.ts";
+import { type Connection, connectionLost, errorFromFields, fieldsOf } from "./connection.ts";
 import type {
   BackupSubject,
   BackupTarget,
@@ -109,11 +109,6 @@ export class RemoteTarget implements BackupTarget {
 
   async removable(keep: number | undefined): Promise<readonly string[]> {
     return (await this.#ask("removable", { keep })) as string[];
-  }
-
-  /** Tells the other side how far this one is, or how it has ended. */
-  async tell(type: "progress" | "result", fields: Fields): Promise<void> {
-    await this.#connection.sendFields(type, fields);
   }
 
   async close(): Promise<void> {

@@ -22,7 +22,7 @@ export interface RemotePlace {
 /** Characters of what the other side prints as messages that are kept. */
 const MESSAGES_MAX = 4000;
 /** Milliseconds that the other side has to end once it was told to. */
-const END_MS = 10_000;
+const END_MS = 5000;
 
 /**
  * Reads `[USER@]HOST:PATH`; undefined for a path on this machine: one without a colon, or with a slash before it, such as `./a:b`.
@@ -44,7 +44,7 @@ export function parseRemote(text: string): RemotePlace | undefined {
 /** A tsdos on another machine that waits for what it is asked to do. */
 export interface RemoteTsdos {
   readonly connection: Connection;
-  /** Ends it. `failed`: what to say instead when it had failed by itself. */
+  /** Ends it. */
   close(): Promise<void>;
   /** What to say of an error that came of the connection: the other side may have told the reason. */
   explain(error: unknown): Promise<unknown>;
@@ -71,8 +71,16 @@ export async function connectRemote(place: RemotePlace, hello: Fields, options: 
     child.once("close", (code, signal) => resolve(`${program} ended with ${signal ?? `exit code ${code}`}`));
   });
   child.stdin.on("error", () => undefined);
+  const end = async (): Promise<void> => {
+    // Nothing more is wanted; unread, it would keep the process from being over.
+    child.stdout.destroy();
+    const timer = setTimeout(() => child.kill(), END_MS);
+    await ended;
+    clearTimeout(timer);
+  };
   const failure = async (why?: string): Promise<TsdosError> => {
-    child.kill();
+    child.stdin.end();
+    await end();
     const reason = why ?? (await ended);
     const said = messages.trim() === "" ? "" : ` (it said: ${messages.trim()})`;
     const advice = "check the host, and that tsdos is installed there, or say how it is started with --remote-command";
@@ -89,9 +97,7 @@ export async function connectRemote(place: RemotePlace, hello: Fields, options: 
     connection,
     async close() {
       connection.end();
-      const timer = setTimeout(() => child.kill(), END_MS);
-      await ended;
-      clearTimeout(timer);
+      await end();
     },
     async explain(error) {
       options.signal?.throwIfAborted();

@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { isTsdosError, TsdosError } from "../../errors.ts";
 import { frameTypes } from "../../format/backup-protocol.ts";
-import type { OnProgress, Progress } from "../../progress.ts";
 import {
   type Connection,
   connectionLost,
@@ -22,13 +21,10 @@ const OFFER_MAX = 65_536;
 export async function serveTarget(
   connection: Connection,
   target: BackupTarget | undefined,
-  onProgress?: OnProgress,
 ): Promise<Fields | undefined> {
   for (let frame = await connection.next(); frame !== undefined; frame = await connection.next()) {
     const fields = fieldsOf(frame);
-    if (frame.type === frameTypes.progress) {
-      onProgress?.(fields as unknown as Progress);
-    } else if (frame.type === frameTypes.result) {
+    if (frame.type === frameTypes.result) {
       if (fields["error"] !== undefined) throw errorFromFields(fields["error"]);
       return fields;
     } else if (frame.type === frameTypes.request && target !== undefined) {
