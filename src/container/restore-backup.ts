@@ -16,7 +16,7 @@ import { openStoresAt } from "./open-stores.ts";
 export async function restoreBackup(
   source: string,
   destination: string,
-  options: RestoreBackupOptions,
+  options: RestoreBackupOptions = {},
 ): Promise<BackupReport> {
   const fs = new NodeFileSystem();
   const root = resolve(destination);
@@ -72,7 +72,7 @@ async function fromThere(
 }
 
 /** What is in a folder of backups, here or on another machine. */
-export async function backupsIn(folder: string, options: RemoteOptions): Promise<BackupInfo[]> {
+export async function backupsIn(folder: string, options: RemoteOptions = {}): Promise<BackupInfo[]> {
   const place = parseRemote(folder);
   if (place === undefined) return listBackups(new NodeFileSystem(), resolve(folder));
   const remote = await connectRemote(place, { role: "list", path: place.path }, options);
