@@ -7,7 +7,13 @@ export type { ContainerConfig } from "./format/config.ts";
 export type { BackupRecord, ValidationMode, ValidationRecord } from "./format/history.ts";
 export { isObjectKey, type ObjectKey, parseKey } from "./key/object-key.ts";
 export type { BackupVerify } from "./maintenance/backup/target.ts";
-export type { BackupInfo, BackupOptions, BackupReport, RestoreBackupOptions } from "./maintenance/backup-reports.ts";
+export type {
+  BackupInfo,
+  BackupOptions,
+  BackupProblem,
+  BackupReport,
+  RestoreBackupOptions,
+} from "./maintenance/backup-reports.ts";
 export { type DumpRecord, describeFile } from "./maintenance/describe-file.ts";
 export type {
   CleanOptions,

@@ -1,6 +1,9 @@
 import type { LongOperationOptions } from "../progress.ts";
 import type { BackupVerify } from "./backup/target.ts";
-import type { Problem } from "./reports.ts";
+import type { Problem } from "./validate-reports.ts";
+
+/** Something that is damaged in a container that is copied. */
+export type BackupProblem = Omit<Problem, "kind">;
 
 export interface BackupOptions extends LongOperationOptions {
   /** How many earlier backups stay beside the new one; the oldest others are removed once it is complete. Default: all. */
@@ -38,7 +41,7 @@ export interface BackupReport {
   /** Names of older backups that were removed. */
   readonly removed: readonly string[];
   /** What is damaged in the container: loose objects of these were left out, packed ones were copied as they are. */
-  readonly problems: readonly Problem[];
+  readonly problems: readonly BackupProblem[];
   readonly dryRun: boolean;
 }
 

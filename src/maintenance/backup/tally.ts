@@ -1,7 +1,7 @@
 import type { TsdosError } from "../../errors.ts";
 import type { LongOperationOptions } from "../../progress.ts";
 import { Pacer } from "../../store/context.ts";
-import type { Problem } from "../reports.ts";
+import type { BackupProblem } from "../backup-reports.ts";
 
 /** Problems that are listed at most. */
 const PROBLEMS_MAX = 10_000;
@@ -20,7 +20,7 @@ export class Tally {
   linkedFiles = 0;
   linkedBytes = 0;
   reusedBytes = 0;
-  readonly problems: Problem[] = [];
+  readonly problems: BackupProblem[] = [];
   #phase = "loose";
   readonly #options: LongOperationOptions;
   readonly #totals: Totals;
