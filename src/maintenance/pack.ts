@@ -128,23 +128,31 @@ class Packer {
 
   /** Called before the objects of a loose folder are read, with one of their keys. */
   enterFolder(key: ObjectKey | undefined): void {
-    if (key === undefined) return;
-    const folder = this.#store.loose.folderOf(key);
-    this.#folderTimes.set(folder, this.#store.packed.context.fs.stat(folder)?.mtimeMs);
+    if (key !== undefined) this.#folderTimes.set(this.#prefixOf(key), this.#changedAt(this.#prefixOf(key)));
+  }
+
+  #prefixOf(key: ObjectKey): string {
+    return key.slice(0, this.#store.packed.context.config.loosePrefixLen);
+  }
+
+  /** When the loose folder of a prefix last changed. */
+  #changedAt(prefix: string): number | undefined {
+    const { loose, packed } = this.#store;
+    return packed.context.fs.stat(prefix === "" ? loose.folder : `${loose.folder}/${prefix}`)?.mtimeMs;
   }
 
   /** Those of the keys whose files are gone; in folders that have not changed since they were entered, none is. */
   #deletedOf(keys: readonly ObjectKey[]): ObjectKey[] {
-    const { loose, packed } = this.#store;
     const unchanged = new Set<string>();
-    for (const [folder, mtimeMs] of this.#folderTimes) {
-      if (packed.context.fs.stat(folder)?.mtimeMs === mtimeMs) unchanged.add(folder);
-      else if (mtimeMs !== undefined) this.#folderTimes.set(folder, undefined);
+    for (const [prefix, mtimeMs] of this.#folderTimes) {
+      if (this.#changedAt(prefix) === mtimeMs) unchanged.add(prefix);
+      else if (mtimeMs !== undefined) this.#folderTimes.set(prefix, undefined);
     }
-    const deleted = keys.filter((key) => !unchanged.has(loose.folderOf(key)) && loose.sizeOf(key) === undefined);
+    const { loose } = this.#store;
+    const deleted = keys.filter((key) => !unchanged.has(this.#prefixOf(key)) && loose.sizeOf(key) === undefined);
     const last = keys.at(-1);
-    const lastFolder = last === undefined ? undefined : loose.folderOf(last);
-    for (const folder of this.#folderTimes.keys()) if (folder !== lastFolder) this.#folderTimes.delete(folder);
+    const lastPrefix = last === undefined ? undefined : this.#prefixOf(last);
+    for (const prefix of this.#folderTimes.keys()) if (prefix !== lastPrefix) this.#folderTimes.delete(prefix);
     return deleted;
   }
 
