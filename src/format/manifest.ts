@@ -1,4 +1,4 @@
-import { crc32Of } from "./crc32.ts";
+import { parseSealedJson, printSealedJson } from "./sealed-json.ts";
 
 /** One sorted segment, as MANIFEST lists it. */
 export interface ManifestSegment {
@@ -38,7 +38,7 @@ export const EMPTY_MANIFEST: Manifest = {
 
 /** Two lines: JSON, and the CRC-32 of the first line as 8 hexadecimal digits. */
 export function printManifest(manifest: Manifest): string {
-  const json = JSON.stringify({
+  return printSealedJson({
     format: 2,
     generation: manifest.generation,
     segments: manifest.segments,
@@ -46,23 +46,11 @@ export function printManifest(manifest: Manifest): string {
     valid: [...manifest.valid],
     damaged: manifest.damaged,
   });
-  return `${json}\n${checksumOf(json)}\n`;
-}
-
-function checksumOf(json: string): string {
-  return crc32Of(Buffer.from(json)).toString(16).padStart(8, "0");
 }
 
 /** Undefined when the text is damaged: the index is then made anew from the TOCs. */
 export function parseManifest(text: string): Manifest | undefined {
-  const [json, checksum, rest, more] = text.split("\n", 4);
-  if (json === undefined || checksum !== checksumOf(json) || rest !== "" || more !== undefined) return undefined;
-  let fields: unknown;
-  try {
-    fields = JSON.parse(json);
-  } catch {
-    return undefined;
-  }
+  const fields: unknown = parseSealedJson(text);
   if (!isFields(fields)) return undefined;
   const { generation, segments, covered, valid, damaged } = fields;
   return {

@@ -1,6 +1,8 @@
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { ValidationMode } from "../format/history.ts";
 import { ownPath, SANDBOX_FOLDER } from "../format/paths.ts";
+import { parseSealedJson, printSealedJson } from "../format/sealed-json.ts";
+import { isObjectKey } from "../key/object-key.ts";
 import { replaceFile } from "../replace-file.ts";
 import type { StoreContext } from "../store/context.ts";
 import type { SearchMark } from "./damage-search.ts";
@@ -70,13 +72,8 @@ export class CheckpointFile {
     if (file === undefined) return undefined;
     try {
       const bytes = Buffer.alloc(Math.min(fs.size(file), MAX_SIZE));
-      const found = JSON.parse(
-        bytes.toString("utf8", 0, fs.read(file, bytes, 0, bytes.length, 0)),
-      ) as Checkpoint | null;
-      return found?.format === 1 && isCheckpoint(found) ? found : undefined;
-    } catch (error) {
-      if (error instanceof SyntaxError) return undefined;
-      throw error;
+      const found = parseSealedJson(bytes.toString("utf8", 0, fs.read(file, bytes, 0, bytes.length, 0)));
+      return found !== undefined && isCheckpoint(found) ? found : undefined;
     } finally {
       fs.close(file);
     }
@@ -92,7 +89,7 @@ export class CheckpointFile {
     this.#writtenAt = performance.now();
     this.#ifPossible(() => {
       fs.makeDirectory(`${root}/${SANDBOX_FOLDER}`);
-      replaceFile(fs, this.#path, `${JSON.stringify(checkpoint)}\n`, { sync: false, temporary: this.#temporary });
+      replaceFile(fs, this.#path, printSealedJson(checkpoint), { sync: false, temporary: this.#temporary });
     });
   }
 
@@ -109,7 +106,33 @@ export class CheckpointFile {
   }
 }
 
-function isCheckpoint({ mark, objects, bytes, problems, since }: Checkpoint): boolean {
-  const numbers = [objects, bytes].every((value) => Number.isSafeInteger(value) && value >= 0);
-  return numbers && typeof mark === "object" && mark !== null && Array.isArray(problems) && typeof since === "string";
+/** The checksum was right, but the file may be another one that the user has named, or that of another version. */
+function isCheckpoint(fields: unknown): fields is Checkpoint {
+  const { format, containerId, mode, sample, since, mark, objects, bytes, problems } = fields as Record<
+    string,
+    unknown
+  >;
+  return (
+    format === 1 &&
+    [containerId, mode, since].every((value) => typeof value === "string") &&
+    [objects, bytes].every((value) => isCount(value)) &&
+    isMark(mark) &&
+    (sample === undefined || hasNumbers(sample, ["part", "seed"])) &&
+    Array.isArray(problems) &&
+    problems.every((each) => typeof each?.code === "string" && typeof each.message === "string")
+  );
+}
+
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+
+function hasNumbers(value: unknown, names: readonly string[]): boolean {
+  const given = Object(value) as Record<string, unknown>;
+  return names.every((name) => Number.isFinite(given[name]));
+}
+
+function isMark(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { loose, place } = value as Record<string, unknown>;
+  const isPlace = hasNumbers(place, ["packId", "tocOffset"]) || hasNumbers(place, ["packId", "offset", "id"]);
+  return (loose === undefined || isObjectKey(loose)) && (place === undefined || isPlace);
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { FrameParser, frameTypes, printFrame } from "../../src/format/backup-protocol.ts";
 import { setU32 } from "../../src/format/bytes.ts";
 import { crc32Of } from "../../src/format/crc32.ts";
 import { ENTRY_SIZE, isValidTocEntry, sealTocEntry } from "../../src/format/entry.ts";
@@ -93,6 +94,29 @@ export const binaryTargets: readonly Target[] = [
     generate: (next) => printSeekTable(frames(next() % 40, next)),
   },
   {
+    name: "frames of a backup",
+    samples: [
+      Buffer.concat([
+        printFrame(frameTypes.request, Buffer.from('{"what":"begin"}')),
+        printFrame(frameTypes.data, new Uint8Array(300)),
+      ]),
+      printFrame(frameTypes.end, new Uint8Array()),
+    ],
+    run(bytes) {
+      // However the connection cuts them.
+      const whole = framesOf([bytes]);
+      const third = Math.ceil(bytes.length / 3);
+      const pieces = [bytes.subarray(0, third), bytes.subarray(third, third + 1), bytes.subarray(third + 1)];
+      const cut = framesOf(pieces.filter(({ length }) => length > 0));
+      assert.deepEqual(cut, whole);
+      if (whole === undefined) return false;
+      const printed = Buffer.concat(whole.map(({ type, payload }) => printFrame(type, payload)));
+      return assert.ok(printed.equals(bytes.subarray(0, printed.length)));
+    },
+    generate: (next) =>
+      Buffer.concat(Array.from({ length: next() % 5 }, () => printFrame(next() % 7, new Uint8Array(next() % 200)))),
+  },
+  {
     name: "MANIFEST",
     samples: [
       Buffer.from(
@@ -132,6 +156,19 @@ export const binaryTargets: readonly Target[] = [
       ),
   },
 ];
+
+/** What a parser makes of pieces; undefined when it refuses them. */
+function framesOf(pieces: readonly Uint8Array[]): { type: number; payload: Buffer }[] | undefined {
+  const parser = new FrameParser();
+  try {
+    return pieces
+      .flatMap((piece) => [...parser.push(piece)])
+      .map(({ type, payload }) => ({ type, payload: Buffer.from(payload) }));
+  } catch (error) {
+    assert.match((error as Error).message, /^a frame claims \d+ bytes$/);
+    return undefined;
+  }
+}
 
 /** The sum of every second u32 from `at`. */
 function sumOfRows(bytes: Uint8Array, at: number): number {

@@ -5,6 +5,7 @@ import { zstdCodec } from "../../src/codec/codec.ts";
 import { setU32 } from "../../src/format/bytes.ts";
 import { crc32Of } from "../../src/format/crc32.ts";
 import { codecIds, ENTRY_SIZE } from "../../src/format/entry.ts";
+import { printSealedJson } from "../../src/format/sealed-json.ts";
 import { printSeekTable } from "../../src/format/seek-table.ts";
 import { FOOTER_SIZE, PAGE_ROW_SIZE, PAGE_SIZE, pageCount } from "../../src/format/segment.ts";
 import { Container, describeFile } from "../../src/index.ts";
@@ -81,11 +82,17 @@ async function addInFrames(packed: ReturnType<typeof openOn>["combined"]["packed
 const files = await sampleFiles();
 const pathsThat = (end: string): string[] => [...files.keys()].filter((path) => path.endsWith(end));
 
-/** Everything that can be asked of a container, over its files with one of them replaced. */
-async function askAll(path: string, bytes: Uint8Array): Promise<void> {
+function sampleContainer(): MemoryFileSystem {
   const fs = new MemoryFileSystem();
   for (const folder of ["loose", "packed/index", "sandbox"]) fs.makeDirectory(`${MEMORY_ROOT}/${folder}`);
-  for (const [name, content] of files) writeFile(fs, name, name === path ? bytes : content);
+  for (const [name, content] of files) writeFile(fs, name, content);
+  return fs;
+}
+
+/** Everything that can be asked of a container, over its files with one of them replaced. */
+async function askAll(path: string, bytes: Uint8Array): Promise<void> {
+  const fs = sampleContainer();
+  writeFile(fs, path, bytes);
   const stores = openOn(fs, { packSizeTarget: 8000 });
   const { combined } = stores;
   try {
@@ -203,6 +210,45 @@ function sqliteTarget(): Target {
   };
 }
 
+/** Goes on from a checkpoint, which may be any file that the user names. */
+function checkpointTarget(): Target {
+  const checkpoint = {
+    format: 1,
+    containerId: "0123456789abcdef0123456789abcdef",
+    mode: "full",
+    since: "2026-01-01T00:00:00.000Z",
+    mark: { loose: asked[1], place: { packId: 0, tocOffset: 192 } },
+    objects: 3,
+    bytes: 700,
+    problems: [{ code: "CORRUPT_OBJECT", message: "damaged", path: "x", key: absent, offset: 3 }],
+  };
+  return {
+    name: "checkpoint of a validation",
+    samples: [checkpoint, { ...checkpoint, mark: {} }, { ...checkpoint, mark: { loose: absent } }].map((each) =>
+      Buffer.from(printSealedJson(each)),
+    ),
+    reseal: resealManifest,
+    async run(bytes) {
+      const fs = sampleContainer();
+      writeFile(fs, "/checkpoint", bytes);
+      const stores = openOn(fs, { packSizeTarget: 8000 });
+      try {
+        const options = { resume: true, checkpoint: "/checkpoint", threads: 1 };
+        const report = await allowCoded(() => validate(stores.combined, options));
+        if (report === undefined) return;
+        assert.ok(Number.isSafeInteger(report.objects) && Number.isSafeInteger(report.bytes));
+        for (const { code, message } of report.problems)
+          assert.ok(typeof code === "string" && typeof message === "string");
+        assert.equal(report.valid, report.problems.length === 0);
+        JSON.stringify(report);
+      } finally {
+        stores.close();
+      }
+    },
+    cost: 100,
+  };
+}
+
 const sampleOf = (end: string): Uint8Array[] => pathsThat(end).map((path) => files.get(path) as Uint8Array);
 
 export const containerTargets: readonly Target[] = [
@@ -211,6 +257,7 @@ export const containerTargets: readonly Target[] = [
   ...fileTargets("segment", ".seg", resealSegment).slice(0, 1),
   ...fileTargets("MANIFEST", "MANIFEST", resealManifest),
   sqliteTarget(),
+  checkpointTarget(),
   dumpTarget("0.toc", sampleOf(".toc")),
   dumpTarget("00000001.seg", sampleOf(".seg")),
   dumpTarget("MANIFEST", sampleOf("MANIFEST")),

@@ -52,6 +52,55 @@ function withExtreme(bytes: Uint8Array, next: Next): Uint8Array {
   return copy;
 }
 
+const VALUES = [
+  null,
+  true,
+  0,
+  -1,
+  1.5,
+  1e300,
+  2 ** 53,
+  "",
+  "x",
+  "__proto__",
+  [],
+  {},
+  [null],
+  { length: 2 },
+  { toString: 1, valueOf: 1 },
+] as const;
+
+/** JSON with one of its values replaced, left out, or there twice; what is no JSON stays. So do further lines behind a first one. */
+function withOtherValue(bytes: Uint8Array, next: Next): Uint8Array {
+  const text = Buffer.from(bytes).toString();
+  const line = text.startsWith("{\n") ? -1 : text.indexOf("\n");
+  const end = line < 0 ? text.length : line;
+  try {
+    const changed = JSON.stringify(otherValue(JSON.parse(text.slice(0, end)), next)) ?? "";
+    return Buffer.from(`${changed}${text.slice(end)}`);
+  } catch {
+    return bytes;
+  }
+}
+
+function otherValue(value: unknown, next: Next): unknown {
+  const root = { it: value };
+  let parent: Record<string, unknown> = root;
+  let name = "it";
+  for (;;) {
+    const child = parent[name];
+    const names = typeof child === "object" && child !== null ? Object.keys(child) : [];
+    if (names.length === 0 || next() % 4 === 0) break;
+    parent = child as Record<string, unknown>;
+    name = pick(names, next);
+  }
+  const way = next() % 6;
+  if (way === 0) delete parent[name];
+  else if (way === 1) parent[pick(["", "toString", "x"], next)] = parent[name];
+  else parent[name] = structuredClone(pick(VALUES, next));
+  return root.it;
+}
+
 type Mutation = (bytes: Uint8Array, next: Next, others: readonly Uint8Array[]) => Uint8Array;
 
 const mutations: readonly Mutation[] = [
@@ -113,12 +162,14 @@ const mutations: readonly Mutation[] = [
   },
   withExtreme,
   withExtreme,
+  withOtherValue,
 ];
 
 /** A sample that was changed one to three times, or bytes that are nobody's. */
 export function mutated(samples: readonly Uint8Array[], next: Next): Uint8Array {
   if (next() % 16 === 0) return randomBytes(next() % 300, next);
   let bytes = pick(samples, next);
-  for (let times = 1 + (next() % 3); times > 0; times--) bytes = pick(mutations, next)(bytes, next, samples);
+  if (next() % 3 === 0) bytes = withOtherValue(bytes, next);
+  for (let times = next() % 4; times > 0; times--) bytes = pick(mutations, next)(bytes, next, samples);
   return bytes;
 }

@@ -94,5 +94,9 @@ export function errorToFields(error: unknown): object {
 export function errorFromFields(value: unknown): TsdosError {
   const { code, message, details } = Object(value) as Fields;
   const known = errorCodes.find((one) => one === code) ?? ("IO_ERROR" satisfies ErrorCode);
-  return new TsdosError(known, `on the other side: ${String(message)}`, Object(details) as TsdosError["details"]);
+  return new TsdosError(
+    known,
+    `on the other side: ${typeof message === "string" ? message : JSON.stringify(message)}`,
+    Object(details) as TsdosError["details"],
+  );
 }
