@@ -41,7 +41,7 @@ const MAINTAINERS: readonly Role[] = [
   { verbs: ["clean", "rebuild-index", "open"], pauseMs: 500 },
   { verbs: ["validate"], pauseMs: 500 },
 ];
-const DELETER: Role = { verbs: ["delete"], pauseMs: 50 };
+const DELETER: Role = { verbs: ["delete"], pauseMs: 20 };
 const DOS_USER: readonly Role[] = [{ verbs: ["dos-loose", "dos-read"], pauseMs: 50, dos: true }];
 const DOS_PACKER: readonly Role[] = [{ verbs: ["dos-pack", "dos-packed"], pauseMs: 300, dos: true }];
 
@@ -182,11 +182,15 @@ class Soak {
 
   /** Gives the deleter what is too much: from then on nobody can say whether it is there, until it was deleted. */
   #handOver(): void {
-    if (this.#deleter === undefined) return;
+    if (this.#deleter === undefined || this.#model.present.size === 0) return;
     let count = Math.max(this.#next() % HAND_OVER, this.#model.present.size - POPULATION);
-    for (const [key, id] of this.#model.present) {
-      if (id < SHARED_CONTENTS || this.#next() % 2 === 0) continue;
-      if (count-- <= 0) return;
+    const all = [...this.#model.present];
+    // The newest are loose still, or just being packed.
+    const from = this.#next() % 2 === 0 ? this.#next() % all.length : Math.max(0, all.length - 2 * count);
+    for (const [key, id] of all.slice(from)) {
+      if (count <= 0) return;
+      if (id < SHARED_CONTENTS) continue;
+      count--;
       this.#tell(this.#readers, `forget ${key}`);
       this.#model.put(this.#model.unsure, key, id);
       this.#deleter.say(`own ${key} ${id}`);
