@@ -73,9 +73,14 @@ class WorkedOnDisk {
       const image = images[i] as string;
       const model = this.#model.copy();
       for (const line of lines) if (line.time < cut.at) model.take(line);
-      await withImage(image, kind, join(folder, "checked"), (mounted) =>
-        this.#check(join(mounted, "container"), model),
-      );
+      try {
+        await withImage(image, kind, join(folder, "checked"), (at) => this.#check(join(at, "container"), model));
+      } catch (error) {
+        const said = lines.map(({ time, sign, subject, detail }) => `${time - cut.at} ${sign} ${subject} ${detail}\n`);
+        writeFileSync(join(folder, "said"), said.join(""));
+        const message = `${image}: ${(error as Error).message}; said by nanoseconds since the cut: ${folder}/said`;
+        throw new Error(message, { cause: error });
+      }
       this.#tally.cut(cut);
       this.#options.onCut?.(this.#tally);
       if (i < cuts.length - 1) rmSync(image);
