@@ -71,6 +71,7 @@ class Packer {
     this.#writer = writer;
     this.#options = options;
     this.#compressing = compressingOf(config, options);
+    writer.withheld = () => this.#deletedOf(this.#added);
   }
 
   /** Answers without a promise when there is nothing to wait for. */
@@ -149,23 +150,26 @@ class Packer {
       else if (mtimeMs !== undefined) this.#folderTimes.set(prefix, undefined);
     }
     const { loose } = this.#store;
-    const deleted = keys.filter((key) => !unchanged.has(this.#prefixOf(key)) && loose.sizeOf(key) === undefined);
-    const last = keys.at(-1);
+    return keys.filter((key) => !unchanged.has(this.#prefixOf(key)) && loose.sizeOf(key) === undefined);
+  }
+
+  /** Objects of the folder of the last key may still come. */
+  #forgetFolders(last: ObjectKey | undefined): void {
     const lastPrefix = last === undefined ? undefined : this.#prefixOf(last);
     for (const prefix of this.#folderTimes.keys()) if (prefix !== lastPrefix) this.#folderTimes.delete(prefix);
-    return deleted;
   }
 
   /** Makes what was added durable, then removes the loose copies. */
   async commit(): Promise<void> {
     const keys = this.#committed;
     this.#committed = [];
-    // An object that was deleted after it was read must not come back by its packed copy. Before the commit nobody but a deleter
-    // removes its file.
-    const deleted = this.#deletedOf(this.#added);
-    this.#added = [];
     this.#writer.commit();
+    // Until they were committed nobody but a deleter removes their files. One that has not seen the entries may have done so since it
+    // was asked what to withhold; one that comes later sees them, and waits for the lock.
+    const deleted = this.#deletedOf(this.#added);
     this.#store.packed.index.remove(collectKeys(deleted), deleted.length, this.#sync);
+    this.#added = [];
+    this.#forgetFolders(keys.at(-1));
     if (this.#options.clean !== false) {
       const cleaned = await removePackedCopies(this.#store, keys, this.#options);
       this.#cleanedObjects += cleaned.objects;

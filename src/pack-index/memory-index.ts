@@ -1,5 +1,5 @@
 import { compareBytes, prefixOf } from "../format/bytes.ts";
-import { ENTRY_SIZE, isTombstone, type RecordBatch } from "../format/entry.ts";
+import { ENTRY_SIZE, isTombstone, type RecordBatch, recordKey } from "../format/entry.ts";
 
 const KEY_SIZE = 32;
 const WORDS = ENTRY_SIZE / 4;
@@ -52,6 +52,19 @@ export class MemoryIndex {
   /** The number of the next older record of the same key, or -1. */
   older(index: number): number {
     return this.#older[index] as number;
+  }
+
+  /** The records but those of some keys, in the order in which they were added. Costs a copy when there are such keys. */
+  without(keys: readonly string[]): RecordBatch {
+    if (keys.length === 0) return { bytes: this.bytes, count: this.count };
+    const excluded = new Set(keys);
+    // Whoever takes them may look at the whole buffer underneath.
+    const bytes = Buffer.from(this.bytes.slice(0, this.count * ENTRY_SIZE).buffer);
+    let count = 0;
+    for (let at = 0; at < bytes.length; at += ENTRY_SIZE) {
+      if (!excluded.has(recordKey(bytes, at))) bytes.copyWithin(count++ * ENTRY_SIZE, at, at + ENTRY_SIZE);
+    }
+    return { bytes, count };
   }
 
   /** All records in ascending order of keys, newer ones of the same key first. Costs a copy. */

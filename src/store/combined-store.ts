@@ -309,7 +309,9 @@ export class CombinedStore implements ObjectStore {
     for await (const window of windowsOf(keys, options.signal)) {
       const packed = await this.packed.delete(window, options);
       const loose = await this.loose.delete(window, { ...options, durability: "process" });
-      const gone = [...new Set([...packed, ...loose])];
+      // What was packed between the two: a packer that looks for the file after this finds it gone, and takes its entry back.
+      const moved = loose.length > 0 ? await this.packed.delete(loose, options) : [];
+      const gone = [...new Set([...packed, ...loose, ...moved])];
       // Also those that are not loose: their loose copies may have been removed, and that may not be durable yet.
       if (this.#isFull(options)) this.loose.syncFoldersOf(gone);
       for (const key of gone) deleted.push(key);

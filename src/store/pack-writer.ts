@@ -77,6 +77,9 @@ export class PackWriter {
     return this.#pending.count;
   }
 
+  /** Asked right before entries are written: which of the objects that were added must not become visible after all. */
+  withheld: () => readonly ObjectKey[] = () => [];
+
   /** Stored bytes of all objects that this writer has added. */
   storedTotal = 0;
 
@@ -202,7 +205,7 @@ export class PackWriter {
       }
       // From here on the bytes stay: if the index fails half-way, it may have entries that point to them.
       this.#committed = this.#end;
-      const batch = { bytes: this.#pending.bytes, count: this.#pending.count };
+      const batch = this.#pending.without(this.withheld());
       const isShared = context.config.containerVersion === 1;
       index.commit(this.#packId, batch, this.#sync, isShared ? () => this.#refuseDisturbed() : undefined);
       this.#pending.clear();
