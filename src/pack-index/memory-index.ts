@@ -58,11 +58,11 @@ export class MemoryIndex {
   without(keys: readonly string[]): RecordBatch {
     if (keys.length === 0) return { bytes: this.bytes, count: this.count };
     const excluded = new Set(keys);
-    // Whoever takes them may look at the whole buffer underneath.
-    const bytes = Buffer.from(this.bytes.slice(0, this.count * ENTRY_SIZE).buffer);
+    const bytes = this.bytes.slice(0, this.count * ENTRY_SIZE);
+    const view = Buffer.from(bytes.buffer);
     let count = 0;
     for (let at = 0; at < bytes.length; at += ENTRY_SIZE) {
-      if (!excluded.has(recordKey(bytes, at))) bytes.copyWithin(count++ * ENTRY_SIZE, at, at + ENTRY_SIZE);
+      if (!excluded.has(recordKey(view, at))) bytes.copyWithin(count++ * ENTRY_SIZE, at, at + ENTRY_SIZE);
     }
     return { bytes, count };
   }
