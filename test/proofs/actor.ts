@@ -9,6 +9,7 @@ const LOCK_TIMEOUT_MS = 300_000;
 /** One of the processes that work on a container: what it knows, and what it may choose. */
 export class Actor {
   readonly root: string;
+  readonly number: number;
   #container: Container | undefined;
   /** The contents that it may delete, by key. */
   readonly mine: Map<string, number> = new Map();
@@ -23,6 +24,7 @@ export class Actor {
   /** Actors with different numbers have different contents; the seed decides what they do. */
   constructor(root: string, number: number, seed: number) {
     this.root = root;
+    this.number = number;
     this.#base = SHARED_CONTENTS + number * IDS_PER_ACTOR;
     this.#next = numbers(seed);
   }

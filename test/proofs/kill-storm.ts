@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Container } from "../../src/index.ts";
@@ -36,13 +36,14 @@ export async function killStorm({ folder, seed, kills, formatVersion, dos, onRou
   const tally = new Tally();
   const next = numbers(seed);
   while (tally.kills < kills) {
-    const root = join(folder, `container-${tally.kills}`);
+    const scratch = mkdtempSync(join(folder, "storm-"));
+    const root = join(scratch, "container");
     const options = { formatVersion, packSizeTarget: 1_000_000 + (next() % 3_000_000) };
     await (await Container.create(root, options)).close();
     const rounds = Math.min(ROUNDS_PER_CONTAINER, Math.ceil((kills - tally.kills) / AT_ONCE));
     const container = new StormyContainer(root, next, tally, dos ?? false);
     await container.run(rounds, () => onRound?.(tally));
-    rmSync(root, { recursive: true });
+    rmSync(scratch, { recursive: true });
   }
   return tally;
 }

@@ -31,6 +31,7 @@ interface Role {
 const READERS: readonly Role[] = [
   { verbs: ["read-single", "read-bulk", "read-ranges", "list", "open"], pauseMs: 20 },
   { verbs: ["read-held", "read-bulk", "read-held"], pauseMs: 20 },
+  { verbs: ["backup"], pauseMs: 500 },
 ];
 const WRITERS: readonly Role[] = [
   { verbs: ["loose", "again", "shared"], pauseMs: 200 },

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Destination, isTsdosError, type StoredObject } from "../../src/index.ts";
+import { Container, type Destination, isTsdosError, type StoredObject } from "../../src/index.ts";
 import { keyOf } from "../../src/key/hash.ts";
 import type { Actor } from "./actor.ts";
 import { say } from "./lines.ts";
@@ -132,6 +133,17 @@ async function validate(actor: Actor): Promise<void> {
   assert.deepEqual((await actor.container.validate()).problems, []);
 }
 
+/** Into a folder beside the container, where others may have been killed; what was there before it began is in it. */
+async function backup(actor: Actor): Promise<void> {
+  const folder = `${actor.root}-backups-${actor.number % 4}`;
+  const before = actor.some(500);
+  const { name, problems } = await actor.container.backup(folder, { keep: 2 });
+  assert.deepEqual(problems, []);
+  await using container = await Container.open(join(folder, name as string));
+  for await (const { key, object } of container.extractMany(before))
+    await reading(key, "backup", () => intact(object, key));
+}
+
 /** What actors do. */
 export const verbs: Readonly<Record<string, Verb>> = {
   loose: { share: 8, act: insertNew("loose") },
@@ -151,6 +163,7 @@ export const verbs: Readonly<Record<string, Verb>> = {
   pack: { share: 5, act: (actor) => actor.container.pack({ clean: actor.chance(70) }) },
   clean: { share: 3, act: (actor) => actor.container.clean() },
   "rebuild-index": { share: 2, version: 2, act: (actor) => actor.container.rebuildIndex() },
+  backup: { share: 1, act: backup },
   validate: { share: 1, act: validate },
   "read-single": { share: 1, act: readSingle },
   "read-bulk": { share: 1, act: readBulk },
