@@ -26,6 +26,8 @@ export interface Manifest {
   readonly valid: ReadonlyMap<number, number>;
   /** Invalid entries inside the covered part. */
   readonly damaged: readonly TocDamage[];
+  /** Packs that others have taken the place of: their files are gone, or will be, and records of them in segments do not count. */
+  readonly retired: readonly number[];
 }
 
 export const EMPTY_MANIFEST: Manifest = {
@@ -34,6 +36,7 @@ export const EMPTY_MANIFEST: Manifest = {
   covered: new Map(),
   valid: new Map(),
   damaged: [],
+  retired: [],
 };
 
 /** Two lines: JSON, and the CRC-32 of the first line as 8 hexadecimal digits. */
@@ -45,6 +48,7 @@ export function printManifest(manifest: Manifest): string {
     covered: [...manifest.covered],
     valid: [...manifest.valid],
     damaged: manifest.damaged,
+    ...(manifest.retired.length > 0 && { retired: manifest.retired }),
   });
 }
 
@@ -52,13 +56,14 @@ export function printManifest(manifest: Manifest): string {
 export function parseManifest(text: string): Manifest | undefined {
   const fields: unknown = parseSealedJson(text);
   if (!isFields(fields)) return undefined;
-  const { generation, segments, covered, valid, damaged } = fields;
+  const { generation, segments, covered, valid, damaged, retired = [] } = fields;
   return {
     generation,
     segments: segments.map(({ number, entries }) => ({ number, entries })),
     covered: new Map(covered),
     valid: new Map(valid),
     damaged: damaged.map(({ packId, offset }) => ({ packId, offset })),
+    retired,
   };
 }
 
@@ -68,18 +73,20 @@ interface Fields {
   readonly covered: readonly (readonly [number, number])[];
   readonly valid: readonly (readonly [number, number])[];
   readonly damaged: readonly TocDamage[];
+  readonly retired?: readonly number[];
 }
 
 /** The checksum was right, so this is what some tsdos wrote, but perhaps not this version of it. */
 function isFields(value: unknown): value is Fields {
-  const { format, generation, segments, covered, valid, damaged } = Object(value) as Record<string, unknown>;
+  const { format, generation, segments, covered, valid, damaged, retired } = Object(value) as Record<string, unknown>;
   return (
     format === 2 &&
     isCount(generation) &&
     isArrayOf(segments, (each) => isCount(each["number"]) && isCount(each["entries"])) &&
     isArrayOf(covered, isPair) &&
     isArrayOf(valid, isPair) &&
-    isArrayOf(damaged, (each) => isCount(each["packId"]) && isCount(each["offset"]))
+    isArrayOf(damaged, (each) => isCount(each["packId"]) && isCount(each["offset"])) &&
+    (retired === undefined || (Array.isArray(retired) && retired.every(isCount)))
   );
 }
 

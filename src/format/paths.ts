@@ -19,6 +19,8 @@ export const LOCK_HOLDER_FILE = "lock.holder";
 /** The lock of version 1, in the sandbox: rsdos refuses a container with unknown names elsewhere. */
 export const SANDBOX_LOCK_FILE = "tsdos.lock";
 export const SANDBOX_LOCK_HOLDER_FILE = "tsdos.lock.holder";
+/** Version 1, in the sandbox: what a repack that goes on has moved. */
+export const SANDBOX_REPACK_FILE = "tsdos.repack";
 /** Names in the sandbox that begin so are ours, and stay. */
 const SANDBOX_OWN_PREFIX = "tsdos.";
 
@@ -80,6 +82,11 @@ export function tocFileName(packId: number): string {
   return `${packId}.toc`;
 }
 
+/** The table of contents of a pack that a repack is writing: under its proper name it is complete. */
+export function unfinishedTocName(packId: number): string {
+  return `${tocFileName(packId)}.tmp`;
+}
+
 export function segmentFileName(number: number): string {
   return `${String(number).padStart(8, "0")}.seg`;
 }
@@ -98,6 +105,10 @@ export function parsePackFileName(name: string, formatVersion: 1 | 2): number | 
 
 export function parseTocFileName(name: string): number | undefined {
   return name.endsWith(".toc") ? parseDecimal(name.slice(0, -4), MAX_PACK_ID) : undefined;
+}
+
+export function parseUnfinishedTocName(name: string): number | undefined {
+  return name.endsWith(".tmp") ? parseTocFileName(name.slice(0, -4)) : undefined;
 }
 
 export function parseSegmentFileName(name: string): number | undefined {

@@ -3,11 +3,14 @@ import type { FileSystem } from "../file-system.ts";
 import { ENTRY_SIZE, type RecordBatch } from "../format/entry.ts";
 import { EMPTY_MANIFEST, type Manifest, type ManifestSegment, type TocDamage } from "../format/manifest.ts";
 import { INDEX_FOLDER, parseSegmentFileName, parseTocFileName, segmentFileName, tocFileName } from "../format/paths.ts";
+import { isCompletePack } from "./complete-pack.ts";
 import { type ManifestState, manifestStamp, readManifest, replaceManifest } from "./manifest-file.ts";
 import { MemoryIndex } from "./memory-index.ts";
 import { SegmentFile } from "./segment-file.ts";
 import { TocFile } from "./toc-file.ts";
 
+/** Records outside of segments that are held in memory at most, where they can be written: 8 MiB. */
+export const FLUSH_MAX_RECORDS = 131_072;
 /** A reader that meets a replaced MANIFEST while it opens segments starts again this often. */
 const OPEN_ATTEMPTS = 20;
 
@@ -25,6 +28,10 @@ export class IndexState {
   readonly suspect: Set<number> = new Set();
   /** How far TOCs were found to have all that the segments have, where MANIFEST does not promise it. */
   readonly #whole = new Map<number, number>();
+  /** Packs that others have taken the place of, and by which: as the TOCs that are there say. */
+  readonly replaced: Map<number, number> = new Map();
+  /** Packs whose records in the segments and in the tail do not count. */
+  readonly retired: Set<number> = new Set();
   /** Grows whenever entries were read from a TOC, or appended without sync. */
   version = 0;
   readonly #fs: FileSystem;
@@ -62,6 +69,14 @@ export class IndexState {
 
   /** Reads everything anew: MANIFEST, its segments, and the TOCs behind what they cover. */
   load(): void {
+    for (let attempt = 1; attempt <= OPEN_ATTEMPTS; attempt++) {
+      this.#loadOnce();
+      // What seems lost may be a pack that a repack has replaced: MANIFEST was then replaced before.
+      if (this.damage.length === 0 || manifestStamp(this.#fs, this.indexFolder) === this.#read.stamp) return;
+    }
+  }
+
+  #loadOnce(): void {
     this.version++;
     const old = this.segments;
     this.segments = [];
@@ -75,10 +90,10 @@ export class IndexState {
     }
     this.tail.clear();
     const { manifest } = this.#read;
-    this.damage = [...manifest.damaged];
     this.resetTocs();
+    this.damage = manifest.damaged.filter(({ packId }) => !this.#isGone(packId));
     for (const packId of [...manifest.covered.keys(), ...manifest.valid.keys()]) {
-      if (!this.tocs.has(packId)) this.addToc(packId);
+      if (!this.tocs.has(packId) && !this.#isGone(packId)) this.addToc(packId);
     }
     for (const toc of this.tocs.values()) {
       this.readTail(toc, manifest.covered.get(toc.packId) ?? 0, manifest.valid.get(toc.packId) ?? 0);
@@ -96,7 +111,10 @@ export class IndexState {
     while (this.#fs.stat(this.tocPath(this.#newestPack + 1)) !== undefined) {
       // Once more: what was appended to the last one before the next one was begun.
       this.#readNewest();
-      this.addToc(this.#newestPack + 1);
+      if (this.addToc(this.#newestPack + 1).replaces.length > 0) {
+        this.load();
+        return true;
+      }
       this.#readNewest();
     }
     return this.tail.count !== before;
@@ -176,13 +194,38 @@ export class IndexState {
     this.resetTocs();
   }
 
-  /** Forgets the TOCs and lists those that are in the folder. */
+  /** Forgets the TOCs and lists those that are in the folder, but for those of packs that others have taken the place of. */
   resetTocs(): void {
     for (const toc of this.tocs.values()) toc.close();
     this.tocs.clear();
     this.#newestPack = -1;
     const ids = (this.#fs.list(this.folder) ?? []).map(parseTocFileName).filter((id) => id !== undefined);
     for (const id of ids.sort((a, b) => a - b)) this.addToc(id);
+    this.retired.clear();
+    this.replaced.clear();
+    for (const packId of this.#read.manifest.retired) this.retire(packId);
+    for (const toc of [...this.tocs.values()]) this.retireReplacedBy(toc);
+  }
+
+  /** From now on, nothing of the packs that this one has taken the place of counts - if it is complete, or they are gone already. */
+  retireReplacedBy(toc: TocFile): void {
+    for (const packId of toc.replaces) {
+      if (this.tocs.has(packId) && !isCompletePack(this.#fs, this.folder, toc.packId)) continue;
+      this.replaced.set(packId, toc.packId);
+      if (this.tocs.has(packId) || this.#read.manifest.covered.has(packId)) this.retire(packId);
+    }
+  }
+
+  /** Nothing of the pack counts any more. */
+  retire(packId: number): void {
+    this.retired.add(packId);
+    this.tocs.get(packId)?.close();
+    this.tocs.delete(packId);
+    this.damage = this.damage.filter((one) => one.packId !== packId);
+  }
+
+  #isGone(packId: number): boolean {
+    return this.retired.has(packId) || this.replaced.has(packId);
   }
 
   /** How many entries the TOCs have by their sizes. */
@@ -224,12 +267,13 @@ export class IndexState {
    */
   writeManifest(segments: readonly ManifestSegment[], covered: ReadonlyMap<number, number>, sync: boolean): void {
     this.#fs.makeDirectory(this.indexFolder);
-    const manifest = {
+    const manifest: Manifest = {
       generation: this.#read.manifest.generation + 1,
       segments: segments.map(({ number, entries }) => ({ number, entries })),
-      covered,
+      covered: new Map([...covered].filter(([packId]) => !this.#isGone(packId))),
       valid: this.#validEnds(sync),
       damaged: this.damage.filter(({ packId, offset }) => offset < (covered.get(packId) ?? 0)),
+      retired: segments.length === 0 ? [] : [...this.retired],
     };
     replaceManifest(this.#fs, this.indexFolder, manifest, sync);
     this.#read = { manifest, damaged: false, stamp: manifestStamp(this.#fs, this.indexFolder) };

@@ -1,4 +1,5 @@
 import type { PackEntry, RecordBatch } from "../format/entry.ts";
+import type { Repacking } from "./repacking.ts";
 
 export interface IndexTotals {
   /** Distinct keys. */
@@ -19,7 +20,7 @@ export interface RebuildCounts {
 
 /**
  * Finds packed objects: key -> where it stands. Keys are given as 32 bytes at an offset in an array.
- * Any number of readers; `commit`, `remove`, `flush` and `rebuild` are for the holder of the packer lock only.
+ * Any number of readers; what changes anything is for the holder of the packer lock only.
  */
 export interface PackIndex {
   /**
@@ -57,6 +58,9 @@ export interface PackIndex {
   remove(keys: Uint8Array, count: number, sync: boolean): void;
   /** Makes the next open fast; `force` also when there is little to gain. */
   flush(sync: boolean, force?: boolean): void;
+  /** Forgets what index files still say of packs that are gone. */
+  compact(sync: boolean): void;
+  readonly repacking: Repacking;
   /** Makes the index anew from the packs' tables of contents; tells now and then how many entries of how many it has read. */
   rebuild(sync: boolean, onRead?: (entries: number, total: number) => void): RebuildCounts;
   /** Removes index files that nothing refers to, and says how many; with `dryRun` it only counts them. */

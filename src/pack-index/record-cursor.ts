@@ -45,6 +45,22 @@ export function above(inner: RecordCursor, after: Uint8Array): RecordCursor {
   };
 }
 
+/** Leaves out the records of some packs. */
+export function withoutPacks(inner: RecordCursor, packs: ReadonlySet<number>): RecordCursor {
+  return {
+    get bytes() {
+      return inner.bytes;
+    },
+    get at() {
+      return inner.at;
+    },
+    next() {
+      while (inner.next()) if (!packs.has(recordPackId(inner.bytes, inner.at))) return true;
+      return false;
+    },
+  };
+}
+
 /** Merges cursors, given from the newest to the oldest. */
 function mergeCursors(newestFirst: readonly RecordCursor[]): RecordCursor {
   const [only] = newestFirst;

@@ -15,16 +15,16 @@ import {
 } from "../format/entry.ts";
 import type { TocDamage } from "../format/manifest.ts";
 import { MANIFEST_FILE, parseSegmentFileName } from "../format/paths.ts";
-import { IndexState } from "./index-state.ts";
+import { FLUSH_MAX_RECORDS, IndexState } from "./index-state.ts";
 import type { IndexTotals, PackIndex, RebuildCounts } from "./pack-index.ts";
-import { above, batchCursor, keptRecords, liveBatches, type RecordCursor } from "./record-cursor.ts";
-import { type RecordVisitor, SegmentFile, writeSegment } from "./segment-file.ts";
+import { above, batchCursor, keptRecords, liveBatches, type RecordCursor, withoutPacks } from "./record-cursor.ts";
+import { SegmentFile, writeSegment } from "./segment-file.ts";
+import { SegmentedRepacking } from "./segmented-repacking.ts";
+import { NewestLive, visitRecords } from "./visit-records.ts";
 
 const KEY_SIZE = 32;
 /** Records outside of segments that are worth a segment of their own when a writer ends: 1 MiB to read at each open. */
 const FLUSH_MIN_RECORDS = 16_384;
-/** Records outside of segments that are held in memory at most, where they can be written: 8 MiB. */
-const FLUSH_MAX_RECORDS = 131_072;
 /** A rebuild says how far it is after so many entries. */
 const TELL_EVERY = 65_536;
 /** A segment is merged with the newer ones once they hold more than a third of its records: O(log n) segments. */
@@ -45,12 +45,14 @@ export class SegmentedIndex implements PackIndex {
   readonly #newest = new NewestLive();
   #loaded = false;
   #closed = false;
+  readonly repacking: SegmentedRepacking;
 
   /** Reads nothing before it is used. A missing or damaged `index` folder only makes it slower. */
   constructor(options: SegmentedIndexOptions) {
     this.#fs = options.fs;
     this.#containerId = options.containerId;
     this.#state = new IndexState(options.fs, options.folder);
+    this.repacking = new SegmentedRepacking(options, this, (work) => this.#wholly(work));
   }
 
   /** Work that is still going on when the index is closed must neither miss objects nor write. */
@@ -156,8 +158,9 @@ export class SegmentedIndex implements PackIndex {
 
   #recordsOf(segments: readonly SegmentFile[], after: Uint8Array | undefined): Generator<RecordBatch> {
     const [only] = segments;
-    const isPlain = only?.plain && segments.length === 1 && this.#state.tail.count === 0 && after === undefined;
-    return isPlain ? only.pieces() : liveBatches(this.#cursors(segments, after));
+    const { tail, retired } = this.#state;
+    const isOnly = segments.length === 1 && tail.count === 0 && retired.size === 0;
+    return only?.plain && isOnly && after === undefined ? only.pieces() : liveBatches(this.#cursors(segments, after));
   }
 
   /** From the newest to the oldest. */
@@ -165,7 +168,9 @@ export class SegmentedIndex implements PackIndex {
     const { tail } = this.#state;
     const cursors = segments.map((segment) => segment.cursor(after)).reverse();
     if (tail.count > 0 || cursors.length === 0) cursors.unshift(batchCursor(tail.sorted()));
-    return after === undefined ? cursors : cursors.map((cursor) => above(cursor, after));
+    const retired = new Set(this.#state.retired);
+    const live = retired.size === 0 ? cursors : cursors.map((cursor) => withoutPacks(cursor, retired));
+    return after === undefined ? live : live.map((cursor) => above(cursor, after));
   }
 
   totals(): IndexTotals {
@@ -254,18 +259,19 @@ export class SegmentedIndex implements PackIndex {
     this.#recovering((state) => this.#flush(state, sync));
   }
 
-  #flush(state: IndexState, sync: boolean): void {
+  /** All of it goes to one segment with `whole`. */
+  #flush(state: IndexState, sync: boolean, whole = false): void {
     this.#fs.makeDirectory(state.indexFolder);
-    const { tail, segments } = state;
+    const { tail, segments, retired } = state;
     let newer = tail.count;
-    let keep = segments.length;
+    let keep = whole ? 0 : segments.length;
     while (keep > 0 && (segments[keep - 1] as SegmentFile).entries <= newer * MERGE_RATIO) {
       newer += (segments[--keep] as SegmentFile).entries;
     }
     const merged = segments.slice(keep);
     const number = state.nextSegmentNumber();
     const path = state.segmentPath(number);
-    const isSorted = merged.length === 0 && tail.plain;
+    const isSorted = merged.length === 0 && tail.plain && retired.size === 0;
     const records = isSorted
       ? { batches: [tail.sorted()], isPlain: () => true }
       : keptRecords(this.#cursors(merged), keep === 0);
@@ -273,12 +279,17 @@ export class SegmentedIndex implements PackIndex {
     // So that MANIFEST never lists a segment whose name a power cut has taken.
     if (sync) this.#fs.syncDirectory(state.indexFolder);
     const kept = segments.slice(0, keep);
+    if (keep === 0) retired.clear();
     state.writeManifest([...kept, { number, entries }], state.positions(), sync);
     const added = SegmentFile.open(this.#fs, path, number) as SegmentFile;
     for (const old of merged) old.release();
     state.segments = [...kept, added];
     tail.clear();
     this.removeOrphans(false);
+  }
+
+  compact(sync: boolean): void {
+    if (this.#ready().retired.size > 0) this.#recovering((state) => this.#flush(state, sync, true));
   }
 
   rebuild(sync: boolean, onRead?: (entries: number, total: number) => void): RebuildCounts {
@@ -324,36 +335,6 @@ export class SegmentedIndex implements PackIndex {
     if (this.#closed) return;
     this.#closed = true;
     this.#state.close();
-  }
-}
-
-/** Visits the records of a key, newest first, until `visit` returns true. */
-function visitRecords(state: IndexState, keys: Uint8Array, at: number, visitor: RecordVisitor): void {
-  const { tail, segments } = state;
-  for (let i = tail.newest(keys, at); i >= 0; i = tail.older(i)) if (visitor.visit(tail.bytes, i * ENTRY_SIZE)) return;
-  for (let i = segments.length - 1; i >= 0; i--) if ((segments[i] as SegmentFile).visit(keys, at, visitor)) return;
-}
-
-/** Finds the newest live record. One is used for all lookups: a closure for each would cost a third of its time. */
-class NewestLive implements RecordVisitor {
-  found: PackEntry | undefined;
-  #deletedIn: Set<number> | undefined;
-
-  reset(): void {
-    this.found = undefined;
-    this.#deletedIn = undefined;
-  }
-
-  visit(bytes: Uint8Array, at: number): boolean {
-    const pack = recordPackId(bytes, at);
-    if (this.#deletedIn?.has(pack)) return false;
-    if (isTombstone(bytes, at)) {
-      this.#deletedIn ??= new Set();
-      this.#deletedIn.add(pack);
-      return false;
-    }
-    this.found = readRecord(bytes, at);
-    return true;
   }
 }
 

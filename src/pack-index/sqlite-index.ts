@@ -11,6 +11,7 @@ import {
   type SqliteStatement,
 } from "../sqlite.ts";
 import type { IndexTotals, PackIndex, RebuildCounts } from "./pack-index.ts";
+import { SqliteRepacking } from "./sqlite-repacking.ts";
 import {
   COUNT_IN_PACK,
   CREATE_SCHEMA,
@@ -129,11 +130,17 @@ export class SqliteIndex implements PackIndex {
   #connection: Connection;
   #version: unknown;
   #unsyncedCommits = 0;
+  readonly repacking: SqliteRepacking;
 
   constructor(options: SqliteIndexOptions) {
     this.#options = options;
     this.#connection = connect(options);
     this.#version = this.#dataVersion();
+    this.repacking = new SqliteRepacking(
+      options,
+      () => this.#database,
+      (work) => this.#write(true, work),
+    );
   }
 
   get #database(): SqliteDatabase {
@@ -318,6 +325,8 @@ export class SqliteIndex implements PackIndex {
   }
 
   flush(): void {}
+
+  compact(): void {}
 
   rebuild(): RebuildCounts {
     const { path } = this.#options;

@@ -32,6 +32,11 @@ export const DELETE = "DELETE FROM db_object WHERE hashkey = ?";
 export const COUNT_IN_PACK = "SELECT count(*) AS objects FROM db_object WHERE pack_id = ?";
 /** How far rows reach into each pack that they name. */
 export const SELECT_PACK_ENDS = `SELECT pack_id, max("offset" + length) AS packEnd FROM db_object GROUP BY pack_id`;
+/** The rows of a pack, a part at a time: for each pack a walk through the table, which has no index for it. */
+export const SELECT_IN_PACK: string = `SELECT id, ${COLUMNS} FROM db_object WHERE pack_id = ? AND id > ? ORDER BY id LIMIT ?`;
+/** An object that was deleted meanwhile, or is in another pack now, stays so. */
+export const MOVE_OBJECT =
+  'UPDATE db_object SET compressed = ?, "offset" = ?, length = ?, pack_id = ? WHERE hashkey = ? AND pack_id = ?';
 export const MOVE_PACK = "UPDATE db_object SET pack_id = ? WHERE pack_id = ?";
 
 /** In the order in which objects stand in the packs, behind a place; without an index for that, each time all rows are looked at. */

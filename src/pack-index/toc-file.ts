@@ -6,6 +6,8 @@ import { parseTocHeader, printTocHeader, type TocHeader, tocHeaderSize } from ".
 
 /** Bytes in one read of a scan. */
 const READ_SIZE = 1024 ** 2;
+/** Entries in a batch. */
+const BATCH = 4096;
 
 /** Is given an entry as an index record, and where it stands in the file. */
 export type VisitEntry = (bytes: Uint8Array, at: number, offset: number) => void;
@@ -24,11 +26,23 @@ export class TocFile {
   #firstHole = Number.POSITIVE_INFINITY;
   /** Where the next unread entry stands: all before it was valid, or is reported damage. */
   position = 0;
+  /** For the header, when there is none yet. */
+  readonly #newReplaces: readonly number[];
 
-  constructor(fs: FileSystem, path: string, packId: number) {
+  constructor(fs: FileSystem, path: string, packId: number, newReplaces: readonly number[] = []) {
     this.#fs = fs;
     this.path = path;
     this.packId = packId;
+    this.#newReplaces = newReplaces;
+  }
+
+  /** The packs that this one has taken the place of, by its header; none without a valid one. */
+  get replaces(): readonly number[] {
+    if (this.#header === undefined) {
+      this.#file ??= this.#fs.openIfExists(this.path);
+      if (this.#file !== undefined) this.#readHeader(this.#fs.size(this.#file));
+    }
+    return this.#header?.replaces ?? [];
   }
 
   /** True when nothing may be appended: by the header, or since entries that were there are cut off or missing. */
@@ -135,14 +149,10 @@ export class TocFile {
     const first = new Uint8Array(ENTRY_SIZE);
     if (this.#fs.read(file, first, 0, ENTRY_SIZE, 0) < ENTRY_SIZE) return 0;
     this.#headerIsBlank = isBlank(first, 0);
-    const headerSize = tocHeaderSize(first);
-    if (headerSize === undefined || headerSize > size) return 0;
-    const bytes = new Uint8Array(headerSize);
-    this.#fs.read(file, bytes, 0, headerSize, 0);
-    const header = parseTocHeader(bytes);
+    const header = readTocHeader(this.#fs, file, size);
     if (header === undefined || header.packId !== this.packId) return 0;
     this.#header = header;
-    return headerSize;
+    return tocHeaderSize(first) as number;
   }
 
   /** Appends entries, given as index records, behind the last valid one; cuts what an interrupted append has left there. */
@@ -152,7 +162,7 @@ export class TocFile {
     const file = this.#fs.open(this.path, "update");
     try {
       if (isNew || this.#headerIsBlank) {
-        this.#header = { containerId, packId: this.packId, sealed: false, replaces: [] };
+        this.#header = { containerId, packId: this.packId, sealed: false, replaces: this.#newReplaces };
         const header = printTocHeader(this.#header);
         this.#fs.write(file, header, 0, header.length, 0);
         this.#headerIsBlank = false;
@@ -174,6 +184,56 @@ export class TocFile {
     }
   }
 
+  /** The valid entries up to `end`, in their order, as index records. A batch is valid until the next one is asked for. */
+  *batches(end: number): Generator<RecordBatch> {
+    const file = this.#fs.openIfExists(this.path);
+    if (file === undefined) return;
+    try {
+      const bytes = new Uint8Array(BATCH * ENTRY_SIZE);
+      this.#fs.read(file, bytes, 0, ENTRY_SIZE, 0);
+      for (let at = tocHeaderSize(bytes) ?? ENTRY_SIZE; at < end; ) {
+        const got = this.#fs.read(file, bytes, 0, Math.min(bytes.length, end - at), at) & ~(ENTRY_SIZE - 1);
+        if (got === 0) return;
+        let count = 0;
+        for (let entry = 0; entry < got; entry += ENTRY_SIZE) {
+          if (!isValidTocEntry(bytes, entry)) continue;
+          tocEntryToRecord(bytes, entry, this.packId);
+          bytes.copyWithin(count++ * ENTRY_SIZE, entry, entry + ENTRY_SIZE);
+        }
+        yield { bytes, count };
+        at += got;
+      }
+    } finally {
+      this.#fs.close(file);
+    }
+  }
+
+  /** Takes back the entries from `position` on, which nobody has seen. */
+  rollback(position: number): void {
+    const file = this.#fs.open(this.path, "update");
+    try {
+      this.#fs.truncate(file, position);
+      this.position = position;
+    } finally {
+      this.#fs.close(file);
+    }
+  }
+
+  /** Writes the header again with at most as many replaced packs, one at least, and makes the file durable. */
+  seal(replaces: readonly number[]): void {
+    const file = this.#fs.open(this.path, "update");
+    try {
+      // As many ids as before, so that the header keeps its size: the first one fills up.
+      const ids = this.replaces.map((_, i) => replaces[i] ?? (replaces[0] as number));
+      this.#header = { ...(this.#header as TocHeader), replaces: ids };
+      const header = printTocHeader(this.#header);
+      this.#fs.write(file, header, 0, header.length, 0);
+      this.#fs.sync(file);
+    } finally {
+      this.#fs.close(file);
+    }
+  }
+
   #shrunk(): TsdosError {
     return new TsdosError(
       "CORRUPT_INDEX",
@@ -186,6 +246,17 @@ export class TocFile {
     if (this.#file !== undefined) this.#fs.close(this.#file);
     this.#file = undefined;
   }
+}
+
+/** The header of an open file of `size` bytes; undefined when it has no valid one. */
+export function readTocHeader(fs: FileSystem, file: number, size: number): TocHeader | undefined {
+  const first = new Uint8Array(ENTRY_SIZE);
+  if (fs.read(file, first, 0, ENTRY_SIZE, 0) < ENTRY_SIZE) return undefined;
+  const headerSize = tocHeaderSize(first);
+  if (headerSize === undefined || headerSize > size) return undefined;
+  const bytes = new Uint8Array(headerSize);
+  fs.read(file, bytes, 0, headerSize, 0);
+  return parseTocHeader(bytes);
 }
 
 function isBlank(bytes: Uint8Array, at: number): boolean {

@@ -100,6 +100,24 @@ export class PackFiles {
     }
   }
 
+  /** Removes the file of a pack. Who has it open can still read it. */
+  remove(packId: number): void {
+    this.#forget(packId);
+    this.#fs.remove(this.pathOf(packId));
+  }
+
+  /** Closes the packs that have been removed, so that their disk space becomes free. */
+  forgetRemoved(): void {
+    for (const packId of [...this.#open.keys()]) if (this.sizeOf(packId) === undefined) this.#forget(packId);
+  }
+
+  #forget(packId: number): void {
+    const file = this.#open.get(packId);
+    if (file === undefined) return;
+    this.#open.delete(packId);
+    this.#fs.close(file);
+  }
+
   /** Bytes of a pack; undefined when there is none. */
   sizeOf(packId: number): number | undefined {
     return this.#fs.stat(this.pathOf(packId))?.size;

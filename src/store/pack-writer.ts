@@ -22,7 +22,7 @@ const REPACK_MAX_MS = 3_600_000;
 export interface PackWriting {
   readonly context: StoreContext;
   readonly files: PackFiles;
-  readonly index: PackIndex;
+  readonly index: Pick<PackIndex, "get" | "commit" | "isSealed">;
   readonly lock: PackerLock;
   /** Makes an object that is there durable; false when that cannot be. */
   readonly ensureDurable: (entry: PackEntry) => boolean;
@@ -30,6 +30,8 @@ export interface PackWriting {
   readonly namedDurably: Set<number>;
   /** Packs of which a sync failed. */
   readonly suspect: Set<number>;
+  /** Everything goes to this pack, which is new, however large it becomes. */
+  readonly into?: number;
 }
 
 /** Syncs something of a pack. A failure is remembered: the next sync would succeed, and what was lost would stay lost. */
@@ -111,7 +113,8 @@ export class PackWriter {
   /** Starts an object: opens the pack, or a new one when the last has reached its target size. Returns where the object starts. */
   begin(): number {
     this.#refuseClosed();
-    if (this.#file !== undefined && this.#end >= this.#shared.context.config.packSizeTarget) {
+    const target = this.#shared.into === undefined ? this.#shared.context.config.packSizeTarget : Number.POSITIVE_INFINITY;
+    if (this.#file !== undefined && this.#end >= target) {
       this.commit();
       this.#leave();
     }
@@ -276,8 +279,8 @@ export class PackWriter {
     this.#besideRepack = this.#repack();
     const isSuspect = suspect.has(last) || index.isSuspect(last);
     const isOpen = (): boolean => !isSuspect && !index.isSealed(last) && (files.sizeOf(last) ?? target) < target;
-    const isFull = last < 0 || this.#besideRepack !== undefined || !isOpen();
-    const packId = isFull ? last + 1 : last;
+    const isFull = into !== undefined || last < 0 || this.#besideRepack !== undefined || !isOpen();
+    const packId = into ?? (isFull ? last + 1 : last);
     if (packId > MAX_PACK_ID)
       throw new TsdosError("NO_SPACE", `there are no more pack ids after ${last}`, { path: files.folder });
     lock.enterPack(packId);

@@ -16,6 +16,7 @@ function randomManifest(next: Next): Manifest {
     covered: new Map(some().map((id) => [id, upTo(MAX_U48, next)])),
     valid: new Map(some().map((id) => [id, upTo(MAX_U48, next)])),
     damaged: some().map((packId) => ({ packId, offset: upTo(MAX_U48, next) })),
+    retired: some(),
   };
 }
 

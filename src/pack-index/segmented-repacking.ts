@@ -1,0 +1,139 @@
+import type { FileSystem } from "../file-system.ts";
+import { ENTRY_SIZE, isTombstone, type PackEntry, type RecordBatch, readRecord } from "../format/entry.ts";
+import {
+  parsePackFileName,
+  parseTocFileName,
+  parseUnfinishedTocName,
+  tocFileName,
+  unfinishedTocName,
+} from "../format/paths.ts";
+import { FLUSH_MAX_RECORDS, type IndexState } from "./index-state.ts";
+import type { Leftovers, PackEntries, Repacking, Replacement } from "./repacking.ts";
+
+import { TocFile } from "./toc-file.ts";
+
+type Wholly = <T>(work: (state: IndexState) => T) => T;
+
+/** The index that a repack works on. */
+interface Index {
+  get(keys: Uint8Array, at: number): PackEntry | undefined;
+  flush(sync: boolean, force: boolean): void;
+}
+
+/** Version 2: a repack's new entries are the new pack's table of contents, which gets its proper name once it is complete. */
+export class SegmentedRepacking implements Repacking {
+  readonly #fs: FileSystem;
+  readonly #containerId: string;
+  readonly #index: Index;
+  readonly #wholly: Wholly;
+
+  /** `wholly` hands the index's state to what changes it. */
+  constructor(options: { readonly fs: FileSystem; readonly containerId: string }, index: Index, wholly: Wholly) {
+    this.#fs = options.fs;
+    this.#containerId = options.containerId;
+    this.#index = index;
+    this.#wholly = wholly;
+  }
+
+  /**
+   * The entries go to `N.toc.tmp`. Its name is durable before the pack is begun, so whoever finds it without `N.toc` knows that
+   * the pack is incomplete.
+   */
+  begin(packId: number, replaced: readonly number[]): Replacement {
+    const fs = this.#fs;
+    const state = this.#wholly((all) => all);
+    const path = `${state.folder}/${unfinishedTocName(packId)}`;
+    const toc = new TocFile(fs, path, packId, replaced);
+    const append = (batch: RecordBatch, sync: boolean): void => toc.append(batch, this.#containerId, sync);
+    append({ bytes: new Uint8Array(), count: 0 }, true);
+    fs.syncDirectory(state.folder);
+    return {
+      packId,
+      get position() {
+        return toc.position;
+      },
+      append: (batch) => append(batch, false),
+      rollback: (position) => toc.rollback(position),
+      finish: (finished) => {
+        toc.seal(finished);
+        toc.close();
+        // The pack's name must be durable before its TOC is found.
+        fs.syncDirectory(state.folder);
+        fs.rename(path, state.tocPath(packId));
+        fs.syncDirectory(state.folder);
+        this.#wholly((all) => this.#adopt(all, packId));
+        return [];
+      },
+    };
+  }
+
+  /** Takes the new pack's entries over, and writes a MANIFEST that does without the packs that it replaces. */
+  #adopt(state: IndexState, packId: number): void {
+    const toc = state.addToc(packId);
+    state.readTail(toc, 0, 0, () => {
+      if (state.tail.count >= FLUSH_MAX_RECORDS) this.#index.flush(true, true);
+    });
+    state.retireReplacedBy(toc);
+    if (state.tail.count > 0) this.#index.flush(true, true);
+    else state.writeManifest(state.manifest.segments, state.positions(), true);
+  }
+
+  leftovers(): Leftovers | undefined {
+    return this.#wholly((state) => this.#leftoversIn(state));
+  }
+
+  #leftoversIn(state: IndexState): Leftovers | undefined {
+    const fs = this.#fs;
+    const names = fs.list(state.folder) ?? [];
+    const unfinished = names.map(parseUnfinishedTocName).filter((id) => id !== undefined);
+    const present = new Set(names.map((name) => parsePackFileName(name, 2) ?? parseTocFileName(name)));
+    const found = [...state.replaced].filter(([packId]) => present.has(packId));
+    if (found.length === 0 && unfinished.length === 0) return undefined;
+    const complete = new Set([...new Set(found.map(([, by]) => by))].filter((by) => state.isComplete(by)));
+    const replaced = found.filter(([, by]) => complete.has(by)).map(([packId]) => packId);
+    const incomplete = unfinished.filter((packId) => !names.includes(tocFileName(packId)) && present.has(packId));
+    const packs = [...replaced, ...incomplete];
+    return {
+      packs,
+      remove(removePack) {
+        const { manifest } = state;
+        if (replaced.some((packId) => manifest.covered.has(packId) || manifest.valid.has(packId)))
+          state.writeManifest(manifest.segments, manifest.covered, true);
+        for (const packId of replaced) fs.remove(state.tocPath(packId));
+        for (const packId of packs) removePack(packId);
+        fs.syncDirectory(state.folder);
+        for (const packId of unfinished) fs.remove(`${state.folder}/${unfinishedTocName(packId)}`);
+      },
+    };
+  }
+
+  *entriesOf(packId: number): Generator<PackEntries> {
+    const toc = this.#wholly((state) => state.tocs.get(packId));
+    for (const batch of toc?.batches(toc.position) ?? []) yield divided(batch, this.#index);
+  }
+}
+
+/** Entries of one pack, divided by what look-ups find for their keys. */
+function divided({ bytes, count }: RecordBatch, index: Index): PackEntries {
+  const live = new Uint8Array(count * ENTRY_SIZE);
+  const superseded = new Uint8Array(count * ENTRY_SIZE);
+  let liveEnd = 0;
+  let supersededEnd = 0;
+  for (let at = 0; at < count * ENTRY_SIZE; at += ENTRY_SIZE) {
+    const found = isTombstone(bytes, at) ? undefined : index.get(bytes, at);
+    if (found === undefined) continue;
+    const record = bytes.subarray(at, at + ENTRY_SIZE);
+    const { packId, offset, storedSize } = readRecord(bytes, at);
+    if (found.packId === packId && found.offset === offset && found.storedSize === storedSize) {
+      live.set(record, liveEnd);
+      liveEnd += ENTRY_SIZE;
+    } else {
+      superseded.set(record, supersededEnd);
+      supersededEnd += ENTRY_SIZE;
+    }
+  }
+  return {
+    live: { bytes: live, count: liveEnd / ENTRY_SIZE },
+    superseded: { bytes: superseded, count: supersededEnd / ENTRY_SIZE },
+  };
+}

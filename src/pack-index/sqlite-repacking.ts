@@ -1,0 +1,121 @@
+import { dirname } from "node:path";
+import type { FileSystem } from "../file-system.ts";
+import { codecIds, ENTRY_SIZE, type RecordBatch, readRecord, recordKey, writeRecord } from "../format/entry.ts";
+import { SANDBOX_FOLDER, SANDBOX_REPACK_FILE } from "../format/paths.ts";
+import type { TocHeader } from "../format/toc-header.ts";
+import type { ObjectKey } from "../key/object-key.ts";
+import type { SqliteDatabase } from "../sqlite.ts";
+import type { Leftovers, PackEntries, Repacking, Replacement } from "./repacking.ts";
+import { COUNT_IN_PACK, MOVE_OBJECT, packIdToSql, rowToEntry, SELECT_IN_PACK } from "./sqlite-schema.ts";
+import { readTocHeader, TocFile } from "./toc-file.ts";
+
+/** Rows that are read, and changed in one transaction. */
+const BATCH = 4096;
+
+/**
+ * Version 1: a repack notes the new places of objects in a file of the sandbox, which looks like a table of contents. The rows are
+ * changed when the new pack is complete. So long as no row says that anything is in it, it is not needed; once no row says that
+ * anything is in a pack that was to be replaced, that one is not. The file says which packs are concerned.
+ */
+export class SqliteRepacking implements Repacking {
+  readonly #fs: FileSystem;
+  readonly #path: string;
+  readonly #database: () => SqliteDatabase;
+  readonly #write: (work: () => void) => void;
+  readonly #log: string;
+
+  /** `write` runs a transaction that is durable when it returns. */
+  constructor(
+    { fs, path }: { readonly fs: FileSystem; readonly path: string },
+    database: () => SqliteDatabase,
+    write: (work: () => void) => void,
+  ) {
+    this.#fs = fs;
+    this.#path = path;
+    this.#database = database;
+    this.#write = write;
+    this.#log = `${dirname(path)}/${SANDBOX_FOLDER}/${SANDBOX_REPACK_FILE}`;
+  }
+
+  *entriesOf(packId: number): Generator<PackEntries> {
+    const none = { bytes: new Uint8Array(), count: 0 };
+    for (let last = -1; ; ) {
+      const rows = this.#database().prepare(SELECT_IN_PACK).all(packIdToSql(packId), last, BATCH);
+      if (rows.length === 0) return;
+      const bytes = Buffer.alloc(rows.length * ENTRY_SIZE);
+      rows.forEach((row, i) => {
+        const { key, entry } = rowToEntry(row, this.#path);
+        bytes.write(key, i * ENTRY_SIZE, "hex");
+        writeRecord(bytes, i * ENTRY_SIZE, entry);
+        last = Number(row["id"]);
+      });
+      yield { live: { bytes, count: rows.length }, superseded: none };
+    }
+  }
+
+  begin(packId: number, replaced: readonly number[]): Replacement {
+    const fs = this.#fs;
+    fs.makeDirectory(dirname(this.#log));
+    const log = new TocFile(fs, this.#log, packId, replaced);
+    const append = (batch: RecordBatch, sync: boolean): void => log.append(batch, "", sync);
+    append({ bytes: new Uint8Array(), count: 0 }, true);
+    fs.syncDirectory(dirname(this.#log));
+    return {
+      packId,
+      get position() {
+        return log.position;
+      },
+      append: (batch) => append(batch, false),
+      rollback: (position) => log.rollback(position),
+      finish: (finished) => this.#moveRows(log, finished),
+    };
+  }
+
+  *#moveRows(log: TocFile, replaced: readonly number[]): Generator<void> {
+    log.seal(replaced);
+    log.close();
+    const from = [...new Set(replaced)];
+    for (const records of log.batches(log.position)) {
+      this.#write(() => this.#move(records, from));
+      yield;
+    }
+  }
+
+  #move({ bytes, count }: RecordBatch, from: readonly number[]): void {
+    const move = this.#database().prepare(MOVE_OBJECT);
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    for (let at = 0; at < count * ENTRY_SIZE; at += ENTRY_SIZE) {
+      const { codec, offset, storedSize, packId } = readRecord(bytes, at);
+      const key = recordKey(buffer, at) as ObjectKey;
+      const compressed = codec === codecIds.none ? 0 : 1;
+      for (const old of from) move.run(compressed, offset, storedSize, packIdToSql(packId), key, packIdToSql(old));
+    }
+  }
+
+  #header(): TocHeader | undefined {
+    const file = this.#fs.openIfExists(this.#log);
+    if (file === undefined) return undefined;
+    try {
+      return readTocHeader(this.#fs, file, this.#fs.size(file));
+    } finally {
+      this.#fs.close(file);
+    }
+  }
+
+  leftovers(): Leftovers | undefined {
+    const fs = this.#fs;
+    if (fs.stat(this.#log) === undefined) return undefined;
+    const header = this.#header();
+    const isUnused = (packId: number): boolean =>
+      Number(this.#database().prepare(COUNT_IN_PACK).get(packIdToSql(packId))?.["objects"]) === 0;
+    const packs = header === undefined ? [] : [header.packId, ...new Set(header.replaces)].filter(isUnused);
+    return {
+      packs,
+      remove: (removePack) => {
+        for (const packId of packs) removePack(packId);
+        fs.remove(this.#log);
+        fs.syncDirectory(dirname(this.#log));
+      },
+    };
+  }
+}
