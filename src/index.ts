@@ -15,6 +15,8 @@ export type {
   RestoreBackupOptions,
 } from "./maintenance/backup-reports.ts";
 export { type DumpRecord, describeFile } from "./maintenance/describe-file.ts";
+export type { RepackOptions, RepackReport } from "./maintenance/repack.ts";
+export type { SkippedPack } from "./maintenance/repack-plan.ts";
 export type {
   CleanOptions,
   CleanReport,

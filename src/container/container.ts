@@ -9,6 +9,7 @@ import { clean } from "../maintenance/clean.ts";
 import { inspect } from "../maintenance/inspect.ts";
 import { packLoose } from "../maintenance/pack.ts";
 import { rebuildIndex } from "../maintenance/rebuild-index.ts";
+import { type RepackOptions, type RepackReport, repack } from "../maintenance/repack.ts";
 import type { CleanOptions, CleanReport, ContainerStatus, PackOptions, PackReport } from "../maintenance/reports.ts";
 import { statusOf } from "../maintenance/status.ts";
 import { validate } from "../maintenance/validate.ts";
@@ -144,6 +145,11 @@ export class Container implements ObjectStore, AsyncDisposable {
   /** Moves loose objects to packs. Readers and loose writers go on meanwhile. */
   async pack(options: PackOptions = {}): Promise<PackReport> {
     return packLoose(this.#store, options);
+  }
+
+  /** Rewrites packs without dead bytes, and small ones as one. Readers and loose writers go on meanwhile. */
+  async repack(options: RepackOptions = {}): Promise<RepackReport> {
+    return repack(this.#store, options);
   }
 
   /** Removes loose copies of packed objects, and what interrupted operations have left. */

@@ -18,7 +18,7 @@ export interface LegacyLockPaths {
   readonly sandbox: string;
 }
 
-/** The `N.lock` that is there by our hand. */
+/** An `N.lock` that is there by our hand. */
 interface Entered {
   readonly packId: number;
   readonly path: string;
@@ -38,7 +38,8 @@ export class LegacyPackerLock implements PackerLock {
   readonly #paths: LegacyLockPaths;
   readonly #lock: OsLock;
   #doing = "";
-  #entered: Entered | undefined;
+  /** A repack enters the packs that it replaces, and then the new one. */
+  readonly #entered: Entered[] = [];
 
   constructor(fs: FileSystem, paths: LegacyLockPaths, lock: OsLock) {
     this.#fs = fs;
@@ -103,7 +104,7 @@ export class LegacyPackerLock implements PackerLock {
       const inode = this.#fs.stat(path)?.inode;
       // A packer of disk-objectstore that is refused removes the lock of the one that has it.
       if (this.#read(path) !== text) throw refusal(path, undefined);
-      this.#entered = { packId, path, text, file, inode };
+      this.#entered.push({ packId, path, text, file, inode });
     } catch (error) {
       this.#fs.close(file);
       throw error;
@@ -141,21 +142,22 @@ export class LegacyPackerLock implements PackerLock {
   }
 
   keepPack(): void {
-    const entered = this.#entered;
-    if (entered === undefined) return;
-    const inode = this.#fs.stat(entered.path)?.inode;
-    if (inode === entered.inode) return;
-    if (inode !== undefined) throw refusal(entered.path, undefined);
-    // Removed by a packer of disk-objectstore that was refused: the next one must be refused, too.
-    this.#fs.close(entered.file);
-    this.#entered = undefined;
-    this.enterPack(entered.packId);
+    for (const entered of [...this.#entered]) {
+      const inode = this.#fs.stat(entered.path)?.inode;
+      if (inode === entered.inode) continue;
+      if (inode !== undefined) throw refusal(entered.path, undefined);
+      // Removed by a packer of disk-objectstore that was refused: the next one must be refused, too.
+      this.#fs.close(entered.file);
+      const at = this.#entered.indexOf(entered);
+      this.#entered.splice(at, 1);
+      this.enterPack(entered.packId);
+      this.#entered.splice(at, 0, this.#entered.pop() as Entered);
+    }
   }
 
   leavePack(): void {
-    const entered = this.#entered;
+    const entered = this.#entered.pop();
     if (entered === undefined) return;
-    this.#entered = undefined;
     try {
       if (this.#fs.stat(entered.path)?.inode === entered.inode) this.#remove(entered);
     } finally {
@@ -202,7 +204,7 @@ export class LegacyPackerLock implements PackerLock {
 
   release(): void {
     try {
-      this.leavePack();
+      while (this.#entered.length > 0) this.leavePack();
     } finally {
       this.#lock.release();
     }

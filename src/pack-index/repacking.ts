@@ -34,6 +34,8 @@ export interface PackEntries {
 
 /** What a repack needs of an index. For the holder of the packer lock only. */
 export interface Repacking {
+  /** False for a pack of which nothing is known: what is in it may be needed. */
+  describes(packId: number): boolean;
   entriesOf(packId: number): IterableIterator<PackEntries>;
   /** Starts a pack with a new id that will take the place of others. There must be no leftovers. */
   begin(packId: number, replaced: readonly number[]): Replacement;

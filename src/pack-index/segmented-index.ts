@@ -7,7 +7,6 @@ import {
   isTombstone,
   type PackEntry,
   type RecordBatch,
-  readRecord,
   recordPackId,
   recordRawSize,
   recordStoredSize,

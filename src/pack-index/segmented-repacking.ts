@@ -44,15 +44,14 @@ export class SegmentedRepacking implements Repacking {
     const state = this.#wholly((all) => all);
     const path = `${state.folder}/${unfinishedTocName(packId)}`;
     const toc = new TocFile(fs, path, packId, replaced);
-    const append = (batch: RecordBatch, sync: boolean): void => toc.append(batch, this.#containerId, sync);
-    append({ bytes: new Uint8Array(), count: 0 }, true);
+    toc.append({ bytes: new Uint8Array(), count: 0 }, this.#containerId, (file) => fs.sync(file));
     fs.syncDirectory(state.folder);
     return {
       packId,
       get position() {
         return toc.position;
       },
-      append: (batch) => append(batch, false),
+      append: (batch) => toc.append(batch, this.#containerId, undefined),
       rollback: (position) => toc.rollback(position),
       finish: (finished) => {
         toc.seal(finished);
@@ -97,6 +96,8 @@ export class SegmentedRepacking implements Repacking {
       packs,
       remove(removePack) {
         const { manifest } = state;
+        // Whoever gave the new TOC its name may have been killed before that was durable.
+        fs.syncDirectory(state.folder);
         if (replaced.some((packId) => manifest.covered.has(packId) || manifest.valid.has(packId)))
           state.writeManifest(manifest.segments, manifest.covered, true);
         for (const packId of replaced) fs.remove(state.tocPath(packId));
@@ -105,6 +106,10 @@ export class SegmentedRepacking implements Repacking {
         for (const packId of unfinished) fs.remove(`${state.folder}/${unfinishedTocName(packId)}`);
       },
     };
+  }
+
+  describes(packId: number): boolean {
+    return this.#wholly((state) => (state.tocs.get(packId)?.position ?? 0) > 0);
   }
 
   *entriesOf(packId: number): Generator<PackEntries> {

@@ -136,11 +136,11 @@ export class SqliteIndex implements PackIndex {
     this.#options = options;
     this.#connection = connect(options);
     this.#version = this.#dataVersion();
-    this.repacking = new SqliteRepacking(
-      options,
-      () => this.#database,
-      (work) => this.#write(true, work),
-    );
+    this.repacking = new SqliteRepacking(options, {
+      database: () => this.#database,
+      write: (work) => this.#write(true, work),
+      sync: () => this.sync(),
+    });
   }
 
   get #database(): SqliteDatabase {

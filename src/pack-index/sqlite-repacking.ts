@@ -22,19 +22,33 @@ export class SqliteRepacking implements Repacking {
   readonly #path: string;
   readonly #database: () => SqliteDatabase;
   readonly #write: (work: () => void) => void;
+  readonly #sync: () => void;
   readonly #log: string;
 
-  /** `write` runs a transaction that is durable when it returns. */
+  /** `write` runs a transaction that is durable when it returns, `sync` makes earlier ones so. */
   constructor(
     { fs, path }: { readonly fs: FileSystem; readonly path: string },
-    database: () => SqliteDatabase,
-    write: (work: () => void) => void,
+    {
+      database,
+      write,
+      sync,
+    }: {
+      readonly database: () => SqliteDatabase;
+      readonly write: (work: () => void) => void;
+      readonly sync: () => void;
+    },
   ) {
+    this.#sync = sync;
     this.#fs = fs;
     this.#path = path;
     this.#database = database;
     this.#write = write;
     this.#log = `${dirname(path)}/${SANDBOX_FOLDER}/${SANDBOX_REPACK_FILE}`;
+  }
+
+  /** The rows are all that there is to know. */
+  describes(): boolean {
+    return true;
   }
 
   *entriesOf(packId: number): Generator<PackEntries> {
@@ -57,15 +71,14 @@ export class SqliteRepacking implements Repacking {
     const fs = this.#fs;
     fs.makeDirectory(dirname(this.#log));
     const log = new TocFile(fs, this.#log, packId, replaced);
-    const append = (batch: RecordBatch, sync: boolean): void => log.append(batch, "", sync);
-    append({ bytes: new Uint8Array(), count: 0 }, true);
+    log.append({ bytes: new Uint8Array(), count: 0 }, "", (file) => fs.sync(file));
     fs.syncDirectory(dirname(this.#log));
     return {
       packId,
       get position() {
         return log.position;
       },
-      append: (batch) => append(batch, false),
+      append: (batch) => log.append(batch, "", undefined),
       rollback: (position) => log.rollback(position),
       finish: (finished) => this.#moveRows(log, finished),
     };
@@ -112,6 +125,8 @@ export class SqliteRepacking implements Repacking {
     return {
       packs,
       remove: (removePack) => {
+        // Whoever changed the rows may have been killed before that was durable.
+        if (packs.length > 0) this.#sync();
         for (const packId of packs) removePack(packId);
         fs.remove(this.#log);
         fs.syncDirectory(dirname(this.#log));

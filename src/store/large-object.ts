@@ -4,7 +4,7 @@ import { release } from "../codec/release.ts";
 import { zlibCompressStream } from "../codec/stream-codec.ts";
 import { worthCompressing } from "../codec/worth-compressing.ts";
 import { TsdosError } from "../errors.ts";
-import type { CompressionSpec } from "../format/compression-spec.ts";
+import { type CompressionSpec, parseCompression } from "../format/compression-spec.ts";
 import type { ContainerConfig } from "../format/config.ts";
 import { crc32Continue } from "../format/crc32.ts";
 import { codecIds } from "../format/entry.ts";
@@ -30,9 +30,10 @@ export interface Compressing {
 
 /** What an insert or pack with these options does in a container with this configuration. */
 export function compressingOf(
-  { containerVersion, compressionSpec }: ContainerConfig,
-  options: { readonly compress?: CompressMode; readonly recompress?: boolean },
+  { containerVersion, compressionSpec: usual }: ContainerConfig,
+  options: { readonly compress?: CompressMode; readonly recompress?: boolean; readonly compression?: string },
 ): Compressing {
+  const compressionSpec = options.compression === undefined ? usual : parseCompression(options.compression);
   // Version 1 is read by disk-objectstore, which knows only zlib; rsdos may have written another codec into its configuration.
   const isReadable = containerVersion === 2 || compressionSpec.codec !== "zstd";
   const spec: CompressionSpec = isReadable ? compressionSpec : { codec: "zlib", level: 1 };

@@ -22,7 +22,7 @@ const REPACK_MAX_MS = 3_600_000;
 export interface PackWriting {
   readonly context: StoreContext;
   readonly files: PackFiles;
-  readonly index: Pick<PackIndex, "get" | "commit" | "isSealed">;
+  readonly index: Pick<PackIndex, "get" | "commit" | "isSealed" | "isSuspect">;
   readonly lock: PackerLock;
   /** Makes an object that is there durable; false when that cannot be. */
   readonly ensureDurable: (entry: PackEntry) => boolean;
@@ -113,7 +113,8 @@ export class PackWriter {
   /** Starts an object: opens the pack, or a new one when the last has reached its target size. Returns where the object starts. */
   begin(): number {
     this.#refuseClosed();
-    const target = this.#shared.into === undefined ? this.#shared.context.config.packSizeTarget : Number.POSITIVE_INFINITY;
+    const target =
+      this.#shared.into === undefined ? this.#shared.context.config.packSizeTarget : Number.POSITIVE_INFINITY;
     if (this.#file !== undefined && this.#end >= target) {
       this.commit();
       this.#leave();
@@ -273,7 +274,7 @@ export class PackWriter {
   }
 
   #enter(): void {
-    const { context, files, index, lock, suspect } = this.#shared;
+    const { context, files, index, lock, suspect, into } = this.#shared;
     const last = files.ids().at(-1) ?? -1;
     const target = context.config.packSizeTarget;
     this.#besideRepack = this.#repack();

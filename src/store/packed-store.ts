@@ -27,6 +27,7 @@ import { PackedReader, type PackedReading } from "./packed-reader.ts";
 import { packedStat } from "./packed-stat.ts";
 import type { OnLockWait, PackerLock } from "./packer-lock.ts";
 import { type Located, type ReadAheadMemory, readRuns } from "./read-runs.ts";
+import { removeLeftovers } from "./repack-leftovers.ts";
 import type { Source } from "./source.ts";
 import { ObjectSlice, type StoredObject } from "./stored-object.ts";
 
@@ -48,6 +49,13 @@ export interface LockWait {
   readonly signal?: AbortSignal | undefined;
   /** Default: the store's. */
   readonly lockTimeoutMs?: number | undefined;
+}
+
+export interface ExclusiveOptions extends LockWait {
+  /** True for work that writes packs: programs that do not know our lock must not be doing so. */
+  readonly writesPacks?: boolean;
+  /** True for work that changes nothing. */
+  readonly dryRun?: boolean;
 }
 
 /** Many objects in few files, in `packed/`. */
@@ -230,6 +238,7 @@ export class PackedStore implements ObjectStore {
     await this.#acquire(doing, options, true);
     try {
       this.index.refresh();
+      removeLeftovers(this, lock);
       const ensureDurable = (entry: PackEntry): boolean => this.ensureDurable(entry);
       const { index, files } = this;
       const named = { namedDurably: this.#namedDurably, suspect: this.#suspect };
@@ -258,12 +267,17 @@ export class PackedStore implements ObjectStore {
   }
 
   /** Does something that only the holder of the packer lock may do. */
-  async exclusively<T>(doing: string, options: LockWait, work: () => T | Promise<T>): Promise<T> {
+  async exclusively<T>(
+    doing: string,
+    options: ExclusiveOptions,
+    work: (lock: PackerLock) => T | Promise<T>,
+  ): Promise<T> {
     const { lock } = this.#options;
-    await this.#acquire(doing, options, false);
+    await this.#acquire(doing, options, options.writesPacks ?? false);
     try {
       this.index.refresh();
-      return await work();
+      if (!options.dryRun) removeLeftovers(this, lock);
+      return await work(lock);
     } finally {
       lock.release();
     }
@@ -294,6 +308,13 @@ export class PackedStore implements ObjectStore {
     } finally {
       fs.close(file);
     }
+  }
+
+  /** Removes the file of a pack that is not needed. */
+  removePack(packId: number): void {
+    this.files.remove(packId);
+    // The number may come back, if nobody has seen it.
+    this.#verified.clear();
   }
 
   /** True when the stored copy reads back with the right hash. */

@@ -20,16 +20,16 @@ export interface PackerLock {
    */
   acquire(doing: string, options: AcquireOptions): Promise<void>;
   /**
-   * Called by the holder before it writes to a pack.
+   * Called by the holder before it writes to a pack, or replaces it. It may be in several.
    * @throws TsdosError `LOCKED` when a program that does not know this lock writes to it
    */
   enterPack(packId: number): void;
   /**
-   * Called by the holder before each further write to the pack that it entered.
+   * Called by the holder before each further write to packs that it entered.
    * @throws TsdosError `LOCKED` when a program that does not honour this lock has entered it meanwhile
    */
   keepPack(): void;
-  /** Called when it has written. */
+  /** Called when it is done with the pack that it entered last. */
   leavePack(): void;
   release(): void;
   /** Who has the lock now: undefined when it is free, or that is not known. */

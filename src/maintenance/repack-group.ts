@@ -1,0 +1,270 @@
+import { isTsdosError } from "../errors.ts";
+import { codecIds, codecName, type PackEntry } from "../format/entry.ts";
+import type { Replacement } from "../pack-index/repacking.ts";
+import { Pacer } from "../store/context.ts";
+import { copyStored } from "../store/copy-stored.ts";
+import { corruptObject } from "../store/corruption.ts";
+import { addLarge, addSmall, type Compressing } from "../store/large-object.ts";
+import type { PackWriter } from "../store/pack-writer.ts";
+import type { PackedReader } from "../store/packed-reader.ts";
+import type { PackedStore } from "../store/packed-store.ts";
+import type { PackerLock } from "../store/packer-lock.ts";
+import type { Located } from "../store/read-runs.ts";
+import { removePacks } from "../store/repack-leftovers.ts";
+import { replacementWriter } from "../store/replacement-writer.ts";
+import { SMALL_MAX } from "../store/source.ts";
+import { locatedIn } from "./located-batches.ts";
+import type { PackUse, SkippedPack } from "./repack-plan.ts";
+
+/** Objects and bytes that are moved, read back and verified, before more are. */
+const CHECK_OBJECTS = 4096;
+const CHECK_BYTES: number = 64 * 1024 ** 2;
+
+export interface Moving {
+  readonly compressing: Compressing;
+  /** Objects that are compressed with the wanted codec already are compressed anew. */
+  readonly anew: boolean;
+  readonly verifyHash: boolean;
+  readonly signal: AbortSignal | undefined;
+  /** Called when objects were moved. */
+  readonly onMoved: (objects: number, rawBytes: number) => void;
+}
+
+export interface MovedGroup {
+  /** Packs whose place the new one has taken. */
+  readonly replaced: readonly PackUse[];
+  readonly skipped: readonly SkippedPack[];
+  readonly objects: number;
+  readonly rawBytes: number;
+  /** Bytes of the new pack. */
+  readonly bytes: number;
+}
+
+/**
+ * Writes what is needed of a few packs to a new one, which then takes their place. A pack with an object that cannot be moved keeps
+ * its place, and nothing of it is moved. For the holder of the lock.
+ */
+export async function repackGroup(
+  packed: PackedStore,
+  lock: PackerLock,
+  group: readonly PackUse[],
+  moving: Moving,
+): Promise<MovedGroup> {
+  let entered = 0;
+  try {
+    for (const { packId } of group) {
+      lock.enterPack(packId);
+      entered++;
+    }
+    return await new GroupMover(packed, lock, moving).move(group);
+  } finally {
+    for (; entered > 0; entered--) lock.leavePack();
+  }
+}
+
+class GroupMover {
+  readonly #packed: PackedStore;
+  readonly #lock: PackerLock;
+  readonly #moving: Moving;
+  readonly #pacer = new Pacer();
+  /** What was committed to the new pack, and not verified. */
+  #fresh: Located[] = [];
+  #objects = 0;
+  #rawBytes = 0;
+
+  constructor(packed: PackedStore, lock: PackerLock, moving: Moving) {
+    this.#packed = packed;
+    this.#lock = lock;
+    this.#moving = moving;
+  }
+
+  async move(group: readonly PackUse[]): Promise<MovedGroup> {
+    const { files, index } = this.#packed;
+    const packId = (files.ids().at(-1) ?? -1) + 1;
+    const ids = group.map((use) => use.packId);
+    const replacement = index.repacking.begin(packId, ids);
+    const replaced: PackUse[] = [];
+    const skipped: SkippedPack[] = [];
+    try {
+      await this.#fill(replacement, group, { replaced, skipped });
+      const bytes = this.#makeDurable(packId);
+      if (replaced.length > 0) {
+        for (const _ of replacement.finish(replaced.map((use) => use.packId))) {
+          if (this.#pacer.due) await this.#pacer.pause();
+        }
+      }
+      this.#removeOld(group);
+      return { replaced, skipped, objects: this.#objects, rawBytes: this.#rawBytes, bytes };
+    } catch (error) {
+      this.#tryRemoveOld(group);
+      throw error;
+    }
+  }
+
+  async #fill(
+    replacement: Replacement,
+    group: readonly PackUse[],
+    result: { readonly replaced: PackUse[]; readonly skipped: SkippedPack[] },
+  ): Promise<void> {
+    const writer = this.#writer(replacement);
+    try {
+      writer.begin();
+      for (const use of group) {
+        const problem = await this.#movePack(use, writer, replacement);
+        if (problem === undefined) result.replaced.push(use);
+        else result.skipped.push(problem);
+      }
+    } finally {
+      writer.close();
+    }
+  }
+
+  #writer(replacement: Replacement): PackWriter {
+    const { index } = this.#packed;
+    return replacementWriter(this.#packed, this.#lock, replacement.packId, {
+      get: () => undefined,
+      isSealed: (id) => index.isSealed(id),
+      isSuspect: (id) => index.isSuspect(id),
+      commit: (packId, batch, sync) => {
+        if (packId !== replacement.packId) {
+          index.commit(packId, batch, sync);
+          return;
+        }
+        replacement.append(batch);
+        this.#fresh = locatedIn(batch);
+      },
+    });
+  }
+
+  /** Why the pack cannot be replaced, if so: then nothing of it is in the new one. */
+  async #movePack(use: PackUse, writer: PackWriter, replacement: Replacement): Promise<SkippedPack | undefined> {
+    const start = writer.begin();
+    const { position } = replacement;
+    const before = { objects: this.#objects, rawBytes: this.#rawBytes };
+    try {
+      for (const { live, superseded } of this.#packed.index.repacking.entriesOf(use.packId)) {
+        this.#moving.signal?.throwIfAborted();
+        const needed = [...locatedIn(live), ...(await this.#unreplaceable(locatedIn(superseded)))];
+        for (const run of this.#packed.readMany(needed, {})) {
+          for (const reader of run) await this.#moveObject(reader, writer);
+        }
+        await this.#check(writer);
+      }
+      return undefined;
+    } catch (error) {
+      const problem = this.#problemOf(error, use);
+      if (problem === undefined) throw error;
+      writer.commit();
+      writer.rollback(start);
+      replacement.rollback(position);
+      this.#objects = before.objects;
+      this.#rawBytes = before.rawBytes;
+      return problem;
+    }
+  }
+
+  /** Those whose newer copies elsewhere are damaged: they are needed, and become the newest. */
+  async #unreplaceable(superseded: readonly Located[]): Promise<Located[]> {
+    const needed: Located[] = [];
+    for (const located of superseded) {
+      const newest = this.#packed.find(located.key);
+      const isNeeded = newest === undefined || !(await this.#packed.isIntact(located.key, newest));
+      if (isNeeded && (await this.#packed.isIntact(located.key, located.entry))) needed.push(located);
+    }
+    return needed;
+  }
+
+  async #moveObject(reader: PackedReader, writer: PackWriter): Promise<void> {
+    this.#moving.signal?.throwIfAborted();
+    const { entry } = reader;
+    if (!this.#staysEncoded(entry) || !copyStored(writer, reader)) await this.#encode(reader, writer);
+    this.#objects++;
+    this.#rawBytes += entry.rawSize;
+    if (writer.uncommitted >= CHECK_OBJECTS || writer.uncommittedBytes >= CHECK_BYTES) await this.#check(writer);
+    if (this.#pacer.due) await this.#pacer.pause();
+  }
+
+  /** True when the stored bytes may stay as they are. */
+  #staysEncoded({ codec, rawSize }: PackEntry): boolean {
+    const { mode, spec } = this.#moving.compressing;
+    if (mode === "keep" || rawSize === 0) return true;
+    if (codec === codecIds.none) return mode === "no" || spec.codec === "none";
+    if (mode === "no" || this.#moving.anew) return false;
+    return codecName(codec)?.startsWith(spec.codec) ?? false;
+  }
+
+  async #encode(reader: PackedReader, writer: PackWriter): Promise<void> {
+    const { compressing, signal } = this.#moving;
+    const { key, rawSize } = reader;
+    if (rawSize <= SMALL_MAX) {
+      addSmall(writer, key, await reader.whole(), compressing);
+      return;
+    }
+    const chunks = reader.chunks(0, rawSize, true);
+    const added = await addLarge(writer, chunks, { compressing, size: rawSize, signal, expected: key });
+    if (added.key === key) return;
+    const { packId, offset } = reader.entry;
+    const place = { key, path: this.#packed.files.pathOf(packId), offset };
+    throw corruptObject(place, `the SHA-256 of its content is ${added.key}`);
+  }
+
+  /** Reads back what was moved since the last time. */
+  async #check(writer: PackWriter): Promise<void> {
+    this.#fresh = [];
+    writer.commit();
+    const objects = this.#fresh.length;
+    let rawBytes = 0;
+    for (const { entry } of this.#fresh) rawBytes += entry.rawSize;
+    if (this.#moving.verifyHash) {
+      for (const run of this.#packed.readMany(this.#fresh, { verify: "hash" })) {
+        for (const reader of run) {
+          this.#moving.signal?.throwIfAborted();
+          for await (const _ of reader.chunks(0, reader.rawSize, true)) if (this.#pacer.due) await this.#pacer.pause();
+        }
+        if (this.#pacer.due) await this.#pacer.pause();
+      }
+    }
+    this.#moving.onMoved(objects, rawBytes);
+  }
+
+  /** What makes a pack stay: damage in it, or in what was made of it, or a codec of a newer tsdos. */
+  #problemOf(error: unknown, { packId }: PackUse): SkippedPack | undefined {
+    if (!isTsdosError(error)) return undefined;
+    const path = this.#packed.files.pathOf(packId);
+    const isDamage = ["CORRUPT_OBJECT", "UNSUPPORTED_CODEC"].includes(error.code);
+    const isUnreadable = ["NOT_FOUND", "IO_ERROR"].includes(error.code) && error.details.path === path;
+    if (!isDamage && !isUnreadable) return undefined;
+    const { key } = error.details;
+    const message = `${error.message}; ${path} stays as it is`;
+    return { packId, path, code: error.code, message, ...(key !== undefined && { key }) };
+  }
+
+  #makeDurable(packId: number): number {
+    const { fs } = this.#packed.context;
+    const file = fs.open(this.#packed.files.pathOf(packId), "modify");
+    try {
+      fs.sync(file);
+      return fs.size(file);
+    } finally {
+      fs.close(file);
+    }
+  }
+
+  /** After an error: what was not completed goes now, or with the next holder of the lock. */
+  #tryRemoveOld(group: readonly PackUse[]): void {
+    try {
+      this.#removeOld(group);
+    } catch {
+      // The first error is the one to tell.
+    }
+  }
+
+  #removeOld(group: readonly PackUse[]): void {
+    this.#lock.keepPack();
+    const leftovers = this.#packed.index.repacking.leftovers();
+    if (leftovers === undefined) return;
+    const { files } = this.#packed;
+    const grown = group.find(({ packId, fileBytes }) => (files.sizeOf(packId) ?? fileBytes) !== fileBytes);
+    if (grown === undefined) removePacks(this.#packed, leftovers);
+  }
+}
