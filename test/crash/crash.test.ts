@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import { seeded } from "../support/seeded.ts";
 import { type Bounds, Counts, explorePowerCuts, exploreProcessCrashes } from "./explorer.ts";
-import { longOperations, operations } from "./operations.ts";
+import { longOperations, operations, repackOperations } from "./operations.ts";
 
 const long = process.env["TSDOS_PROOF"] === "long";
 const bounds: Bounds = long
@@ -13,6 +13,7 @@ const total = new Counts();
 
 for (const [list, bound] of [
   [operations, bounds],
+  [repackOperations, bounds],
   [longOperations, sampled],
 ] as const) {
   for (const operation of list) {

@@ -2,6 +2,7 @@ import { keyOf } from "../../src/key/hash.ts";
 import type { ObjectKey } from "../../src/key/object-key.ts";
 import { clean } from "../../src/maintenance/clean.ts";
 import { packLoose } from "../../src/maintenance/pack.ts";
+import { type RepackOptions, repack } from "../../src/maintenance/repack.ts";
 import { noise, prose } from "../../src/testing/contents.ts";
 import { insert, insertStream, mixedSteps, remove, type Step, steps } from "../support/workload.ts";
 import type { Operation } from "./explorer.ts";
@@ -49,6 +50,10 @@ const cleanAll: Step = {
   name: "clean",
   run: async ({ combined }) => void (await clean(combined, { sandboxAgeMs: 0 })),
 };
+const rewrite = (options: RepackOptions = {}): Step => ({
+  name: "repack",
+  run: async ({ combined }) => void (await repack(combined, options)),
+});
 const erase = (keys: readonly ObjectKey[]): Step => ({
   name: "erase",
   run: (stores, state) => remove(stores, state, keys),
@@ -179,6 +184,59 @@ export const operations: readonly Operation[] = [
     before: [put("packed", 3, 1), flush, put("packed", 3, 2)],
     run: async ({ combined, index }) =>
       void (await combined.packed.exclusively("rebuild", {}, () => index.rebuild(true))),
+  },
+];
+
+/** Repack, from disks whose packs have dead bytes. */
+export const repackOperations: readonly Operation[] = [
+  {
+    name: "repack",
+    before: [put("packed", 3, 1), erase(keysOf(tiny(1, 1))), flush],
+    run: rewrite().run,
+  },
+  {
+    name: "repack without segments, and insert",
+    before: [put("packed", 3, 1), erase(keysOf(tiny(1, 1)))],
+    run: inOrder(rewrite(), put("packed", 1, 2)),
+  },
+  {
+    name: "repack what is not synced",
+    lenient: true,
+    before: [put("packed", 1, 3)],
+    unsynced: [drop("packed", 3, 1)],
+    run: rewrite({ all: true }).run,
+  },
+  {
+    name: "repack all, compressed anew",
+    before: [put("packed", 3, 1), flush],
+    run: rewrite({ all: true, compression: "zlib:+9" }).run,
+  },
+  {
+    name: "repack, of which nothing is left",
+    before: [put("packed", 2, 1), erase(keysOf(tiny(2, 1))), flush],
+    run: inOrder(rewrite(), put("packed", 2, 1)),
+  },
+  {
+    name: "delete, repack, delete, repack",
+    before: [put("packed", 3, 1), flush],
+    run: inOrder(erase(keysOf(tiny(1, 1))), rewrite(), erase(keysOf(tiny(2, 1))), rewrite()),
+  },
+  {
+    name: "repack of several packs, one by one",
+    settings: SMALL_PACKS,
+    before: [put("packed", 5, 1), erase(keysOf(tiny(1, 1))), flush],
+    run: rewrite({ all: true }).run,
+  },
+  {
+    name: "repack that merges packs",
+    settings: { packSizeTarget: 150, compression: "none" },
+    before: [put("packed", 8, 1), erase(keysOf(tiny(8, 1)).filter((_, i) => i % 4 > 0)), flush],
+    run: rewrite().run,
+  },
+  {
+    name: "repack of what was deleted and inserted again",
+    before: [put("packed", 2, 1), erase(keysOf(tiny(2, 1))), put("packed", 2, 1), flush],
+    run: rewrite().run,
   },
 ];
 

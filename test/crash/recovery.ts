@@ -48,6 +48,7 @@ export async function goesOn(
   assert.deepEqual(await Array.fromAsync(reopened.combined.keys()), before, "I7: the index is not what the TOCs say");
   reopened.close();
   assert.deepEqual(files.list(`${MEMORY_ROOT}/sandbox`), [], "the sandbox is not clean");
-  const strange = (files.list(`${MEMORY_ROOT}/packed/index`) ?? []).filter((name) => name.endsWith(".tmp"));
+  const names = [`${MEMORY_ROOT}/packed/index`, `${MEMORY_ROOT}/packed`].flatMap((folder) => files.list(folder) ?? []);
+  const strange = names.filter((name) => name.endsWith(".tmp"));
   assert.deepEqual(strange, [], "temporary files were left");
 }
