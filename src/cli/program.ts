@@ -13,6 +13,7 @@ import { inspectCommand } from "./commands/inspect.ts";
 import { lsCommand } from "./commands/ls.ts";
 import { packCommand } from "./commands/pack.ts";
 import { rebuildIndexCommand } from "./commands/rebuild-index.ts";
+import { repackCommand } from "./commands/repack.ts";
 import { restoreCommand } from "./commands/restore.ts";
 import { restoreBackupCommand } from "./commands/restore-backup.ts";
 import { rmCommand } from "./commands/rm.ts";
@@ -33,6 +34,7 @@ const commands = [
   statusCommand,
   inspectCommand,
   packCommand,
+  repackCommand,
   cleanCommand,
   rmCommand,
   restoreCommand,
@@ -73,10 +75,10 @@ export function createProgram(session: Session): Command {
     });
   for (const create of commands) add(program, create(session));
   add(program, serveBackupCommand(session), { hidden: true });
-  // The name that rsdos has for `pack`.
-  const optimize = new Command("optimize").description("as 'pack'");
+  // The names that rsdos has for `pack` and `repack`.
+  const optimize = new Command("optimize").description("as 'pack' and 'repack'");
   add(program, optimize, { hidden: true });
-  add(optimize, packCommand(session));
+  for (const create of [packCommand, repackCommand]) add(optimize, create(session));
   return program;
 }
 
