@@ -126,21 +126,24 @@ export const binaryTargets: readonly Target[] = [
           covered: new Map([[0, 384]]),
           valid: new Map([[0, 448]]),
           damaged: [{ packId: 0, offset: 64 }],
+          retired: [1],
         }),
       ),
-      Buffer.from(printManifest({ generation: 0, segments: [], covered: new Map(), valid: new Map(), damaged: [] })),
+      Buffer.from(
+        printManifest({ generation: 0, segments: [], covered: new Map(), valid: new Map(), damaged: [], retired: [] }),
+      ),
     ],
     reseal: resealManifest,
     run(bytes) {
       const manifest = parseManifest(textOf(bytes));
       if (manifest === undefined) return false;
-      const { generation, segments, covered, valid, damaged } = manifest;
+      const { generation, segments, covered, valid, damaged, retired } = manifest;
       const numbers = [generation, ...covered.keys(), ...covered.values(), ...valid.keys(), ...valid.values()];
       const others = [
         ...segments.flatMap(({ number, entries }) => [number, entries]),
         ...damaged.flatMap(({ packId, offset }) => [packId, offset]),
       ];
-      for (const number of [...numbers, ...others])
+      for (const number of [...numbers, ...others, ...retired])
         assert.ok(Number.isSafeInteger(number) && number >= 0, String(number));
       return assert.deepEqual(parseManifest(printManifest(manifest)), manifest);
     },
@@ -152,6 +155,7 @@ export const binaryTargets: readonly Target[] = [
           covered: new Map([[upTo(2 ** 32 - 2, next), upTo(2 ** 48, next)]]),
           valid: new Map(),
           damaged: [],
+          retired: [upTo(2 ** 32 - 2, next)],
         }),
       ),
   },
