@@ -57,14 +57,6 @@ export function selectRange(range: ByteRange, size: number): { readonly start: n
   return { start: range.from, end: range.to === undefined ? size : Math.min(size, range.to + 1) };
 }
 
-/** Reads a part of a whole, `5%` or `0.05`, as a number from 0 to 1. */
-export function parsePart(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)(%?)$/.exec(text.trim());
-  const part = match === null ? Number.NaN : Number(match[1]) / (match[2] === "%" ? 100 : 1);
-  if (!(part >= 0 && part <= 1)) throw new UsageError(`${JSON.stringify(text)} is not a part, such as 5% or 0.05`);
-  return part;
-}
-
 /** Reads a whole number between two bounds, both included. */
 export function parseInteger(text: string, least: number, most: number): number {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;

@@ -166,10 +166,18 @@ export class DamageSearch {
     const listed = new Set(packs.map(({ packId }) => packId));
     for (const packId of files.ids()) {
       const path = `${files.folder}/${tocFileName(packId)}`;
-      if (listed.has(packId) || (files.sizeOf(packId) ?? 0) === 0 || context.fs.stat(path) !== undefined) continue;
+      if (listed.has(packId) || this.#isLeftover(packId) || context.fs.stat(path) !== undefined) continue;
       const message = `${path} is missing, though the pack is not empty: its objects cannot be found; restore the file from a backup, or run repair`;
       yield [{ kind: "toc", packId, error: new TsdosError("CORRUPT_INDEX", message, { path, offset: 0 }) }];
     }
+  }
+
+  /** True for a pack of which nothing is needed: it is empty, or a repack is writing it, or removes it. */
+  #isLeftover(packId: number): boolean {
+    const { files, index } = this.#store.packed;
+    index.refresh();
+    if (index.repacking.leftovers()?.packs.includes(packId)) return true;
+    return (files.sizeOf(packId) ?? 0) === 0;
   }
 
   #expectPacked({ objects, rawBytes, storedBytes }: IndexTotals): void {

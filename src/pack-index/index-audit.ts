@@ -7,7 +7,7 @@ import { MANIFEST_FILE } from "../format/paths.ts";
 import { IndexState } from "./index-state.ts";
 import { manifestStamp, readManifest } from "./manifest-file.ts";
 import type { IndexTotals } from "./pack-index.ts";
-import { batchCursor, liveCursor } from "./record-cursor.ts";
+import { batchCursor, liveCursor, withoutPacks } from "./record-cursor.ts";
 import { SegmentFile } from "./segment-file.ts";
 import { TocFile, type VisitEntry } from "./toc-file.ts";
 
@@ -133,7 +133,8 @@ function* walkLive(state: IndexState, problems: IndexProblem[]): Generator<void,
       hasSuperseded: false,
     };
     const segments = state.segments.map((segment) => segment.cursor()).reverse();
-    const cursor = liveCursor([batchCursor(state.tail.sorted()), ...segments]);
+    const cursors = [batchCursor(state.tail.sorted()), ...segments];
+    const cursor = liveCursor(cursors.map((each) => withoutPacks(each, state.retired)));
     try {
       for (let count = 1; cursor.next(); count++) {
         const { bytes, at } = cursor;

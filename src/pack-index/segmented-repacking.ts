@@ -7,6 +7,7 @@ import {
   tocFileName,
   unfinishedTocName,
 } from "../format/paths.ts";
+import { isCompletePack } from "./complete-pack.ts";
 import { FLUSH_MAX_RECORDS, type IndexState } from "./index-state.ts";
 import type { Leftovers, PackEntries, Repacking, Replacement } from "./repacking.ts";
 
@@ -88,7 +89,9 @@ export class SegmentedRepacking implements Repacking {
     const present = new Set(names.map((name) => parsePackFileName(name, 2) ?? parseTocFileName(name)));
     const found = [...state.replaced].filter(([packId]) => present.has(packId));
     if (found.length === 0 && unfinished.length === 0) return undefined;
-    const complete = new Set([...new Set(found.map(([, by]) => by))].filter((by) => state.isComplete(by)));
+    const complete = new Set(
+      [...new Set(found.map(([, by]) => by))].filter((by) => isCompletePack(fs, state.folder, by)),
+    );
     const replaced = found.filter(([, by]) => complete.has(by)).map(([packId]) => packId);
     const incomplete = unfinished.filter((packId) => !names.includes(tocFileName(packId)) && present.has(packId));
     const packs = [...replaced, ...incomplete];
