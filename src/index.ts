@@ -6,6 +6,8 @@ export { type ErrorCode, type ErrorDetails, errorCodes, isTsdosError, type LockH
 export type { ContainerConfig } from "./format/config.ts";
 export type { BackupRecord, ValidationMode, ValidationRecord } from "./format/history.ts";
 export { isObjectKey, type ObjectKey, parseKey } from "./key/object-key.ts";
+export type { ArchiveBytes } from "./maintenance/archive/import-archive.ts";
+export type { ArchiveSink } from "./maintenance/archive/write-archive.ts";
 export type { BackupVerify } from "./maintenance/backup/target.ts";
 export type {
   BackupInfo,
@@ -17,6 +19,12 @@ export type {
 export { type DumpRecord, describeFile } from "./maintenance/describe-file.ts";
 export type { RepackOptions, RepackReport } from "./maintenance/repack.ts";
 export type { SkippedPack } from "./maintenance/repack-plan.ts";
+export type {
+  ExportArchiveOptions,
+  ExportArchiveReport,
+  ImportOptions,
+  ImportReport,
+} from "./maintenance/import-reports.ts";
 export type {
   CleanOptions,
   CleanReport,

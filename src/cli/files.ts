@@ -114,10 +114,10 @@ export async function* readLines(from: string, signal: AbortSignal): AsyncGenera
   if (rest !== "") yield [rest];
 }
 
-/** A text file that appears under its name, complete and synced, with {@link commit}, or not at all. */
-export class NewTextFile {
+/** A file that appears under its name, complete and synced, with {@link commit}, or not at all. */
+export class NewFile {
   readonly path: string;
-  /** Where the text is until then. */
+  /** Where it is until then. */
   readonly temporaryPath: string;
   readonly #file: number;
   #buffer = "";
@@ -136,6 +136,11 @@ export class NewTextFile {
   line(text: string): void {
     this.#buffer += `${text}\n`;
     if (this.#buffer.length >= PIECE_BYTES) this.#flush();
+  }
+
+  bytes(chunk: Uint8Array): void {
+    this.#flush();
+    attempt("write", this.path, () => writeAll(this.#file, chunk));
   }
 
   commit(): void {

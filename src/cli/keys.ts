@@ -39,6 +39,11 @@ export async function* readKeys(given: KeysGiven, signal: AbortSignal): AsyncGen
   if (batch.length > 0) yield batch;
 }
 
+/** The keys of a file, one by one. */
+export async function* keysIn(file: string, signal: AbortSignal): AsyncGenerator<ObjectKey> {
+  for await (const keys of readKeys({ keys: [], fromFile: file }, signal)) yield* keys;
+}
+
 function parseLine(text: string, where: string): ObjectKey {
   try {
     return parseKey(text);

@@ -7,7 +7,9 @@ import { catCommand } from "./commands/cat.ts";
 import { cleanCommand } from "./commands/clean.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { dumpCommand } from "./commands/dump.ts";
+import { exportCommand } from "./commands/export.ts";
 import { hasCommand } from "./commands/has.ts";
+import { importCommand } from "./commands/import.ts";
 import { initCommand } from "./commands/init.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { lsCommand } from "./commands/ls.ts";
@@ -43,6 +45,8 @@ const commands = [
   backupCommand,
   restoreBackupCommand,
   backupsCommand,
+  exportCommand,
+  importCommand,
   dumpCommand,
   completionCommand,
 ];

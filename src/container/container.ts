@@ -3,9 +3,18 @@ import { isTsdosError, TsdosError } from "../errors.ts";
 import type { ContainerConfig } from "../format/config.ts";
 import { NodeFileSystem } from "../fs/node-file-system.ts";
 import type { ObjectKey } from "../key/object-key.ts";
+import { type ArchiveBytes, importArchive } from "../maintenance/archive/import-archive.ts";
+import { type ArchiveSink, writeArchive } from "../maintenance/archive/write-archive.ts";
 import { backup } from "../maintenance/backup/backup.ts";
 import type { BackupOptions, BackupReport } from "../maintenance/backup-reports.ts";
 import { clean } from "../maintenance/clean.ts";
+import { importFrom } from "../maintenance/import.ts";
+import type {
+  ExportArchiveOptions,
+  ExportArchiveReport,
+  ImportOptions,
+  ImportReport,
+} from "../maintenance/import-reports.ts";
 import { inspect } from "../maintenance/inspect.ts";
 import { packLoose } from "../maintenance/pack.ts";
 import { rebuildIndex } from "../maintenance/rebuild-index.ts";
@@ -173,6 +182,21 @@ export class Container implements ObjectStore, AsyncDisposable {
    */
   async backup(destination: string, options: BackupOptions = {}): Promise<BackupReport> {
     return backup(this.#store, destination, options);
+  }
+
+  /** Copies objects of another container into packs; those that are here already are passed over. */
+  async importFrom(other: Container, options: ImportOptions = {}): Promise<ImportReport> {
+    return importFrom(this.#store, other.#store, options);
+  }
+
+  /** Writes objects as one archive: `sink` takes its bytes in their order. */
+  async exportArchive(sink: ArchiveSink, options: ExportArchiveOptions = {}): Promise<ExportArchiveReport> {
+    return writeArchive(this.#store, sink, options);
+  }
+
+  /** Adds the objects of an archive, given as its bytes in pieces. Those behind damage are added, too. */
+  async importArchive(bytes: ArchiveBytes, options: ImportOptions = {}): Promise<ImportReport> {
+    return importArchive(this.#store, bytes, options);
   }
 
   async status(): Promise<ContainerStatus> {

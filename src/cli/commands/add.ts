@@ -4,7 +4,7 @@ import { planAdd } from "../add-plan.ts";
 import { Adder } from "../adder.ts";
 import { escapePath } from "../escape.ts";
 import { UsageError } from "../exit-codes.ts";
-import { type FilePath, NewTextFile, realPath } from "../files.ts";
+import { type FilePath, NewFile, realPath } from "../files.ts";
 import { MANIFEST_HEADER, printManifestEntry } from "../manifest.ts";
 import type { Session } from "../session.ts";
 import { count, humanSize } from "../units.ts";
@@ -49,7 +49,7 @@ async function add(session: Session, paths: readonly string[], flags: AddFlags):
   const container = realPath(session.options.path);
   const plan = await planAdd(session, paths, { recursive, container, treeOnly: manifestPath !== undefined });
   await using store = await session.open();
-  using manifest = manifestPath === undefined ? undefined : new NewTextFile(manifestPath);
+  using manifest = manifestPath === undefined ? undefined : new NewFile(manifestPath);
   manifest?.line(MANIFEST_HEADER);
   const leaveOut = manifest === undefined ? [container] : [container, manifest.path, manifest.temporaryPath];
   const adder = new Adder(session, store, insertOptions(flags, signal), {

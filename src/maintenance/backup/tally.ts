@@ -2,6 +2,7 @@ import type { TsdosError } from "../../errors.ts";
 import type { LongOperationOptions } from "../../progress.ts";
 import { Pacer } from "../../store/context.ts";
 import type { BackupProblem } from "../backup-reports.ts";
+import { problemOf } from "../copy-tally.ts";
 
 /** Problems that are listed at most. */
 const PROBLEMS_MAX = 10_000;
@@ -67,13 +68,6 @@ export class Tally {
 
   report(error: TsdosError): void {
     if (this.problems.length >= PROBLEMS_MAX) return;
-    const { path, key, offset } = error.details;
-    this.problems.push({
-      code: error.code,
-      message: error.message,
-      ...(path !== undefined && { path }),
-      ...(key !== undefined && { key }),
-      ...(offset !== undefined && { offset }),
-    });
+    this.problems.push(problemOf(error));
   }
 }

@@ -1,0 +1,32 @@
+import { type ImportReport, TsdosError } from "../index.ts";
+import { missing } from "./keys.ts";
+import type { Session } from "./session.ts";
+import { exactSize, humanNumber } from "./units.ts";
+
+/** Prints what an import did, and tells what is missing or damaged. */
+export async function printImportReport(session: Session, report: ImportReport): Promise<void> {
+  await session.output.report(report, [
+    [report.dryRun ? "would import" : "imported objects", humanNumber(report.importedObjects)],
+    ["bytes", exactSize(report.rawBytes)],
+    ["there already", humanNumber(report.presentObjects)],
+    ["missing", humanNumber(report.missingObjects)],
+    ["damaged", humanNumber(report.problems.length)],
+  ]);
+  await tellProblems(session, report);
+  session.finished({ objects: report.importedObjects, bytes: report.rawBytes });
+}
+
+/** Damage decides the exit code before missing keys do. */
+export async function tellProblems(
+  session: Session,
+  report: Pick<ImportReport, "problems" | "missing" | "missingObjects">,
+): Promise<void> {
+  for (const { code, message, path, key, offset } of report.problems) {
+    const details = { ...(path && { path }), ...(key && { key }), ...(offset !== undefined && { offset }) };
+    await session.fail(new TsdosError(code, message, details));
+  }
+  for (const key of report.missing) await session.fail(missing(key));
+  const unlisted = report.missingObjects - report.missing.length;
+  if (unlisted > 0)
+    await session.fail(new TsdosError("NOT_FOUND", `and ${humanNumber(unlisted)} more missing objects`));
+}

@@ -1,0 +1,48 @@
+/** Bytes that come in pieces, taken as they are needed. */
+export class ByteSource {
+  readonly #pieces: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
+  #buffer: Buffer = Buffer.alloc(0);
+  #ended = false;
+  /** Bytes that were taken. */
+  position = 0;
+
+  constructor(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {
+    this.#pieces = Symbol.asyncIterator in pieces ? pieces[Symbol.asyncIterator]() : pieces[Symbol.iterator]();
+  }
+
+  /** What comes next: at least `size` bytes, or less at the end. Valid until something is taken. */
+  async peek(size: number): Promise<Buffer> {
+    if (this.#buffer.length >= size) return this.#buffer;
+    const parts: Buffer[] = [this.#buffer];
+    let length = this.#buffer.length;
+    while (length < size && !this.#ended) {
+      const next = await this.#pieces.next();
+      if (next.done) {
+        this.#ended = true;
+        break;
+      }
+      // Whoever makes the pieces may use their memory again.
+      parts.push(Buffer.from(next.value));
+      length += next.value.length;
+    }
+    this.#buffer = parts.length === 1 ? this.#buffer : Buffer.concat(parts);
+    return this.#buffer;
+  }
+
+  /** Passes over bytes that were peeked at. */
+  take(size: number): void {
+    this.#buffer = this.#buffer.subarray(size);
+    this.position += size;
+  }
+
+  /** The next `size` bytes in pieces; fewer when the source ends. */
+  async *stream(size: number): AsyncGenerator<Uint8Array> {
+    for (let left = size; left > 0; ) {
+      const piece = (await this.peek(1)).subarray(0, left);
+      if (piece.length === 0) return;
+      yield piece;
+      this.take(piece.length);
+      left -= piece.length;
+    }
+  }
+}

@@ -1,0 +1,144 @@
+import { zlibCodec, zstdCodec } from "../../codec/codec.ts";
+import { TsdosError } from "../../errors.ts";
+import type { ArchiveRecord } from "../../format/archive.ts";
+import { codecIds } from "../../format/entry.ts";
+import { keyOf } from "../../key/hash.ts";
+import type { ObjectKey } from "../../key/object-key.ts";
+import type { CombinedStore } from "../../store/combined-store.ts";
+import type { Keys } from "../../store/object-store.ts";
+import { PackedReader } from "../../store/packed-reader.ts";
+import { SMALL_MAX } from "../../store/source.ts";
+import { CopyTally } from "../copy-tally.ts";
+import type { ImportOptions, ImportReport } from "../import-reports.ts";
+import { Importer } from "../importer.ts";
+import { type ArchiveVisitor, readArchive } from "./read-archive.ts";
+
+/** The bytes of an archive, in pieces of any size. */
+export type ArchiveBytes = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
+/** Adds the objects of an archive that are not there yet; no key is trusted: each content is hashed. */
+export async function importArchive(
+  store: CombinedStore,
+  bytes: ArchiveBytes,
+  options: ImportOptions,
+): Promise<ImportReport> {
+  const tally = new CopyTally("import", options);
+  const wanted = options.keys === undefined ? undefined : await allOf(options.keys);
+  const importer = await Importer.open(store, tally, options);
+  try {
+    await readArchive(bytes, new ArchiveImport(importer, wanted));
+    for (const key of wanted ?? []) tally.isMissing(key as ObjectKey);
+    return importer.finish(options.dryRun ?? false);
+  } finally {
+    importer.close();
+  }
+}
+
+/** In memory: an archive has its objects in an order of its own. */
+async function allOf(keys: Keys): Promise<Set<string>> {
+  const all = new Set<string>();
+  for await (const key of keys) all.add(key);
+  return all;
+}
+
+class ArchiveImport implements ArchiveVisitor {
+  readonly #importer: Importer;
+  /** Keys that were asked for and have not come. */
+  readonly #wanted: Set<string> | undefined;
+
+  constructor(importer: Importer, wanted: Set<string> | undefined) {
+    this.#importer = importer;
+    this.#wanted = wanted;
+  }
+
+  damaged(error: TsdosError): void {
+    this.#importer.tally.report(error);
+  }
+
+  #skips(key: ObjectKey): boolean {
+    return (this.#wanted !== undefined && !this.#wanted.delete(key)) || this.#importer.isPresent(key);
+  }
+
+  async small(record: ArchiveRecord, stored: Uint8Array): Promise<void> {
+    const key = record.key as ObjectKey;
+    if (this.#skips(key)) return;
+    const { codec, rawSize } = record;
+    if (codec === codecIds["zstd-frames"] || rawSize > SMALL_MAX) return this.large(record, [stored], true);
+    let content: Uint8Array;
+    try {
+      content = decode(codec, stored, rawSize);
+    } catch (error) {
+      return this.damaged(wrongContent(key, error));
+    }
+    if (keyOf(content) !== key) return this.damaged(wrongContent(key));
+    const { writer, tally } = this.#importer;
+    if (!this.#importer.knows(codec)) {
+      this.#importer.addSmall(key, content);
+    } else {
+      writer?.add(key, stored, rawSize, codec);
+      tally.copied(rawSize);
+    }
+    await this.#importer.settle();
+  }
+
+  /** Into the pack as it is, where it is read back and hashed before it gets an entry. */
+  async large(record: ArchiveRecord, pieces: ArchiveBytes, isWanted = false): Promise<void> {
+    const key = record.key as ObjectKey;
+    if (!isWanted && this.#skips(key)) return;
+    const { writer, tally } = this.#importer;
+    if (writer === undefined) return tally.copied(record.rawSize);
+    const start = writer.begin();
+    let isAdded = false;
+    try {
+      for await (const piece of pieces) {
+        writer.append(piece);
+        await tally.breathe();
+      }
+      isAdded = await this.#addWritten(record, start);
+    } finally {
+      if (!isAdded) writer.rollback(start);
+    }
+    await this.#importer.settle();
+  }
+
+  async #addWritten(record: ArchiveRecord, start: number): Promise<boolean> {
+    const { writer, tally } = this.#importer;
+    if (writer === undefined) return false;
+    const { rawSize, storedSize, codec, checksum } = record;
+    const key = record.key as ObjectKey;
+    writer.flush();
+    const place = { packId: writer.packId, offset: start, flags: 0, dictionaryId: 0 };
+    const reading = { files: writer.files, formatVersion: 2, verify: "hash", verified: new Set<string>() } as const;
+    const reader = new PackedReader(key, { ...place, rawSize, storedSize, codec, checksum }, reading);
+    try {
+      if (this.#importer.knows(codec)) {
+        for await (const _ of reader.chunks(0, rawSize, true)) await tally.breathe();
+        writer.finish(key, { rawSize, storedSize, codec, checksum });
+        tally.copied(rawSize);
+        return true;
+      }
+      // Version 1 does not know the codec; loose objects have none, and a later pack compresses them.
+      await this.#importer.store.loose.insert(asSource(reader.chunks(0, rawSize, true)));
+      tally.copied(rawSize);
+      return false;
+    } catch (error) {
+      if (!(error instanceof TsdosError) || error.code !== "CORRUPT_OBJECT") throw error;
+      this.damaged(wrongContent(key, error));
+      return false;
+    }
+  }
+}
+
+async function* asSource(pieces: ArchiveBytes): AsyncGenerator<Uint8Array> {
+  yield* pieces;
+}
+
+function decode(codec: number, stored: Uint8Array, rawSize: number): Uint8Array {
+  if (codec === codecIds.none) return stored;
+  return (codec === codecIds.zlib ? zlibCodec : zstdCodec).decompress(stored, rawSize);
+}
+
+function wrongContent(key: string, cause?: unknown): TsdosError {
+  const message = `the archive has an object ${key} whose content is not that of its key; it was not imported`;
+  return new TsdosError("CORRUPT_OBJECT", message, { key }, cause);
+}

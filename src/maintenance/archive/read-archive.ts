@@ -1,0 +1,179 @@
+import { createHash } from "node:crypto";
+import { TsdosError } from "../../errors.ts";
+import {
+  ARCHIVE_BLOCK,
+  type ArchiveRecord,
+  findArchiveBlock,
+  parseArchiveHeader,
+  parseArchiveRecord,
+  parseArchiveTrailer,
+  printArchiveRecord,
+} from "../../format/archive.ts";
+import { crc32Continue, crc32Of } from "../../format/crc32.ts";
+import type { ObjectKey } from "../../key/object-key.ts";
+import { SMALL_MAX } from "../../store/source.ts";
+import { ByteSource } from "./byte-source.ts";
+
+/** Bytes that are searched at a time for the next record behind damage. */
+const SEARCH_SIZE: number = 1024 ** 2;
+
+/** What is done with the objects of an archive. */
+export interface ArchiveVisitor {
+  /** An object whose stored bytes, in memory, have their checksum. */
+  small(record: ArchiveRecord, stored: Uint8Array): Promise<void>;
+  /** A larger one; the pieces end with an error if they do not have their checksum. Need not be read. */
+  large(record: ArchiveRecord, pieces: AsyncIterable<Uint8Array>): Promise<void>;
+  damaged(error: TsdosError): void;
+}
+
+/** Reads an archive from its beginning to its end, and goes on behind what is damaged. */
+export async function readArchive(
+  bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  visitor: ArchiveVisitor,
+): Promise<void> {
+  await new ArchiveReader(new ByteSource(bytes), visitor).read();
+}
+
+function damage(message: string, offset: number, key?: string): TsdosError {
+  return new TsdosError("CORRUPT_OBJECT", `the archive ${message}`, { offset, ...(key !== undefined && { key }) });
+}
+
+class ArchiveReader {
+  readonly #source: ByteSource;
+  readonly #visitor: ArchiveVisitor;
+  readonly #records = createHash("sha256");
+  #id: string | undefined;
+  #objects = 0;
+
+  constructor(source: ByteSource, visitor: ArchiveVisitor) {
+    this.#source = source;
+    this.#visitor = visitor;
+  }
+
+  async read(): Promise<void> {
+    await this.#readHeader();
+    for (;;) {
+      const block = await this.#source.peek(ARCHIVE_BLOCK);
+      const record = parseArchiveRecord(block);
+      const trailer = record === undefined ? parseArchiveTrailer(block) : undefined;
+      const id = record?.id ?? trailer?.id;
+      if (id !== undefined && (this.#id === undefined || this.#id === id)) {
+        this.#id = id;
+        if (trailer !== undefined) return this.#compare(trailer.objects, trailer.recordsHash);
+        await this.#readObject(record as ArchiveRecord);
+      } else if (!(await this.#search())) {
+        const end = this.#source.position;
+        this.#visitor.damaged(
+          damage(`ends at byte ${end} without its trailer: it was cut off; its last objects are missing`, end),
+        );
+        return;
+      }
+    }
+  }
+
+  async #readHeader(): Promise<void> {
+    const block = await this.#source.peek(ARCHIVE_BLOCK);
+    const header = parseArchiveHeader(block);
+    if (header !== undefined && header.version === undefined)
+      throw new TsdosError("UNSUPPORTED_VERSION", "the archive was made by a newer tsdos; use that to import it");
+    if (header !== undefined) {
+      this.#id = header.id;
+      this.#source.take(ARCHIVE_BLOCK);
+      return;
+    }
+    if (parseArchiveRecord(block) !== undefined) {
+      this.#visitor.damaged(damage("has no header: its beginning is missing", 0));
+    } else if (findArchiveBlock(await this.#source.peek(SEARCH_SIZE), 0, undefined) < 0) {
+      throw damage("does not begin as one: it is no archive, or its beginning is damaged", 0);
+    }
+  }
+
+  /** Goes on at the next record or trailer; false when there is none. */
+  async #search(): Promise<boolean> {
+    const start = this.#source.position;
+    for (;;) {
+      const bytes = await this.#source.peek(SEARCH_SIZE);
+      const at = findArchiveBlock(bytes, 0, this.#id);
+      // What is cut at the end of these bytes may be a record.
+      const passed =
+        at >= 0 ? at : Math.max(0, bytes.length < SEARCH_SIZE ? bytes.length : bytes.length - ARCHIVE_BLOCK);
+      this.#source.take(passed);
+      if (at < 0 && bytes.length >= SEARCH_SIZE) continue;
+      const end = this.#source.position;
+      if (end > start)
+        this.#visitor.damaged(
+          damage(`is damaged from byte ${start} to byte ${end}: no object can be read there`, start),
+        );
+      return at >= 0;
+    }
+  }
+
+  async #readObject(record: ArchiveRecord): Promise<void> {
+    const start = this.#source.position;
+    this.#source.take(ARCHIVE_BLOCK);
+    this.#records.update(printArchiveRecord(record));
+    this.#objects++;
+    if (record.storedSize > SMALL_MAX) return this.#readLarge(record, start);
+    const bytes = (await this.#source.peek(record.storedSize)).subarray(0, record.storedSize);
+    if (bytes.length < record.storedSize || crc32Of(bytes) !== record.checksum) {
+      this.#visitor.damaged(this.#damagedObject(record, start));
+      // The record behind it is where it should be, unless bytes were lost: then it is in what would be passed over.
+      if (findArchiveBlock(bytes, 0, this.#id) < 0) this.#source.take(bytes.length);
+      return;
+    }
+    await this.#visitor.small(record, bytes);
+    this.#source.take(bytes.length);
+  }
+
+  async #readLarge(record: ArchiveRecord, start: number): Promise<void> {
+    const end = this.#source.position + record.storedSize;
+    const pieces = this.#checked(record, start);
+    try {
+      await this.#visitor.large(record, pieces);
+      for await (const _ of pieces);
+    } catch (error) {
+      if (!(error instanceof DamagedBody)) throw error;
+      this.#visitor.damaged(error.reason);
+    }
+    for await (const _ of this.#source.stream(end - this.#source.position));
+  }
+
+  async *#checked(record: ArchiveRecord, start: number): AsyncGenerator<Uint8Array> {
+    let checksum = 0;
+    let size = 0;
+    for await (const piece of this.#source.stream(record.storedSize)) {
+      checksum = crc32Continue(checksum, piece);
+      size += piece.length;
+      yield piece;
+    }
+    if (size < record.storedSize || checksum !== record.checksum)
+      throw new DamagedBody(this.#damagedObject(record, start));
+  }
+
+  #damagedObject({ key }: ArchiveRecord, offset: number): TsdosError {
+    return damage(
+      `has a damaged object ${key} at byte ${offset}: its stored bytes do not have their checksum`,
+      offset,
+      key as ObjectKey,
+    );
+  }
+
+  #compare(objects: number, recordsHash: string): void {
+    const { position } = this.#source;
+    if (objects > this.#objects)
+      this.#visitor.damaged(
+        damage(`should have ${objects} objects, of which ${objects - this.#objects} were not found`, position),
+      );
+    else if (recordsHash !== this.#records.digest("hex"))
+      this.#visitor.damaged(damage("has other objects than its trailer tells of", position));
+  }
+}
+
+class DamagedBody extends Error {
+  readonly reason: TsdosError;
+
+  constructor(reason: TsdosError) {
+    super(reason.message);
+    this.reason = reason;
+  }
+}

@@ -1,0 +1,47 @@
+import type { ObjectKey } from "../key/object-key.ts";
+import type { LongOperationOptions } from "../progress.ts";
+import type { CompressMode, Durability, Keys } from "../store/object-store.ts";
+import type { BackupProblem } from "./backup-reports.ts";
+
+export interface ImportOptions extends LongOperationOptions {
+  /** Only these. Default: all. */
+  readonly keys?: Keys;
+  /** Compare each object with its key. Default true; else packed objects are compared with their checksums only. */
+  readonly verifyHash?: boolean;
+  /** For what is not packed already, or has a compression that the target does not know. Default `auto`. */
+  readonly compress?: CompressMode;
+  readonly durability?: Durability;
+  /** Count, and change nothing. Default false. */
+  readonly dryRun?: boolean;
+}
+
+export interface ImportReport {
+  readonly importedObjects: number;
+  /** Bytes of their contents. */
+  readonly rawBytes: number;
+  /** That were there already. */
+  readonly presentObjects: number;
+  /** Keys that were asked for and are not there: the first 10,000 of them, and how many there are. */
+  readonly missing: readonly ObjectKey[];
+  readonly missingObjects: number;
+  /** What is damaged, and was not imported. */
+  readonly problems: readonly BackupProblem[];
+  readonly dryRun: boolean;
+}
+
+export interface ExportArchiveOptions extends LongOperationOptions {
+  /** Only these. Default: all. */
+  readonly keys?: Keys;
+}
+
+export interface ExportArchiveReport {
+  readonly objects: number;
+  /** Bytes of the contents. */
+  readonly rawBytes: number;
+  /** Bytes of the archive. */
+  readonly archiveBytes: number;
+  readonly missing: readonly ObjectKey[];
+  readonly missingObjects: number;
+  /** What is damaged, and was left out. */
+  readonly problems: readonly BackupProblem[];
+}

@@ -1,0 +1,93 @@
+import { isTsdosError } from "../errors.ts";
+import type { ObjectKey } from "../key/object-key.ts";
+import type { CombinedStore } from "../store/combined-store.ts";
+import { copyStored } from "../store/copy-stored.ts";
+import { corruptObject } from "../store/corruption.ts";
+import type { PackedReader } from "../store/packed-reader.ts";
+import { SMALL_MAX } from "../store/source.ts";
+import { CopyTally, totalsOf } from "./copy-tally.ts";
+import type { ImportOptions, ImportReport } from "./import-reports.ts";
+import { Importer } from "./importer.ts";
+import { wantedObjects } from "./wanted-objects.ts";
+
+/**
+ * Copies objects of another container into the packs of this one. Packed ones are taken as they are stored, where this container's
+ * format knows their codec. Running it again copies what is not there yet.
+ */
+export async function importFrom(
+  store: CombinedStore,
+  other: CombinedStore,
+  options: ImportOptions,
+): Promise<ImportReport> {
+  const { keys, verifyHash = true, dryRun = false, signal } = options;
+  const totals = options.onProgress === undefined || keys !== undefined ? {} : totalsOf(other);
+  const tally = new CopyTally("import", options, totals);
+  const importer = await Importer.open(store, tally, options);
+  const copier = new Copier(importer, other, verifyHash);
+  try {
+    const skip = (key: ObjectKey): boolean => importer.isPresent(key);
+    const onMissing = (key: ObjectKey): void => tally.isMissing(key);
+    for await (const objects of wantedObjects(other, { keys, signal, verifyHash, skip, onMissing })) {
+      for (const { key, packed } of objects) {
+        await importer.guarded(key, () => copier.copy(key, packed));
+        await importer.settle();
+      }
+    }
+    return importer.finish(dryRun);
+  } finally {
+    importer.close();
+  }
+}
+
+class Copier {
+  readonly #importer: Importer;
+  readonly #other: CombinedStore;
+  readonly #verifyHash: boolean;
+  readonly #buffer = Buffer.allocUnsafeSlow(SMALL_MAX + 1);
+
+  constructor(importer: Importer, other: CombinedStore, verifyHash: boolean) {
+    this.#importer = importer;
+    this.#other = other;
+    this.#verifyHash = verifyHash;
+  }
+
+  async copy(key: ObjectKey, packed: PackedReader | undefined): Promise<void> {
+    try {
+      if (packed !== undefined) await this.#copyPacked(key, packed);
+      else if (!(await this.#copyLoose(key))) await this.#copyMoved(key);
+    } catch (error) {
+      if (!isTsdosError(error, "NOT_FOUND")) throw error;
+      await this.#copyMoved(key);
+    }
+  }
+
+  /** False when it is not loose any more. */
+  async #copyLoose(key: ObjectKey): Promise<boolean> {
+    const { loose } = this.#other;
+    const content = loose.content(key, this.#buffer);
+    if (content === undefined) return false;
+    const isRight =
+      content.small === undefined
+        ? await this.#importer.addLarge(key, content.chunks, content.size ?? 0)
+        : this.#importer.addSmall(key, content.small);
+    if (isRight) return true;
+    throw corruptObject(
+      { key, path: loose.pathOf(key), offset: 0 },
+      "its content does not have the SHA-256 of its key",
+    );
+  }
+
+  /** It was packed, or a repack has moved it: the handle finds it where it is now. */
+  async #copyMoved(key: ObjectKey): Promise<void> {
+    const object = await this.#other.extract(key, { verify: "hash" });
+    if (object === undefined) this.#importer.tally.isMissing(key);
+    else await this.#importer.addLarge(key, object.pieces(), object.rawSize);
+  }
+
+  async #copyPacked(key: ObjectKey, reader: PackedReader): Promise<void> {
+    const { writer, tally } = this.#importer;
+    if (this.#verifyHash) for await (const _ of reader.chunks(0, reader.rawSize, true));
+    if (writer === undefined || copyStored(writer, reader)) tally.copied(reader.rawSize);
+    else await this.#importer.addLarge(key, reader.chunks(0, reader.rawSize, true), reader.rawSize);
+  }
+}

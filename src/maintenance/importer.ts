@@ -1,0 +1,122 @@
+import { isTsdosError } from "../errors.ts";
+import { codecIds } from "../format/entry.ts";
+import { keyOf } from "../key/hash.ts";
+import type { ObjectKey } from "../key/object-key.ts";
+import type { CombinedStore } from "../store/combined-store.ts";
+import { addLarge, addSmall, type Compressing, compressingOf } from "../store/large-object.ts";
+import type { PackWriter } from "../store/pack-writer.ts";
+import type { CopyTally } from "./copy-tally.ts";
+import type { ImportOptions, ImportReport } from "./import-reports.ts";
+
+/** A commit is made when this much waits. */
+const COMMIT_OBJECTS = 4096;
+const COMMIT_BYTES: number = 256 * 1024 ** 2;
+
+type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
+/** Adds objects whose keys are known to the packs of a container; what is there already is passed over. */
+export class Importer {
+  readonly store: CombinedStore;
+  readonly tally: CopyTally;
+  readonly compressing: Compressing;
+  /** Undefined in a dry run. */
+  readonly writer: PackWriter | undefined;
+  readonly #sync: boolean;
+  readonly #signal: AbortSignal | undefined;
+
+  private constructor(
+    store: CombinedStore,
+    tally: CopyTally,
+    options: ImportOptions,
+    { writer, sync }: { readonly writer: PackWriter | undefined; readonly sync: boolean },
+  ) {
+    this.store = store;
+    this.tally = tally;
+    this.writer = writer;
+    this.#sync = sync;
+    this.#signal = options.signal;
+    this.compressing = compressingOf(store.packed.context.config, options);
+  }
+
+  /** Takes the packer lock, unless it is a dry run. */
+  static async open(store: CombinedStore, tally: CopyTally, options: ImportOptions): Promise<Importer> {
+    const sync = (options.durability ?? store.packed.context.durability) === "full";
+    const writer = options.dryRun ? undefined : await store.packed.openWriter("import", sync, options);
+    return new Importer(store, tally, options, { writer, sync });
+  }
+
+  /** Whether an object is there already; then it is made as durable as the import is. */
+  isPresent(key: ObjectKey): boolean {
+    const size = this.#sizeOf(key);
+    if (size === undefined) return false;
+    this.tally.presentObjects++;
+    this.tally.presentBytes += size;
+    return true;
+  }
+
+  /** Bytes of its content; of what waits for the commit, 0. */
+  #sizeOf(key: ObjectKey): number | undefined {
+    const { loose, packed } = this.store;
+    if (this.writer?.has(key)) return packed.find(key)?.rawSize ?? 0;
+    const size = loose.sizeOf(key);
+    if (this.writer === undefined) return size ?? packed.find(key)?.rawSize;
+    if (size !== undefined && this.#sync) loose.ensureDurable(key);
+    return size;
+  }
+
+  /** Adds content that is in memory, if it has its key. */
+  addSmall(key: ObjectKey, bytes: Uint8Array): boolean {
+    if (keyOf(bytes) !== key) return false;
+    if (this.writer !== undefined) addSmall(this.writer, key, bytes, this.compressing);
+    this.tally.copied(bytes.length);
+    return true;
+  }
+
+  /** Adds content of any size, if it has its key. */
+  async addLarge(key: ObjectKey, chunks: Chunks, size: number): Promise<boolean> {
+    if (this.writer !== undefined) {
+      const { compressing } = this;
+      const added = await addLarge(this.writer, chunks, { compressing, size, signal: this.#signal, expected: key });
+      if (added.key !== key) return false;
+    }
+    this.tally.copied(size);
+    return true;
+  }
+
+  /** To be called after each object. */
+  async settle(): Promise<void> {
+    const { writer } = this;
+    const isFull =
+      writer !== undefined && (writer.uncommitted >= COMMIT_OBJECTS || writer.uncommittedBytes >= COMMIT_BYTES);
+    if (isFull) writer.commit();
+    await this.tally.breathe();
+  }
+
+  finish(dryRun: boolean): ImportReport {
+    this.writer?.commit();
+    if (this.writer !== undefined) this.store.packed.index.flush(this.#sync);
+    this.tally.tell();
+    const { objects, rawBytes, presentObjects, missing, missingObjects, problems } = this.tally;
+    return { importedObjects: objects, rawBytes, presentObjects, missing, missingObjects, problems, dryRun };
+  }
+
+  close(): void {
+    this.writer?.close();
+  }
+
+  /** Whether the format of the container has this codec. */
+  knows(codec: number): boolean {
+    return this.store.packed.context.config.containerVersion === 2 || codec <= codecIds.zlib;
+  }
+
+  /** Passes over what is damaged, or went away, and tells it. */
+  async guarded(key: ObjectKey, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (isTsdosError(error, "CORRUPT_OBJECT") || isTsdosError(error, "UNSUPPORTED_CODEC")) this.tally.report(error);
+      else if (isTsdosError(error, "NOT_FOUND")) this.tally.isMissing(key);
+      else throw error;
+    }
+  }
+}
