@@ -17,14 +17,14 @@ export type {
   RestoreBackupOptions,
 } from "./maintenance/backup-reports.ts";
 export { type DumpRecord, describeFile } from "./maintenance/describe-file.ts";
-export type { RepackOptions, RepackReport } from "./maintenance/repack.ts";
-export type { SkippedPack } from "./maintenance/repack-plan.ts";
 export type {
   ExportArchiveOptions,
   ExportArchiveReport,
   ImportOptions,
   ImportReport,
 } from "./maintenance/import-reports.ts";
+export type { RepackOptions, RepackReport } from "./maintenance/repack.ts";
+export type { SkippedPack } from "./maintenance/repack-plan.ts";
 export type {
   CleanOptions,
   CleanReport,
