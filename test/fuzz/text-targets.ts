@@ -22,7 +22,7 @@ import { type Target, textOf, texts } from "./target.ts";
 
 const KEY = "98ea6e4f216f2fb4b69fff9b3a44842c38686ca685f3f55dc48c5d3fb1107be4";
 
-const DEEP = 20_000;
+const DEEP = 6000;
 const deep = (name: string): string => `{"container_version":2,"${name}":${"[".repeat(DEEP)}${"]".repeat(DEEP)}}`;
 
 const config = {
