@@ -15,6 +15,7 @@ export async function printBackupReport(session: Session, report: BackupReport, 
   if (report.reusedBytes > 0) rows.push(["copied from the last backup", exactSize(report.reusedBytes)]);
   for (const name of report.removed) rows.push([report.dryRun ? "would remove" : "removed", name]);
   rows.push(["damaged", humanNumber(report.problems.length)]);
+  session.finished(report);
   await session.output.report(report, rows);
   if (report.hardLinks === false) {
     await session.note(
