@@ -1,9 +1,9 @@
 import type { PackEntry } from "../format/entry.ts";
 import { type ObjectKey, parseKey } from "../key/object-key.ts";
 import { chooseDestination } from "./auto-destination.ts";
+import { BaseStore } from "./base-store.ts";
 import { BatchIterator, type BulkIterator } from "./batch-iterator.ts";
 import { Pacer, type StoreContext } from "./context.ts";
-import { onlyResult } from "./insert-loop.ts";
 import { windowsOf } from "./key-windows.ts";
 import { knownEntry } from "./known-entry.ts";
 import type { LooseReader } from "./loose-reader.ts";
@@ -18,7 +18,6 @@ import type {
   InsertResult,
   Keys,
   ObjectStat,
-  ObjectStore,
   ReadResult,
   Sources,
   Stored,
@@ -28,7 +27,6 @@ import type { PackWriter } from "./pack-writer.ts";
 import { insertPacked } from "./packed-insert.ts";
 import { packedStat } from "./packed-stat.ts";
 import type { PackedStore } from "./packed-store.ts";
-import type { Source } from "./source.ts";
 import { type ObjectReader, ObjectSlice, type SliceContext, type StoredObject } from "./stored-object.ts";
 
 /** Loose objects that are read ahead at once: a MiB at most. */
@@ -38,13 +36,14 @@ const LOOSE_BATCH = 64;
 const READ_BATCH_BYTES: number = 1024 ** 2;
 
 /** The loose and the packed store as one: loose first, then packed, which looks once more at its files when a key is not known. */
-export class CombinedStore implements ObjectStore {
+export class CombinedStore extends BaseStore {
   readonly loose: LooseStore;
   readonly packed: PackedStore;
   readonly #context: StoreContext;
   readonly #pacer = new Pacer();
 
   constructor(context: StoreContext, loose: LooseStore, packed: PackedStore) {
+    super();
     this.#context = context;
     this.loose = loose;
     this.packed = packed;
@@ -63,18 +62,14 @@ export class CombinedStore implements ObjectStore {
     return entry === undefined ? undefined : packedStat(this.packed.files, parsed, entry);
   }
 
-  insert(source: Source, options: InsertOptions = {}): Promise<InsertResult> {
-    return onlyResult(this.insertMany([source], options));
-  }
-
-  insertMany(sources: Sources, options: InsertManyOptions = {}): AsyncIterableIterator<InsertResult> {
+  protected insertBatches(sources: Sources, options: InsertManyOptions): AsyncGenerator<readonly InsertResult[]> {
     switch (options.to ?? "loose") {
       case "loose":
-        return new BatchIterator(this.#insertLoose(sources, options));
+        return this.#insertLoose(sources, options);
       case "packed":
-        return new BatchIterator(this.#insertPacked(sources, options));
+        return this.#insertPacked(sources, options);
       case "auto":
-        return new BatchIterator(this.#insertAuto(sources, options));
+        return this.#insertAuto(sources, options);
       default:
         throw new RangeError(`to must be "loose", "packed" or "auto", not ${JSON.stringify(options.to)}`);
     }
@@ -212,11 +207,7 @@ export class CombinedStore implements ObjectStore {
     return { fs: this.#context.fs, replacesPacks: this.#context.config.containerVersion === 1, relocate };
   }
 
-  extractMany(keys: Keys, options: ExtractOptions = {}): BulkIterator<ExtractResult> {
-    return new BatchIterator(this.#extractBatches(keys, options), options.signal);
-  }
-
-  async *#extractBatches(keys: Keys, options: ExtractOptions): AsyncGenerator<readonly ExtractResult[]> {
+  protected async *extractBatches(keys: Keys, options: ExtractOptions): AsyncGenerator<readonly ExtractResult[]> {
     const context = this.#sliceContext(options);
     for await (const { readers, missing } of this.#find(keys, options)) {
       if (missing.length > 0) yield missing.map((key) => ({ key, object: undefined }));
@@ -293,15 +284,8 @@ export class CombinedStore implements ObjectStore {
     if (batch.length > 0) yield batch;
   }
 
-  keys(options: { readonly signal?: AbortSignal } = {}): BulkIterator<ObjectKey> {
-    return new BatchIterator(this.#keyBatches(options.signal), options.signal);
-  }
-
-  async *#keyBatches(signal?: AbortSignal): AsyncGenerator<readonly ObjectKey[]> {
-    for (const batch of mergedKeys(this.loose, this.packed)) {
-      signal?.throwIfAborted();
-      yield batch;
-    }
+  sortedKeys(): Iterable<readonly ObjectKey[]> {
+    return mergedKeys(this.loose, this.packed);
   }
 
   async delete(keys: Keys, options: DeleteOptions = {}): Promise<ObjectKey[]> {

@@ -1,9 +1,9 @@
 import { isTsdosError } from "../errors.ts";
 import { isLoosePrefix, LOOSE_FOLDER, loosePath, parseLoosePath } from "../format/paths.ts";
 import { type ObjectKey, parseKey } from "../key/object-key.ts";
-import { BatchIterator } from "./batch-iterator.ts";
+import { BaseStore } from "./base-store.ts";
 import type { StoreContext } from "./context.ts";
-import { insertLoop, onlyResult } from "./insert-loop.ts";
+import { insertLoop } from "./insert-loop.ts";
 import { windowsOf } from "./key-windows.ts";
 import { LooseReader } from "./loose-reader.ts";
 import { LooseWriter } from "./loose-writer.ts";
@@ -12,15 +12,13 @@ import type {
   ExtractOptions,
   ExtractResult,
   InsertManyOptions,
-  InsertOptions,
   InsertResult,
   Keys,
   ObjectStat,
-  ObjectStore,
   Sources,
   Stored,
 } from "./object-store.ts";
-import type { Content, Source } from "./source.ts";
+import type { Content } from "./source.ts";
 import { ObjectSlice, type Relocate, type StoredObject } from "./stored-object.ts";
 
 /** Keys in a batch. */
@@ -36,7 +34,7 @@ const AHEAD_MAX = 16 * 1024;
 export type Elsewhere = (key: ObjectKey, rawSize: number) => Stored | undefined | Promise<Stored | undefined>;
 
 /** One file for each object, in `loose/`. */
-export class LooseStore implements ObjectStore {
+export class LooseStore extends BaseStore {
   readonly #context: StoreContext;
   readonly folder: string;
   /** Prefix folders whose names are durable. */
@@ -48,6 +46,7 @@ export class LooseStore implements ObjectStore {
   readonly #scratch = Buffer.allocUnsafeSlow(AHEAD_MAX);
 
   constructor(context: StoreContext) {
+    super();
     this.#context = context;
     this.folder = `${context.root}/${LOOSE_FOLDER}`;
   }
@@ -62,19 +61,7 @@ export class LooseStore implements ObjectStore {
     return size === undefined ? undefined : looseStat(parsed, size);
   }
 
-  insert(source: Source, options: InsertOptions = {}): Promise<InsertResult> {
-    return onlyResult(this.insertMany([source], options));
-  }
-
-  insertMany(
-    sources: Sources,
-    options: InsertManyOptions = {},
-    elsewhere?: Elsewhere,
-  ): AsyncIterableIterator<InsertResult> {
-    return new BatchIterator(this.insertBatches(sources, options, elsewhere));
-  }
-
-  /** As {@link insertMany}, batch by batch. */
+  /** As `insertMany`, batch by batch; `elsewhere` knows of content that is in other stores. */
   async *insertBatches(
     sources: Sources,
     options: InsertManyOptions,
@@ -95,11 +82,7 @@ export class LooseStore implements ObjectStore {
     return reader === undefined ? undefined : this.#object(parsed, reader, options);
   }
 
-  extractMany(keys: Keys, options: ExtractOptions = {}): AsyncIterableIterator<ExtractResult> {
-    return new BatchIterator(this.#extractBatches(keys, options), options.signal);
-  }
-
-  async *#extractBatches(keys: Keys, options: ExtractOptions): AsyncGenerator<readonly ExtractResult[]> {
+  protected async *extractBatches(keys: Keys, options: ExtractOptions): AsyncGenerator<readonly ExtractResult[]> {
     for await (const window of windowsOf(keys, options.signal)) {
       options.signal?.throwIfAborted();
       yield window.map((key) => {
@@ -112,17 +95,6 @@ export class LooseStore implements ObjectStore {
   #object(key: ObjectKey, reader: LooseReader, options: ExtractOptions): StoredObject {
     const relocate: Relocate = (moved) => this.reader(moved, options);
     return new ObjectSlice(key, reader, { fs: this.#context.fs, replacesPacks: false, relocate });
-  }
-
-  keys(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<ObjectKey> {
-    return new BatchIterator(this.#keyBatches(options.signal), options.signal);
-  }
-
-  async *#keyBatches(signal?: AbortSignal): AsyncGenerator<readonly ObjectKey[]> {
-    for (const batch of this.sortedKeys()) {
-      signal?.throwIfAborted();
-      yield batch;
-    }
   }
 
   async delete(keys: Keys, options: DeleteOptions = {}): Promise<ObjectKey[]> {

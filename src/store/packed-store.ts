@@ -2,22 +2,18 @@ import { isTsdosError, type LockHolder } from "../errors.ts";
 import type { PackEntry } from "../format/entry.ts";
 import { type ObjectKey, parseKey } from "../key/object-key.ts";
 import type { PackIndex } from "../pack-index/pack-index.ts";
-import { BatchIterator } from "./batch-iterator.ts";
+import { BaseStore } from "./base-store.ts";
 import type { StoreContext } from "./context.ts";
-import { onlyResult } from "./insert-loop.ts";
 import { collectKeys, windowsOf } from "./key-windows.ts";
-import type { Elsewhere } from "./loose-store.ts";
 import { keysOf } from "./merged-keys.ts";
 import type {
   DeleteOptions,
   ExtractOptions,
   ExtractResult,
   InsertManyOptions,
-  InsertOptions,
   InsertResult,
   Keys,
   ObjectStat,
-  ObjectStore,
   Sources,
 } from "./object-store.ts";
 import type { PackFiles } from "./pack-files.ts";
@@ -28,7 +24,6 @@ import { packedStat } from "./packed-stat.ts";
 import type { OnLockWait, PackerLock } from "./packer-lock.ts";
 import { type Located, type ReadAheadMemory, readRuns } from "./read-runs.ts";
 import { removeLeftovers } from "./repack-leftovers.ts";
-import type { Source } from "./source.ts";
 import { ObjectSlice, type StoredObject } from "./stored-object.ts";
 
 /** Large verified objects that are remembered at most. */
@@ -59,7 +54,7 @@ export interface ExclusiveOptions extends LockWait {
 }
 
 /** Many objects in few files, in `packed/`. */
-export class PackedStore implements ObjectStore {
+export class PackedStore extends BaseStore {
   readonly index: PackIndex;
   readonly files: PackFiles;
   readonly #options: PackedStoreOptions;
@@ -73,6 +68,7 @@ export class PackedStore implements ObjectStore {
   readonly #key = Buffer.alloc(32);
 
   constructor(options: PackedStoreOptions) {
+    super();
     this.#options = options;
     this.index = options.index;
     this.files = options.files;
@@ -88,16 +84,8 @@ export class PackedStore implements ObjectStore {
     return entry === undefined ? undefined : packedStat(this.files, parsed, entry);
   }
 
-  insert(source: Source, options: InsertOptions = {}): Promise<InsertResult> {
-    return onlyResult(this.insertMany([source], options));
-  }
-
-  insertMany(
-    sources: Sources,
-    options: InsertManyOptions = {},
-    elsewhere?: Elsewhere,
-  ): AsyncIterableIterator<InsertResult> {
-    return new BatchIterator(insertPacked(this, sources, { ...options, elsewhere }));
+  protected insertBatches(sources: Sources, options: InsertManyOptions): AsyncGenerator<readonly InsertResult[]> {
+    return insertPacked(this, sources, options);
   }
 
   async extract(key: string, options: ExtractOptions = {}): Promise<StoredObject | undefined> {
@@ -107,11 +95,7 @@ export class PackedStore implements ObjectStore {
     return entry === undefined ? undefined : this.object(parsed, this.reader(parsed, entry, options), options);
   }
 
-  extractMany(keys: Keys, options: ExtractOptions = {}): AsyncIterableIterator<ExtractResult> {
-    return new BatchIterator(this.#extractBatches(keys, options), options.signal);
-  }
-
-  async *#extractBatches(keys: Keys, options: ExtractOptions): AsyncGenerator<readonly ExtractResult[]> {
+  protected async *extractBatches(keys: Keys, options: ExtractOptions): AsyncGenerator<readonly ExtractResult[]> {
     const memory: ReadAheadMemory = { slab: undefined };
     for await (const window of windowsOf(keys, options.signal)) {
       options.signal?.throwIfAborted();
@@ -120,17 +104,6 @@ export class PackedStore implements ObjectStore {
       for (const run of this.readMany(found, options, memory)) {
         yield run.map((reader) => ({ key: reader.key, object: this.object(reader.key, reader, options) }));
       }
-    }
-  }
-
-  keys(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<ObjectKey> {
-    return new BatchIterator(this.#keyBatches(options.signal), options.signal);
-  }
-
-  async *#keyBatches(signal?: AbortSignal): AsyncGenerator<readonly ObjectKey[]> {
-    for (const batch of this.sortedKeys()) {
-      signal?.throwIfAborted();
-      yield batch;
     }
   }
 
