@@ -1,3 +1,4 @@
+import { isTsdosError } from "../errors.ts";
 import { keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
@@ -114,13 +115,19 @@ class Packer {
   }
 
   async #addLarge(key: ObjectKey, content: Content & { readonly small?: never }): Promise<number | undefined> {
-    const added = await addLarge(this.#writer, content.chunks, {
-      compressing: this.#compressing,
-      size: content.size,
-      signal: this.#options.signal,
-      expected: key,
-    });
-    return added.key === key ? added.rawSize : this.#isDamaged(key);
+    try {
+      const added = await addLarge(this.#writer, content.chunks, {
+        compressing: this.#compressing,
+        size: content.size,
+        signal: this.#options.signal,
+        expected: key,
+      });
+      return added.key === key ? added.rawSize : this.#isDamaged(key);
+    } catch (error) {
+      // It was deleted before it was opened.
+      if (isTsdosError(error, "NOT_FOUND") && this.#store.loose.sizeOf(key) === undefined) return undefined;
+      throw error;
+    }
   }
 
   #isDamaged(key: ObjectKey): undefined {

@@ -39,6 +39,7 @@ const WRITERS: readonly Role[] = [
 ];
 const MAINTAINERS: readonly Role[] = [
   { verbs: ["pack"], pauseMs: 200 },
+  { verbs: ["repack"], pauseMs: 500 },
   { verbs: ["clean", "rebuild-index", "open"], pauseMs: 500 },
   { verbs: ["validate"], pauseMs: 500 },
 ];

@@ -161,6 +161,10 @@ export const verbs: Readonly<Record<string, Verb>> = {
   },
   delete: { share: 5, act: remove },
   pack: { share: 5, act: (actor) => actor.container.pack({ clean: actor.chance(70) }) },
+  repack: {
+    share: 3,
+    act: (actor) => actor.container.repack({ all: actor.chance(40), compress: actor.pick(["keep", "auto", "no"]) }),
+  },
   clean: { share: 3, act: (actor) => actor.container.clean() },
   "rebuild-index": { share: 2, version: 2, act: (actor) => actor.container.rebuildIndex() },
   backup: { share: 1, act: backup },

@@ -1,23 +1,27 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { packLoose } from "../../src/maintenance/pack.ts";
-import { smallContents } from "../../src/testing/contents.ts";
+import { prose, smallContents } from "../../src/testing/contents.ts";
 import { InterceptedFileSystem } from "../../src/testing/intercepted-file-system.ts";
 import type { MemoryFileSystem } from "../../src/testing/memory-file-system.ts";
 import { emptyMemoryFolder, openOn } from "../support/stores.ts";
 
-async function looseObjects(fs: MemoryFileSystem): Promise<string[]> {
+const SMALL = prose(700, 99);
+const LARGE = prose(4_300_000, 99);
+
+/** The first of them is the content, the others are small. */
+async function looseObjects(fs: MemoryFileSystem, content: Uint8Array): Promise<string[]> {
   const stores = openOn(fs, {});
-  const keys = await Array.fromAsync(stores.combined.insertMany(smallContents(5, 1)), ({ key }) => key);
+  const keys = await Array.fromAsync(stores.combined.insertMany([content, ...smallContents(4, 1)]), ({ key }) => key);
   stores.close();
   return keys;
 }
 
-test("a loose object that is deleted at any moment of pack, by somebody who sees no packed copy yet, does not come back", async () => {
+async function deletedWhilePacked(content: Uint8Array): Promise<void> {
   let deletions = 0;
   for (let moment = 0, over = false; !over; moment++) {
     const fs = emptyMemoryFolder();
-    const key = (await looseObjects(fs))[2] as string;
+    const key = (await looseObjects(fs, content))[0] as string;
     let calls = 0;
     let isDeleted = false;
     const watched = new InterceptedFileSystem(fs, () => {
@@ -41,11 +45,16 @@ test("a loose object that is deleted at any moment of pack, by somebody who sees
     after.close();
   }
   assert.ok(deletions > 20);
-});
+}
+
+for (const [size, content] of Object.entries({ small: SMALL, large: LARGE })) {
+  test(`a ${size} loose object that is deleted at any moment of pack, by somebody who sees no packed copy yet, does not come back`, () =>
+    deletedWhilePacked(content));
+}
 
 test("delete finds the packed copy that is made while it deletes the loose one", async () => {
   const fs = emptyMemoryFolder();
-  const key = (await looseObjects(fs))[2] as string;
+  const key = (await looseObjects(fs, SMALL))[0] as string;
   const deleting = openOn(fs, {});
   const { packed } = deleting.combined;
   const look = packed.delete.bind(packed);
