@@ -17,15 +17,16 @@ async function looseObjects(fs: MemoryFileSystem, content: Uint8Array): Promise<
   return keys;
 }
 
-async function deletedWhilePacked(content: Uint8Array): Promise<void> {
+/** Moments are the calls of the file system, but those with one of these names. */
+async function deletedWhilePacked(content: Uint8Array, without: readonly string[]): Promise<void> {
   let deletions = 0;
   for (let moment = 0, over = false; !over; moment++) {
     const fs = emptyMemoryFolder();
     const key = (await looseObjects(fs, content))[0] as string;
     let calls = 0;
     let isDeleted = false;
-    const watched = new InterceptedFileSystem(fs, () => {
-      if (calls++ !== moment) return undefined;
+    const watched = new InterceptedFileSystem(fs, ({ name }) => {
+      if (without.includes(name) || calls++ !== moment) return undefined;
       const other = openOn(fs, {});
       isDeleted =
         fs.remove(other.combined.loose.pathOf(key as never)) && other.combined.packed.find(key as never) === undefined;
@@ -44,13 +45,14 @@ async function deletedWhilePacked(content: Uint8Array): Promise<void> {
     assert.equal((await Array.fromAsync(after.combined.keys())).length, 4);
     after.close();
   }
-  assert.ok(deletions > 20);
+  assert.ok(deletions > 5);
 }
 
-for (const [size, content] of Object.entries({ small: SMALL, large: LARGE })) {
-  test(`a ${size} loose object that is deleted at any moment of pack, by somebody who sees no packed copy yet, does not come back`, () =>
-    deletedWhilePacked(content));
-}
+test("a loose object that is deleted at any moment of pack, by somebody who sees no packed copy yet, does not come back", () =>
+  deletedWhilePacked(SMALL, []));
+
+test("nor does a large one, whose many pieces count as one moment", () =>
+  deletedWhilePacked(LARGE, ["read", "write", "stat"]));
 
 test("delete finds the packed copy that is made while it deletes the loose one", async () => {
   const fs = emptyMemoryFolder();
