@@ -80,7 +80,8 @@ export class TocFile {
     const size = this.#fs.size(this.#file);
     const damage: TocDamage[] = [];
     let noHeader = false;
-    if (this.position === 0) {
+    const isFirst = this.position === 0;
+    if (isFirst) {
       const headerSize = this.#readHeader(size);
       noHeader = headerSize === 0;
       if (noHeader && !(knownValid === 0 && this.#headerIsBlank)) damage.push({ packId: this.packId, offset: 0 });
@@ -92,7 +93,11 @@ export class TocFile {
     let pending: TocDamage[] = [];
     let firstHole = Number.POSITIVE_INFINITY;
     let validEnd = this.position;
-    if (size <= this.position && this.position >= knownValid && !noHeader) return damage;
+    if (size <= this.position && this.position >= knownValid && !noHeader) {
+      // The segments have all that MANIFEST promises, but more may have stood behind it.
+      if (isFirst && size < knownValid) damage.push({ packId: this.packId, offset: size });
+      return damage;
+    }
     const buffer = new Uint8Array(Math.min(READ_SIZE, Math.max(ENTRY_SIZE, size - this.position)));
     for (let at = this.position; at + ENTRY_SIZE <= size; ) {
       const length = Math.min(buffer.length, size - at) & ~(ENTRY_SIZE - 1);
