@@ -4,6 +4,7 @@ import { basename, dirname, join, relative } from "node:path";
 import { test } from "node:test";
 import { Container } from "../../src/container/container.ts";
 import { isTsdosError } from "../../src/errors.ts";
+import { ENTRY_SIZE } from "../../src/format/entry.ts";
 import { parseManifest } from "../../src/format/manifest.ts";
 import { parseTocFileName } from "../../src/format/paths.ts";
 import { keyOf } from "../../src/key/hash.ts";
@@ -24,8 +25,8 @@ type Files = ReadonlyMap<string, Buffer>;
 
 interface Variant {
   readonly formatVersion: 1 | 2;
-  /** All entries are in the index files, too. */
-  readonly flushed: boolean;
+  /** Which entries are in the index files, too. */
+  readonly indexed: "all" | "some" | "none";
 }
 
 interface Sample {
@@ -34,7 +35,7 @@ interface Sample {
 }
 
 /** A small container with some of everything. */
-async function sample({ formatVersion, flushed }: Variant): Promise<Sample> {
+async function sample({ formatVersion, indexed }: Variant): Promise<Sample> {
   const root = join(temporaryFolder(), "container");
   const container = await Container.create(root, { formatVersion, packSizeTarget: 900 });
   const groups = [
@@ -49,8 +50,9 @@ async function sample({ formatVersion, flushed }: Variant): Promise<Sample> {
   await container.delete([keyOf(gone)]);
   await Array.fromAsync(container.insertMany(second, { to: "packed" }));
   await Array.fromAsync(container.insertMany(loose, { to: "loose" }));
-  if (formatVersion === 2 && flushed) await container.rebuildIndex();
+  if (formatVersion === 2 && indexed === "all") await container.rebuildIndex();
   await container.close();
+  if (indexed === "none") rmSync(join(root, "packed/index"), { recursive: true });
   return { files: filesOf(root), contents: new Map(groups.flat().map((bytes) => [keyOf(bytes), bytes])) };
 }
 
@@ -182,7 +184,7 @@ async function damageAll(variant: Variant, seed: number): Promise<Map<string, Co
       else damaged.set(name, damage.bytes);
       lay(root, damaged);
       try {
-        judge({ name, damage, outcome: await look(root, contents), guarded: guardedBytes(name, files) }, count);
+        judge({ name, damage, outcome: await look(root, contents), guarded: guardedBytes(name, damage, files) }, count);
       } catch (error) {
         throw new Error(`${name}: ${damage.what}: ${(error as Error).message}`, { cause: error });
       }
@@ -191,12 +193,14 @@ async function damageAll(variant: Variant, seed: number): Promise<Map<string, Co
   return counts;
 }
 
-/** How much of a TOC MANIFEST calls valid: what stands behind it could be an append that was interrupted. */
-function guardedBytes(name: string, files: Files): number {
+/** How much of a TOC is safe from being taken for an append that was interrupted: what MANIFEST calls valid, or has entries behind it. */
+function guardedBytes(name: string, { bytes }: Damage, files: Files): number {
   const packId = parseTocFileName(basename(name));
-  const manifest = files.get("packed/index/MANIFEST");
-  if (packId === undefined || manifest === undefined) return Number.POSITIVE_INFINITY;
-  return parseManifest(manifest.toString())?.valid.get(packId) ?? 0;
+  if (packId === undefined) return Number.POSITIVE_INFINITY;
+  const manifest = files.get("packed/index/MANIFEST")?.toString() ?? "";
+  const size = files.get(name)?.length ?? 0;
+  const isCut = bytes?.length !== size;
+  return Math.max(parseManifest(manifest)?.valid.get(packId) ?? 0, isCut ? 0 : size - ENTRY_SIZE);
 }
 
 interface Case {
@@ -226,9 +230,10 @@ function judge({ name, damage, outcome, guarded }: Case, count: Counts): void {
 }
 
 const variants: Readonly<Record<string, Variant>> = {
-  "version 2": { formatVersion: 2, flushed: true },
-  "version 2, index behind": { formatVersion: 2, flushed: false },
-  "version 1": { formatVersion: 1, flushed: true },
+  "version 2": { formatVersion: 2, indexed: "all" },
+  "version 2, index behind": { formatVersion: 2, indexed: "some" },
+  "version 2, index lost": { formatVersion: 2, indexed: "none" },
+  "version 1": { formatVersion: 1, indexed: "all" },
 };
 for (const [title, variant] of Object.entries(variants)) {
   seeded(

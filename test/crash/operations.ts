@@ -180,6 +180,11 @@ export const operations: readonly Operation[] = [
     run: flush.run,
   },
   {
+    name: "delete, and flush beside a larger segment",
+    before: [put("packed", 8, 1), flush],
+    run: inOrder(erase(keysOf(tiny(1, 1))), flush),
+  },
+  {
     name: "rebuild-index",
     before: [put("packed", 3, 1), flush, put("packed", 3, 2)],
     run: async ({ combined, index }) =>

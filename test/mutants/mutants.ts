@@ -1,0 +1,152 @@
+/** A deliberate bug: `find`, which stands in the file exactly once, becomes `replace`. */
+export interface Mutant {
+  readonly bug: string;
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+  /** The proof that must catch it; others may, too. */
+  readonly caughtBy: ProofName;
+}
+
+export type ProofName = "crash explorer" | "faults" | "damage" | "model" | "conformance";
+
+/** The test files of each proof. */
+export const proofs: Readonly<Record<ProofName, readonly string[]>> = {
+  "crash explorer": ["test/crash/crash.test.ts"],
+  faults: ["test/bad-input/faults.test.ts"],
+  damage: ["test/corruption/damage.test.ts"],
+  model: ["test/model/container.test.ts"],
+  conformance: ["test/conformance/container.test.ts", "test/conformance/packed.test.ts"],
+};
+
+export const mutants: readonly Mutant[] = [
+  {
+    bug: "a pack is not synced",
+    file: "src/store/pack-writer.ts",
+    find: "          context.fs.sync(this.#file as number);\n",
+    replace: "",
+    caughtBy: "crash explorer",
+  },
+  {
+    bug: "the entries are not synced",
+    file: "src/pack-index/toc-file.ts",
+    find: "      sync?.(file);\n",
+    replace: "      sync?.name;\n",
+    caughtBy: "crash explorer",
+  },
+  {
+    bug: "entries are appended before the pack is synced",
+    file: "src/store/pack-writer.ts",
+    find: `      this.flush();
+      if (this.#sync) {`,
+    replace: `      this.flush();
+      index.commit(this.#packId, { bytes: this.#pending.bytes, count: this.#pending.count }, this.#sync);
+      if (this.#sync) {`,
+    caughtBy: "crash explorer",
+  },
+  {
+    bug: "the folder is not synced after a loose object got its name",
+    file: "src/store/loose-writer.ts",
+    find: "    this.#store.syncFoldersOf(pending.map(({ key }) => key));\n",
+    replace: "",
+    caughtBy: "crash explorer",
+  },
+  {
+    bug: "a loose file is renamed before it is synced",
+    file: "src/store/loose-writer.ts",
+    find: "      await this.#context.fs.syncAll(pending.map(({ file }) => file));\n",
+    replace: "      await Promise.resolve();\n",
+    caughtBy: "crash explorer",
+  },
+  {
+    bug: "a loose copy is removed before the packed one is durable",
+    file: "src/maintenance/clean.ts",
+    find: '        if (!packed.ensureDurable(entries.get(key) as Located["entry"])) continue;\n',
+    replace: "",
+    caughtBy: "crash explorer",
+  },
+  {
+    bug: "what delete does in packs is not synced",
+    file: "src/store/packed-store.ts",
+    find: "this.index.remove(collectKeys(present), present.length, sync);",
+    replace: "this.index.remove(collectKeys(present), present.length, false);",
+    caughtBy: "crash explorer",
+  },
+  {
+    bug: "content that is there counts as durable",
+    file: "src/store/packed-store.ts",
+    find: "    if (this.#durable.get(packId) === version) return true;\n",
+    replace: "    if (version > -1) return true;\n",
+    caughtBy: "crash explorer",
+  },
+  {
+    bug: "a TOC is cut behind its header, whatever it holds",
+    file: "src/pack-index/toc-file.ts",
+    find: "      if (this.#fs.size(file) > this.position) this.#fs.truncate(file, this.position);\n",
+    replace: "      this.#fs.truncate(file, ENTRY_SIZE);\n",
+    caughtBy: "conformance",
+  },
+  {
+    bug: "a sync that failed is tried again and believed",
+    file: "src/store/packed-store.ts",
+    find: "    if (this.#suspect.has(packId) || this.index.isSuspect(packId)) return false;\n",
+    replace: "",
+    caughtBy: "faults",
+  },
+  {
+    bug: "a failed append leaves the pack shorter than its entries say",
+    file: "src/store/pack-writer.ts",
+    find: "      this.#committed = this.#end;\n      const batch",
+    replace: "      const batch",
+    caughtBy: "faults",
+  },
+  {
+    bug: "a sandbox file stays when it cannot be written",
+    file: "src/store/loose-writer.ts",
+    find: "      fs.write(file, bytes, 0, bytes.length, 0);\n    } catch (error) {\n      this.#drop(file, temporary);\n",
+    replace: "      fs.write(file, bytes, 0, bytes.length, 0);\n    } catch (error) {\n      fs.close(file);\n",
+    caughtBy: "faults",
+  },
+  {
+    bug: "an error of the disk reads as absent",
+    file: "src/store/packed-store.ts",
+    find: "    const entry = this.index.get(this.#key, 0);\n    if (entry !== undefined || !this.index.refresh()) return entry;\n",
+    replace: `    let entry: PackEntry | undefined;
+    try {
+      entry = this.index.get(this.#key, 0);
+    } catch {
+      return undefined;
+    }
+    if (entry !== undefined || !this.index.refresh()) return entry;
+`,
+    caughtBy: "damage",
+  },
+  {
+    bug: "the checksum of stored bytes is not compared",
+    file: "src/store/packed-reader.ts",
+    find: "    if (this.#hasChecksum && crc32Of(stored) !== checksum) throw this.#badChecksum();\n",
+    replace: "",
+    caughtBy: "damage",
+  },
+  {
+    bug: "the hash of a loose object is not compared",
+    file: "src/store/loose-reader.ts",
+    find: "    if (mustHash(this.#verify, false, this.rawSize)) verifyKey(bytes, this.#place);\n",
+    replace: "",
+    caughtBy: "damage",
+  },
+  {
+    bug: "entries are taken whatever their checksum",
+    file: "src/pack-index/toc-file.ts",
+    find: "        if (!isValidTocEntry(buffer, entry)) {\n          const",
+    replace: "        if (buffer[entry] === undefined) {\n          const",
+    caughtBy: "damage",
+  },
+  {
+    bug: "tombstones are forgotten when segments are merged",
+    file: "src/pack-index/segmented-index.ts",
+    find: "keptRecords(this.#cursors(merged), keep === 0)",
+    replace: "keptRecords(this.#cursors(merged), true)",
+    caughtBy: "crash explorer",
+  },
+];
