@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync, statSync, truncateSync } from "node:fs";
+import { cliTest, errorOf, json, lines } from "./support.ts";
+
+const texts = ["one", "two", "three", "four"];
+const NONE = "0".repeat(64);
+
+cliTest("backup, backups and restore-backup", async (workspace) => {
+  const keys = await workspace.container(texts);
+  const dry = await workspace.run(["backup", "there", "--dry-run", "--json"]);
+  assert.equal(json(dry.stdout)[0]?.["objects"], 4);
+  assert.ok(!existsSync(workspace.path("there")));
+  const first = await workspace.run(["backup", "there", "--json"]);
+  assert.deepEqual([first.code, first.stderr], [0, ""]);
+  const { name, copiedFiles } = json(first.stdout)[0] as { name: string; copiedFiles: number };
+  assert.equal(copiedFiles, 5);
+  await workspace.run(["rm", keys[0] as string]);
+  const second = await workspace.run(["backup", "there", "--keep", "0", "--verify", "full"]);
+  assert.equal(second.code, 0, second.stderr);
+  assert.match(second.stdout, new RegExp(`^removed +${name}$`, "m"));
+  const list = await workspace.run(["backups", "there", "--json"]);
+  assert.deepEqual(
+    json(list.stdout).map(({ objects, complete }) => [objects, complete]),
+    [[3, true]],
+  );
+  const restored = await workspace.run(["restore-backup", "there", "restored"]);
+  assert.equal(restored.code, 0, restored.stderr);
+  const listed = await workspace.run(["-p", "restored", "ls"]);
+  assert.deepEqual(lines(listed.stdout), keys.slice(1).sort());
+  for (const [args, code, says] of [
+    [["restore-backup", "there", "restored"], 1, "ALREADY_EXISTS"],
+    [["backup", "container/in"], 1, "ALREADY_EXISTS"],
+    [["backup", "there", "--keep", "x"], 2, "USAGE"],
+    [["backup", "host:there", "--ssh", "no-such-program"], 1, "IO_ERROR"],
+    [["restore-backup", "nowhere", "x"], 1, "NOT_A_CONTAINER"],
+    [["backups", "nowhere"], 3, "NOT_FOUND"],
+  ] as const) {
+    const failed = await workspace.run([...args, "--json"]);
+    assert.deepEqual([failed.code, errorOf(failed)?.code], [code, says], args.join(" "));
+  }
+});
+
+cliTest("a backup tells what is damaged, and has the rest", async (workspace) => {
+  const [key = ""] = await workspace.container(texts);
+  workspace.damage(key.slice(2), 0);
+  const result = await workspace.run(["backup", "there", "--json"]);
+  assert.deepEqual([result.code, errorOf(result)?.code, errorOf(result)?.details["key"]], [4, "CORRUPT_OBJECT", key]);
+  assert.equal((await workspace.run(["-p", "there/last-backup", "validate"])).code, 0);
+});
+
+cliTest("import and export between containers", async (workspace) => {
+  const keys = await workspace.container(texts);
+  workspace.write("some", `${keys[1]}\n${NONE}\n`);
+  const few = await workspace.run(["export", "other", "--keys", "some", "--json"]);
+  assert.deepEqual([few.code, errorOf(few)?.code, json(few.stdout)[0]?.["importedObjects"]], [3, "NOT_FOUND", 1]);
+  const dry = await workspace.run(["-p", "other", "import", "container", "--dry-run", "--json"]);
+  assert.deepEqual([json(dry.stdout)[0]?.["importedObjects"], json(dry.stdout)[0]?.["presentObjects"]], [3, 1]);
+  assert.equal((await workspace.run(["-p", "other", "import", "container"])).code, 0);
+  assert.deepEqual(lines((await workspace.run(["-p", "other", "ls"])).stdout), keys.toSorted());
+  assert.equal((await workspace.run(["import"])).code, 2);
+  assert.equal((await workspace.run(["export", "x", "--archive", "y"])).code, 2);
+  assert.equal((await workspace.run(["export", "missing", "--dry-run"])).code, 1);
+});
+
+cliTest(
+  "an archive goes through a file and through a pipe; a cut one gives what it has, with exit code 4",
+  async (workspace) => {
+    const keys = await workspace.container(texts, "packed");
+    const made = await workspace.run(["export", "--archive", "file.tsa", "--json"]);
+    assert.equal(json(made.stdout)[0]?.["archiveBytes"], statSync(workspace.path("file.tsa")).size);
+    assert.deepEqual(readdirSync(workspace.folder).sort(), ["container", "file.tsa"]);
+    const piped = workspace.shell(
+      "tsdos -p piped init -q && tsdos export --archive - | tsdos -p piped import --archive -",
+    );
+    assert.deepEqual([piped.code, piped.stderr], [0, ""]);
+    assert.deepEqual(lines((await workspace.run(["-p", "piped", "ls"])).stdout), keys.toSorted());
+    const input = readFileSync(workspace.path("file.tsa"));
+    truncateSync(workspace.path("file.tsa"), input.length - 70);
+    await workspace.run(["-p", "cut", "init"]);
+    const cut = await workspace.run(["-p", "cut", "import", "--archive", "file.tsa", "--json"]);
+    assert.deepEqual(
+      [cut.code, errorOf(cut)?.code, json(cut.stdout)[0]?.["importedObjects"]],
+      [4, "CORRUPT_OBJECT", 3],
+    );
+    const whole = await workspace.run(["-p", "cut", "import", "--archive", "-", "--json"], { input });
+    assert.deepEqual([whole.code, json(whole.stdout)[0]?.["importedObjects"]], [0, 1]);
+    const none = await workspace.run(["-p", "cut", "import", "--archive", "-"], { input: "hello" });
+    assert.equal(none.code, 4);
+    assert.equal((await workspace.run(["-p", "cut", "import", "--archive", "no-such-file"])).code, 1);
+  },
+);
