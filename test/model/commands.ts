@@ -42,6 +42,11 @@ export type Command =
   | { readonly op: "delete"; readonly at: number; readonly contents: readonly number[] }
   | { readonly op: "pack"; readonly at: number; readonly clean: boolean; readonly compress: CompressMode }
   | { readonly op: "clean"; readonly at: number; readonly dryRun: boolean }
+  | { readonly op: "repack"; readonly at: number; readonly all: boolean; readonly compress: CompressMode }
+  /** Objects are exported to an archive, deleted, and imported again. */
+  | { readonly op: "move out and in"; readonly at: number; readonly contents: readonly number[] }
+  /** From another container. */
+  | { readonly op: "import"; readonly at: number; readonly contents: readonly number[]; readonly to: Destination }
   | { readonly op: "list" | "validate" | "rebuild" | "reopen" | "lose the index" | "status"; readonly at: number }
   | { readonly op: "crash" }
   | { readonly op: "power cut"; readonly luck: number; readonly seed: number };
@@ -56,6 +61,9 @@ const weights: Readonly<Record<Op, number>> = {
   delete: 5,
   pack: 4,
   clean: 3,
+  repack: 4,
+  "move out and in": 2,
+  import: 2,
   list: 2,
   status: 1,
   validate: 1,
@@ -101,6 +109,12 @@ export function randomCommand(next: Next): Command {
       return { op, at, contents: some(next, 20) };
     case "pack":
       return { op, at, clean: next() % 3 !== 0, compress: pick(compressModes, next) };
+    case "repack":
+      return { op, at, all: next() % 2 === 0, compress: pick(compressModes, next) };
+    case "move out and in":
+      return { op, at, contents: some(next, 20) };
+    case "import":
+      return { op, at, contents: some(next, 20), to: pick(destinations, next) };
     case "clean":
       return { op, at, dryRun: next() % 4 === 0 };
     case "crash":

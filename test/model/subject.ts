@@ -2,9 +2,21 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { CreateOptions } from "../../src/container/create-container.ts";
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
-import { Container, type ContainerStatus, type FileSource, fromFile, type ObjectStore } from "../../src/index.ts";
+import {
+  Container,
+  type ContainerStatus,
+  type Destination,
+  type FileSource,
+  fromFile,
+  type ObjectStore,
+} from "../../src/index.ts";
+import { importArchive } from "../../src/maintenance/archive/import-archive.ts";
+import { writeArchive } from "../../src/maintenance/archive/write-archive.ts";
 import { clean } from "../../src/maintenance/clean.ts";
+import { importFrom } from "../../src/maintenance/import.ts";
+import type { ExportArchiveReport, ImportReport } from "../../src/maintenance/import-reports.ts";
 import { packLoose } from "../../src/maintenance/pack.ts";
+import { type RepackOptions, type RepackReport, repack } from "../../src/maintenance/repack.ts";
 import type { CleanOptions, PackOptions, PackReport } from "../../src/maintenance/reports.ts";
 import { statusOf } from "../../src/maintenance/status.ts";
 import { validate } from "../../src/maintenance/validate.ts";
@@ -22,6 +34,11 @@ export interface Instance {
   validate(): Promise<ValidateReport>;
   rebuildIndex(): Promise<unknown>;
   status(): Promise<ContainerStatus>;
+  repack(options: RepackOptions): Promise<RepackReport>;
+  exportArchive(sink: (bytes: Uint8Array) => void, keys: readonly string[]): Promise<ExportArchiveReport>;
+  importArchive(pieces: readonly Uint8Array[]): Promise<ImportReport>;
+  /** From another, new container with these contents. */
+  importContents(contents: readonly Uint8Array[], to: Destination): Promise<ImportReport>;
   close(): Promise<void>;
 }
 
@@ -52,7 +69,21 @@ class ContainerInstance implements Instance {
   validate = (): Promise<ValidateReport> => this.store.validate();
   rebuildIndex = (): Promise<unknown> => this.store.rebuildIndex();
   status = (): Promise<ContainerStatus> => this.store.status();
+  repack = (options: RepackOptions): Promise<RepackReport> => this.store.repack(options);
+  exportArchive: Instance["exportArchive"] = (sink, keys) => this.store.exportArchive(sink, { keys });
+  importArchive = (pieces: readonly Uint8Array[]): Promise<ImportReport> => this.store.importArchive(pieces);
   close = (): Promise<void> => this.store.close();
+
+  async importContents(contents: readonly Uint8Array[], to: Destination): Promise<ImportReport> {
+    const folder = temporaryFolder();
+    try {
+      await using other = await Container.create(join(folder, "other"), { durability: "process" });
+      await Array.fromAsync(other.insertMany(contents, { to }));
+      return await this.store.importFrom(other);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
 }
 
 /** A real folder. A crash there drops what is open without closing it, between two calls. */
@@ -107,6 +138,18 @@ export async function inMemory(options: CreateOptions): Promise<Subject> {
       validate: () => validate(combined, {}),
       rebuildIndex: () => combined.packed.exclusively("rebuild", {}, () => index.rebuild(true)),
       status: () => statusOf(combined),
+      repack: (given) => repack(combined, given),
+      exportArchive: (sink, keys) => writeArchive(combined, sink, { keys }),
+      importArchive: (pieces) => importArchive(combined, pieces, {}),
+      async importContents(contents, to) {
+        const other = openOn(emptyMemoryFolder(), {});
+        await Array.fromAsync(other.combined.insertMany(contents, { to }));
+        try {
+          return await importFrom(combined, other.combined, {});
+        } finally {
+          other.close();
+        }
+      },
       close: async () => stores.close(),
     };
   };
