@@ -1,0 +1,198 @@
+import { basename } from "node:path";
+import type { FileSystem } from "../file-system.ts";
+import { type LostObject, parseLostObject, printLostObject } from "../format/lost-keys.ts";
+import { ownPath } from "../format/paths.ts";
+import type { StoreContext } from "../store/context.ts";
+import type { PackFiles } from "../store/pack-files.ts";
+import type { Located } from "../store/read-runs.ts";
+
+const LOST_KEYS_FILE = "lost-keys.jsonl";
+/** Bytes that are copied at once. */
+const PIECE_SIZE = 1024 ** 2;
+/** Bytes; a longer line is none of ours. */
+const LINE_MAX = 64 * 1024;
+
+/** What a quarantine holds. */
+export interface QuarantineTotals {
+  readonly files: number;
+  readonly bytes: number;
+  readonly lostKeys: number;
+}
+
+/** The folder where a repair keeps what it takes out of a container. Nothing in it is ever removed by tsdos. */
+export class Quarantine {
+  readonly folder: string;
+  readonly lostKeysFile: string;
+  readonly #fs: FileSystem;
+  readonly #root: string;
+  #made = false;
+
+  constructor({ fs, root, config }: StoreContext) {
+    this.#fs = fs;
+    this.#root = root;
+    this.folder = ownPath(root, config.containerVersion, "quarantine");
+    this.lostKeysFile = `${this.folder}/${LOST_KEYS_FILE}`;
+  }
+
+  /** How many files were put in. */
+  files = 0;
+
+  /** Moves a file in, durably, and returns its new name. Its old folder is for the caller to sync. */
+  move(path: string, name: string): string {
+    const free = this.#freeName(name);
+    this.#fs.rename(path, `${this.folder}/${free}`);
+    this.#fs.syncDirectory(this.folder);
+    this.files++;
+    return free;
+  }
+
+  /** Copies a file in, durably. */
+  copy(path: string): void {
+    const file = this.#fs.openIfExists(path);
+    if (file === undefined) return;
+    try {
+      const read = (into: Uint8Array, length: number, at: number): number => this.#fs.read(file, into, 0, length, at);
+      this.#copy(this.#freeName(basename(path)), this.#fs.size(file), read);
+    } finally {
+      this.#fs.close(file);
+    }
+  }
+
+  /** Copies the stored bytes of an object in, as far as there are any, durably; returns the file's name. */
+  copyStored(files: PackFiles, { key, entry }: Located): string | undefined {
+    const size = files.sizeOf(entry.packId);
+    const length = Math.min(entry.storedSize, Math.max(0, (size ?? 0) - entry.offset));
+    if (size === undefined || length === 0) return undefined;
+    const name = this.#freeName(`${key}.packed`);
+    using pack = files.pin(entry.packId);
+    this.#copy(name, length, (into, wanted, at) => pack.read(into, 0, wanted, entry.offset + at));
+    return name;
+  }
+
+  #copy(name: string, length: number, read: (into: Uint8Array, length: number, at: number) => number): void {
+    const fs = this.#fs;
+    const file = fs.open(`${this.folder}/${name}`, "create");
+    try {
+      const piece = Buffer.allocUnsafe(Math.min(length, PIECE_SIZE));
+      for (let at = 0; at < length; ) {
+        const got = read(piece, Math.min(piece.length, length - at), at);
+        if (got === 0) break;
+        fs.write(file, piece, 0, got, at);
+        at += got;
+      }
+      fs.sync(file);
+    } finally {
+      fs.close(file);
+    }
+    fs.syncDirectory(this.folder);
+    this.files++;
+  }
+
+  /** A name that no file has: the given one, or with a number behind it. */
+  #freeName(name: string): string {
+    this.#make();
+    for (let number = 1; ; number++) {
+      const free = number === 1 ? name : `${name}.${number}`;
+      if (this.#fs.stat(`${this.folder}/${free}`) === undefined) return free;
+    }
+  }
+
+  #make(): void {
+    if (this.#made) return;
+    this.#fs.makeDirectory(this.folder);
+    this.#fs.syncDirectory(this.folder.slice(0, this.folder.lastIndexOf("/")));
+    this.#made = true;
+  }
+
+  /** Adds lost objects to the list, durably. */
+  addLost(lost: readonly LostObject[]): void {
+    if (lost.length === 0) return;
+    this.#make();
+    const fs = this.#fs;
+    const file = fs.open(this.lostKeysFile, "update");
+    try {
+      const end = fs.size(file);
+      const last = Buffer.alloc(1);
+      if (end > 0) fs.read(file, last, 0, 1, end - 1);
+      // Behind a line that was not written to its end.
+      const start = end > 0 && last.toString() !== "\n" ? "\n" : "";
+      const bytes = Buffer.from(start + lost.map(printLostObject).join(""));
+      fs.write(file, bytes, 0, bytes.length, end);
+      fs.sync(file);
+    } finally {
+      fs.close(file);
+    }
+    fs.syncDirectory(this.folder);
+  }
+
+  /** The list of lost objects, one after the other. */
+  *lost(): Generator<LostObject> {
+    const file = this.#fs.openIfExists(this.lostKeysFile);
+    if (file === undefined) return;
+    try {
+      const piece = Buffer.alloc(PIECE_SIZE);
+      let rest = "";
+      for (let at = 0; ; ) {
+        const got = this.#fs.read(file, piece, 0, piece.length, at);
+        if (got === 0) break;
+        // All that we write is ASCII but for paths in reasons, which are not needed to read a line.
+        const lines = (rest + piece.toString("latin1", 0, got)).split("\n");
+        rest = (lines.pop() as string).slice(0, LINE_MAX);
+        for (const line of lines) {
+          const parsed = parseLostObject(Buffer.from(line, "latin1").toString());
+          if (parsed !== undefined) yield parsed;
+        }
+        at += got;
+      }
+    } finally {
+      this.#fs.close(file);
+    }
+  }
+
+  /** Replaces the list by the part of it that is still lost; `filtered` are lines of it. */
+  async keepLost(filtered: AsyncIterable<LostObject>): Promise<void> {
+    const fs = this.#fs;
+    const temporary = `${this.lostKeysFile}.tmp`;
+    fs.remove(temporary);
+    const file = fs.open(temporary, "create");
+    let end = 0;
+    try {
+      for await (const lost of filtered) {
+        const bytes = Buffer.from(printLostObject(lost));
+        fs.write(file, bytes, 0, bytes.length, end);
+        end += bytes.length;
+      }
+      fs.sync(file);
+    } finally {
+      fs.close(file);
+    }
+    if (end === 0) {
+      fs.remove(temporary);
+      fs.remove(this.lostKeysFile);
+    } else {
+      fs.rename(temporary, this.lostKeysFile);
+    }
+    fs.syncDirectory(this.folder);
+  }
+
+  /** Counts what is there; undefined when there is nothing. */
+  totals(): QuarantineTotals | undefined {
+    const names = this.#fs.list(this.folder) ?? [];
+    if (names.length === 0) return undefined;
+    let files = 0;
+    let bytes = 0;
+    for (const name of names) {
+      if (name.startsWith(LOST_KEYS_FILE)) continue;
+      files++;
+      bytes += this.#fs.stat(`${this.folder}/${name}`)?.size ?? 0;
+    }
+    let lostKeys = 0;
+    for (const _ of this.lost()) lostKeys++;
+    return { files, bytes, lostKeys };
+  }
+
+  /** A path as the list of lost objects has it. */
+  relative(path: string): string {
+    return path.startsWith(`${this.#root}/`) ? path.slice(this.#root.length + 1) : path;
+  }
+}

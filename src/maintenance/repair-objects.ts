@@ -1,0 +1,241 @@
+import { type ErrorCode, isTsdosError } from "../errors.ts";
+import type { LostCopy, LostObject } from "../format/lost-keys.ts";
+import { isObjectKey, type ObjectKey } from "../key/object-key.ts";
+import { SqliteIndex } from "../pack-index/sqlite-index.ts";
+import type { CombinedStore } from "../store/combined-store.ts";
+import { collectKeys } from "../store/key-windows.ts";
+import { LooseReader } from "../store/loose-reader.ts";
+import type { StoredObject } from "../store/stored-object.ts";
+import { type Finding, ProblemList } from "./findings.ts";
+import { findOrUndefined } from "./placed-entries.ts";
+import type { Quarantine } from "./quarantine.ts";
+import type { RepairOptions } from "./repair-reports.ts";
+
+/** Packed copies that are taken back together: each time costs some syncs. */
+const BATCH = 1000;
+/** Lost keys that a report lists. */
+const LOST_MAX = 10_000;
+
+/** Repairs objects, one after the other: by a good copy if there is one, or else by taking them out. For the holder of the packer lock. */
+export class ObjectRepair {
+  readonly #store: CombinedStore;
+  readonly #quarantine: Quarantine;
+  readonly #options: RepairOptions;
+  /** Keys whose packed copies are to be taken back, and rows of version 1. */
+  readonly #toRemove = new Set<ObjectKey>();
+  readonly #rows: number[] = [];
+  #toList: LostObject[] = [];
+  /** The damaged loose copy that was moved last, to make way for a good one. */
+  #movedLoose: { readonly key: ObjectKey; readonly name: string | undefined } | undefined;
+  readonly lostKeys: string[] = [];
+  readonly unrepaired: ProblemList = new ProblemList();
+  readonly counts = { replaced: 0, moved: 0, adopted: 0, lost: 0, quarantined: 0 };
+
+  constructor(store: CombinedStore, quarantine: Quarantine, options: RepairOptions) {
+    this.#store = store;
+    this.#quarantine = quarantine;
+    this.#options = options;
+  }
+
+  get #dryRun(): boolean {
+    return this.#options.dryRun ?? false;
+  }
+
+  async repair(finding: Finding): Promise<void> {
+    this.#options.signal?.throwIfAborted();
+    const { key } = finding;
+    if (finding.kind === "row") await this.#repairRow(finding);
+    else if (key === undefined) this.unrepaired.add(finding);
+    else if (finding.kind === "misplaced") await this.#repairMisplaced(key, finding);
+    else if (!this.#toRemove.has(key)) await this.#repairCopies(key, finding);
+    if (this.#toRemove.size + this.#rows.length >= BATCH) this.settle();
+  }
+
+  /** Does what was put off: lists what is lost, and only then takes packed copies back. */
+  settle(): void {
+    const { index } = this.#store.packed;
+    if (!this.#dryRun) {
+      this.#quarantine.addLost(this.#toList);
+      if (this.#toRemove.size > 0) index.remove(collectKeys([...this.#toRemove]), this.#toRemove.size, true);
+      if (index instanceof SqliteIndex && this.#rows.length > 0) index.removeRows(this.#rows);
+    }
+    this.#toList = [];
+    this.#toRemove.clear();
+    this.#rows.length = 0;
+  }
+
+  async #repairCopies(key: ObjectKey, finding: Finding): Promise<void> {
+    const { loose, packed } = this.#store;
+    const entry = findOrUndefined(packed, key);
+    const isLoose = loose.sizeOf(key) !== undefined;
+    if (!isLoose && entry === undefined) return;
+    if (isLoose && (await isGood(() => loose.isIntact(key)))) {
+      if (entry === undefined) return;
+      if (!this.#dryRun) loose.ensureDurable(key);
+      this.#toRemove.add(key);
+      this.counts.replaced++;
+      return;
+    }
+    // Nothing was done about the loose copy, so it is met again.
+    if (this.#dryRun && isLoose && finding.kind === "packed") return;
+    if (entry !== undefined && (await isGood(() => packed.isIntact(key, entry))) && finding.kind !== "overlap") {
+      if (!isLoose || !(this.#dryRun || packed.ensureDurable(entry))) return;
+      this.#quarantineLoose(key);
+      this.counts.replaced++;
+      return;
+    }
+    // Of two objects that share bytes, one gets bytes of its own.
+    const own =
+      finding.kind === "overlap" && entry !== undefined
+        ? packed.object(key, packed.reader(key, entry, { verify: "hash" }), {})
+        : undefined;
+    if (own !== undefined && (await this.#adopt(key, own))) {
+      this.#toRemove.add(key);
+      this.counts.replaced++;
+    } else if (await this.#adoptFromOthers(key)) {
+      if (entry !== undefined) this.#toRemove.add(key);
+    } else if (["CORRUPT_OBJECT", "CORRUPT_INDEX", "NOT_FOUND"].includes(finding.error.code)) {
+      this.#lose(key, finding);
+    } else {
+      // Unreadable for now, or not known to us: the bytes may be all right.
+      this.unrepaired.add(finding);
+    }
+  }
+
+  /** Puts what there is of the object in quarantine. */
+  #lose(key: ObjectKey, { error }: Pick<Finding, "error">): void {
+    const { loose, packed } = this.#store;
+    const copies: LostCopy[] = [];
+    const wasMoved = this.#movedLoose?.key === key;
+    if (wasMoved || loose.sizeOf(key) !== undefined) {
+      const path = this.#quarantine.relative(loose.pathOf(key));
+      copies.push({ where: "loose", path, ...named(wasMoved ? this.#movedLoose?.name : this.#quarantineLoose(key)) });
+    }
+    const entry = findOrUndefined(packed, key);
+    if (entry !== undefined) {
+      const { packId, offset, storedSize, rawSize, codec } = entry;
+      const path = this.#quarantine.relative(packed.files.pathOf(packId));
+      const file = this.#dryRun ? undefined : this.#quarantine.copyStored(packed.files, { key, entry });
+      copies.push({ where: "packed", path, offset, storedSize, rawSize, codec, ...named(file) });
+      this.#toRemove.add(key);
+    }
+    this.list({ key, at: new Date().toISOString(), reason: error.message, copies });
+  }
+
+  /** Adds to the list of what is lost. */
+  list(lost: LostObject): void {
+    this.counts.lost++;
+    if (lost.key !== undefined && this.lostKeys.length < LOST_MAX) this.lostKeys.push(lost.key);
+    this.#toList.push(lost);
+  }
+
+  #quarantineLoose(key: ObjectKey): string | undefined {
+    const { loose } = this.#store;
+    this.counts.quarantined++;
+    if (this.#dryRun) return undefined;
+    const name = this.#quarantine.move(loose.pathOf(key), `${key}.loose`);
+    loose.syncFoldersOf([key]);
+    return name;
+  }
+
+  /** Stores a good copy from elsewhere; false when there is none. */
+  async #adoptFromOthers(key: ObjectKey): Promise<boolean> {
+    for (const other of this.#options.from ?? []) {
+      const { signal } = this.#options;
+      const object = await readable(() => other.extract(key, { verify: "hash", ...(signal && { signal }) }));
+      if (object === undefined || !(await this.#adopt(key, object))) continue;
+      this.counts.adopted++;
+      return true;
+    }
+    return false;
+  }
+
+  /** Stores the content of a handle as a loose object, verified; false when that is damaged, too. */
+  async #adopt(key: ObjectKey, object: StoredObject): Promise<boolean> {
+    const { loose } = this.#store;
+    if (this.#dryRun) {
+      return isGood(async () => {
+        for await (const _ of object.pieces());
+        return true;
+      });
+    }
+    if (loose.sizeOf(key) !== undefined) this.#quarantineLoose(key);
+    // Whatever else fails is the disk that it is written to.
+    const stored = await readable(
+      () => loose.insert(object, { durability: "full" }),
+      ["SOURCE_FAILED", "CORRUPT_OBJECT"],
+    );
+    return stored?.key === key;
+  }
+
+  /** Once more for an object that was lost earlier: true when it is there again. */
+  async recover(key: string | undefined): Promise<boolean> {
+    if (!isObjectKey(key)) return false;
+    const { loose, packed } = this.#store;
+    if (loose.sizeOf(key) !== undefined || findOrUndefined(packed, key) !== undefined) return true;
+    return this.#adoptFromOthers(key);
+  }
+
+  async #repairMisplaced(key: ObjectKey, { error }: Finding): Promise<void> {
+    const { loose, packed } = this.#store;
+    const { fs } = packed.context;
+    const { path = "" } = error.details;
+    const rawSize = fs.stat(path)?.size;
+    if (rawSize === undefined || loose.sizeOf(key) !== undefined || findOrUndefined(packed, key) !== undefined) return;
+    const reader = new LooseReader(fs, { key, path, rawSize }, "hash");
+    const isIntact = await isGood(() => {
+      for (const _ of reader.chunks(0, rawSize, true));
+      return true;
+    });
+    if (isIntact) {
+      this.counts.moved++;
+      if (this.#dryRun) return;
+      loose.makeFolderOf(key);
+      fs.rename(path, loose.pathOf(key));
+      loose.ensureDurable(key);
+    } else {
+      this.counts.quarantined++;
+      const file = this.#dryRun ? undefined : this.#quarantine.move(path, `${key}.loose`);
+      if (await this.#adoptFromOthers(key)) return;
+      const copies = [{ where: "loose", path: this.#quarantine.relative(path), ...named(file) }] as const;
+      this.list({ key, at: new Date().toISOString(), reason: error.message, copies });
+    }
+    fs.syncDirectory(path.slice(0, path.lastIndexOf("/")));
+  }
+
+  /** Version 1: a row that cannot be right goes; where its object is, nobody can tell. */
+  async #repairRow({ key, error, rowId }: Finding): Promise<void> {
+    this.#rows.push(rowId as number);
+    const isThere = key !== undefined && this.#store.loose.sizeOf(key) !== undefined;
+    if (isThere || (key !== undefined && (await this.#adoptFromOthers(key)))) return;
+    this.list({ ...(key && { key }), at: new Date().toISOString(), reason: error.message, copies: [] });
+  }
+}
+
+function named(file: string | undefined): { readonly quarantined?: string } {
+  return file === undefined ? {} : { quarantined: file };
+}
+
+/** Errors that say that a copy cannot be had, and nothing of where it is to go. */
+const UNREADABLE: readonly ErrorCode[] = [
+  "CORRUPT_OBJECT",
+  "CORRUPT_INDEX",
+  "NOT_FOUND",
+  "SOURCE_FAILED",
+  "IO_ERROR",
+  "UNSUPPORTED_CODEC",
+];
+
+/** What is not damaged may still be unreadable: then it is not good. */
+async function isGood(look: () => boolean | Promise<boolean>): Promise<boolean> {
+  return (await readable(async () => look())) ?? false;
+}
+
+async function readable<T>(read: () => Promise<T>, codes = UNREADABLE): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (isTsdosError(error) && codes.includes(error.code)) return undefined;
+    throw error;
+  }
+}
