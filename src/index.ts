@@ -23,8 +23,10 @@ export type {
   ImportOptions,
   ImportReport,
 } from "./maintenance/import-reports.ts";
+export type { QuarantineTotals } from "./maintenance/quarantine.ts";
 export type { RepackOptions, RepackReport } from "./maintenance/repack.ts";
 export type { SkippedPack } from "./maintenance/repack-plan.ts";
+export type { RepairOptions, RepairReport } from "./maintenance/repair-reports.ts";
 export type {
   CleanOptions,
   CleanReport,

@@ -16,6 +16,7 @@ import { lsCommand } from "./commands/ls.ts";
 import { packCommand } from "./commands/pack.ts";
 import { rebuildIndexCommand } from "./commands/rebuild-index.ts";
 import { repackCommand } from "./commands/repack.ts";
+import { repairCommand } from "./commands/repair.ts";
 import { restoreCommand } from "./commands/restore.ts";
 import { restoreBackupCommand } from "./commands/restore-backup.ts";
 import { rmCommand } from "./commands/rm.ts";
@@ -41,6 +42,7 @@ const commands = [
   rmCommand,
   restoreCommand,
   validateCommand,
+  repairCommand,
   rebuildIndexCommand,
   backupCommand,
   restoreBackupCommand,

@@ -19,6 +19,8 @@ import { inspect } from "../maintenance/inspect.ts";
 import { packLoose } from "../maintenance/pack.ts";
 import { rebuildIndex } from "../maintenance/rebuild-index.ts";
 import { type RepackOptions, type RepackReport, repack } from "../maintenance/repack.ts";
+import { repair } from "../maintenance/repair.ts";
+import type { RepairOptions, RepairReport } from "../maintenance/repair-reports.ts";
 import type { CleanOptions, CleanReport, ContainerStatus, PackOptions, PackReport } from "../maintenance/reports.ts";
 import { statusOf } from "../maintenance/status.ts";
 import { validate } from "../maintenance/validate.ts";
@@ -174,6 +176,11 @@ export class Container implements ObjectStore, AsyncDisposable {
   /** Verifies everything, or a part of it; changes nothing. */
   async validate(options: ValidateOptions = {}): Promise<ValidateReport> {
     return validate(this.#store, options);
+  }
+
+  /** Puts right what `validate` finds: what can be is made anew, what cannot goes to quarantine. */
+  async repair(options: RepairOptions = {}): Promise<RepairReport> {
+    return repair(this.#store, options);
   }
 
   /**

@@ -283,14 +283,14 @@ export class DamageSearch {
     const { loose, packed } = this.#store;
     if (entry === undefined) {
       const reader = loose.reader(key, { verify: "hash" });
-      const again = reader === undefined ? undefined : await failureOf(reader.chunks(0, reader.rawSize, true));
+      const again = reader === undefined ? undefined : await failureOf(() => reader.chunks(0, reader.rawSize, true));
       return again === undefined || again.code === "NOT_FOUND" ? [] : [{ kind: "loose", key, error: again }];
     }
     packed.index.refresh();
     const now = findOrUndefined(packed, key);
     if (now === undefined) return [];
     if (isFound(packed, key, entry) && this.#options.quick) return [{ kind: "packed", key, entry, error }];
-    const again = await failureOf(packed.reader(key, now, { verify: "hash" }).chunks(0, now.rawSize, true));
+    const again = await failureOf(() => packed.reader(key, now, { verify: "hash" }).chunks(0, now.rawSize, true));
     // What a reader does not look at may be damaged, too: then the first failure counts.
     const isSame = isFound(packed, key, entry);
     const failure = again ?? (isSame && error.code !== "NOT_FOUND" ? error : undefined);
@@ -306,9 +306,11 @@ function lostPack({ details }: TsdosError, key: ObjectKey): TsdosError {
   return new TsdosError("CORRUPT_OBJECT", message, { ...details, key });
 }
 
-async function failureOf(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<TsdosError | undefined> {
+async function failureOf(
+  chunks: () => Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): Promise<TsdosError | undefined> {
   try {
-    for await (const _ of chunks);
+    for await (const _ of chunks());
     return undefined;
   } catch (error) {
     if (isTsdosError(error)) return error;

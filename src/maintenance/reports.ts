@@ -3,6 +3,7 @@ import type { History } from "../format/history.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { LongOperationOptions } from "../progress.ts";
 import type { CompressMode, Durability } from "../store/object-store.ts";
+import type { QuarantineTotals } from "./quarantine.ts";
 
 export interface PackOptions extends LongOperationOptions {
   /** Default `auto`. */
@@ -80,6 +81,8 @@ export interface ContainerStatus extends History {
   };
   /** Bytes in packs that no object needs. */
   readonly deadBytes: number;
+  /** What repairs have taken out; absent when there is nothing. */
+  readonly quarantine?: QuarantineTotals;
   /** Who packs just now. */
   readonly lockHolder?: LockHolder;
 }

@@ -3,6 +3,7 @@ import type { CombinedStore } from "../store/combined-store.ts";
 import { Pacer } from "../store/context.ts";
 import { knownEntry } from "../store/known-entry.ts";
 import { readHistory } from "./history.ts";
+import { Quarantine } from "./quarantine.ts";
 import type { ContainerStatus } from "./reports.ts";
 
 /** Counts everything in a container. */
@@ -16,6 +17,7 @@ export async function statusOf(store: CombinedStore): Promise<ContainerStatus> {
   const packSizes = ids.map((id) => packed.files.sizeOf(id) ?? 0);
   const packFileBytes = packSizes.reduce((sum, size) => sum + size, 0);
   const { config, root } = context;
+  const quarantine = new Quarantine(context).totals();
   return {
     path: root,
     objects: totals.objects + loose.waiting.objects,
@@ -35,6 +37,7 @@ export async function statusOf(store: CombinedStore): Promise<ContainerStatus> {
     },
     deadBytes: Math.max(0, packFileBytes - totals.storedBytes),
     ...(lockHolder !== undefined && { lockHolder }),
+    ...(quarantine !== undefined && { quarantine }),
     ...readHistory(context),
   };
 }

@@ -171,9 +171,13 @@ function* sumToc(fs: FileSystem, state: IndexState, packId: number, end: number)
   const scan = function* (visit: VisitEntry): Generator<void, TocDamage[]> {
     const toc = new TocFile(fs, state.tocPath(packId), packId);
     try {
-      return yield* toc.pieces(0, knownValid, (bytes, at, offset) => {
+      const damage = yield* toc.pieces(0, knownValid, (bytes, at, offset) => {
         if (offset < end) visit(bytes, at, offset);
       });
+      const offset = toc.invalidEnd;
+      return offset === undefined || damage.some((one) => one.offset === offset)
+        ? damage
+        : [...damage, { packId, offset }];
     } finally {
       toc.close();
     }

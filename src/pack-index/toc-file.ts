@@ -24,6 +24,7 @@ export class TocFile {
   #short = false;
   /** Where the first block stands that was never written, in front of entries that were: a power cut left it so. */
   #firstHole = Number.POSITIVE_INFINITY;
+  #invalidEnd: number | undefined;
   /** Where the next unread entry stands: all before it was valid, or is reported damage. */
   position = 0;
   /** For the header, when there is none yet. */
@@ -48,6 +49,14 @@ export class TocFile {
   /** True when nothing may be appended: by the header, or since entries that were there are cut off or missing. */
   get sealed(): boolean {
     return this.#short || (this.#header?.sealed ?? false);
+  }
+
+  /**
+   * Where invalid entries begin that end the file, as far as it was read; blocks of zeros do not count. An append that was
+   * interrupted leaves such, but hardly ever: so it may be damage.
+   */
+  get invalidEnd(): number | undefined {
+    return this.#invalidEnd;
   }
 
   /** All before it holds valid entries, or damage that is known. */
@@ -121,6 +130,8 @@ export class TocFile {
       at += got;
       yield;
     }
+    const isBadHeader = noHeader && !this.#headerIsBlank && size >= ENTRY_SIZE && validEnd === ENTRY_SIZE;
+    this.#invalidEnd = isBadHeader ? 0 : pending[0]?.offset;
     if (noHeader && knownValid === 0 && validEnd === ENTRY_SIZE) {
       this.position = 0;
       return [];

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import type { BackupRecord, ContainerStatus, LockHolder, ValidationRecord } from "../../index.ts";
+import type { BackupRecord, ContainerStatus, LockHolder, QuarantineTotals, ValidationRecord } from "../../index.ts";
 import type { Session } from "../session.ts";
 import { count, exactSize } from "../units.ts";
 
@@ -12,7 +12,7 @@ export function statusCommand(session: Session): Command {
 async function status(session: Session): Promise<void> {
   await using container = await session.open();
   const status = await container.status();
-  const { loose, packed, lastValidation, lastBackup, lockHolder } = status;
+  const { loose, packed, lastValidation, lastBackup, lockHolder, quarantine } = status;
   await session.output.report(status, [
     ["path", status.path],
     ["format", `version ${status.formatVersion}`],
@@ -30,6 +30,7 @@ async function status(session: Session): Promise<void> {
     ["  packed already", amountText(loose.packedAlready)],
     ["last validation", lastValidation ? validationText(lastValidation) : "never, as far as is known"],
     ["last backup", lastBackup ? backupText(lastBackup) : "never, as far as is known"],
+    ...(quarantine ? [["quarantine", quarantineText(quarantine)] as const] : []),
     ["packing now", lockHolder ? holderText(lockHolder) : "nobody"],
   ]);
 }
@@ -55,6 +56,10 @@ function packsText({ packed, packSizeTarget }: ContainerStatus): string {
 
 function holderText({ pid, host, since, doing }: LockHolder): string {
   return `process ${pid} on ${host}: ${JSON.stringify(doing)} since ${since}`;
+}
+
+function quarantineText({ files, bytes, lostKeys }: QuarantineTotals): string {
+  return `${count(files, "file")}, ${exactSize(bytes)}; ${count(lostKeys, "lost object")}`;
 }
 
 function validationText({ at, mode, objects, problems }: ValidationRecord): string {

@@ -1,0 +1,58 @@
+import type { FileSystem } from "../file-system.ts";
+import { ENTRY_SIZE, sealTocEntry } from "../format/entry.ts";
+
+/** Bytes that are written at once. */
+const BUFFER_SIZE = 1024 ** 2;
+
+/** Writes a new table of contents from its header to its end. Without a path it only counts. */
+export class EntryWriter {
+  readonly #fs: FileSystem;
+  readonly #file: number | undefined;
+  readonly #buffer = Buffer.alloc(BUFFER_SIZE);
+  #buffered = 0;
+  #end = 0;
+  entries = 0;
+
+  constructor(path: string | undefined, fs: FileSystem) {
+    this.#fs = fs;
+    if (path === undefined) return;
+    fs.remove(path);
+    this.#file = fs.open(path, "create");
+  }
+
+  /** Writes the header. */
+  begin(header: Uint8Array): void {
+    this.#append(header);
+  }
+
+  /** Writes an entry, given as an index record. */
+  add(record: Uint8Array): void {
+    const entry = Uint8Array.from(record.subarray(0, ENTRY_SIZE));
+    sealTocEntry(entry, 0);
+    this.#append(entry);
+    this.entries++;
+  }
+
+  #append(bytes: Uint8Array): void {
+    if (this.#buffered + bytes.length > BUFFER_SIZE) this.#flush();
+    if (bytes.length > BUFFER_SIZE) throw new RangeError("a header is far smaller");
+    this.#buffer.set(bytes, this.#buffered);
+    this.#buffered += bytes.length;
+  }
+
+  #flush(): void {
+    if (this.#file !== undefined) this.#fs.write(this.#file, this.#buffer, 0, this.#buffered, this.#end);
+    this.#end += this.#buffered;
+    this.#buffered = 0;
+  }
+
+  /** Makes all of it durable. */
+  finish(): void {
+    this.#flush();
+    if (this.#file !== undefined) this.#fs.sync(this.#file);
+  }
+
+  close(): void {
+    if (this.#file !== undefined) this.#fs.close(this.#file);
+  }
+}

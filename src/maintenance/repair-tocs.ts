@@ -1,0 +1,240 @@
+import { isTsdosError } from "../errors.ts";
+import {
+  ENTRY_SIZE,
+  FLAG_TOMBSTONE,
+  isTombstone,
+  isValidTocEntry,
+  readRecord,
+  recordKey,
+  recordPackId,
+  tocEntryToRecord,
+  writeRecord,
+} from "../format/entry.ts";
+import { INDEX_FOLDER, tocFileName } from "../format/paths.ts";
+import { parseTocHeader, printTocHeader, type TocHeader, tocHeaderSize } from "../format/toc-header.ts";
+import { isObjectKey, type ObjectKey } from "../key/object-key.ts";
+import { readManifest, replaceManifest } from "../pack-index/manifest-file.ts";
+import type { PackedStore } from "../store/packed-store.ts";
+import type { Located } from "../store/read-runs.ts";
+import { EntryWriter } from "./entry-writer.ts";
+import { findOrUndefined } from "./placed-entries.ts";
+import type { Quarantine } from "./quarantine.ts";
+import type { ObjectRepair } from "./repair-objects.ts";
+import { type Gap, salvageEntry } from "./salvage.ts";
+
+/** Bytes that are read at once. */
+const PIECE_SIZE = 1024 ** 2;
+/** Entries that are held at once to be compared with the index. */
+const COMPARED_MAX = 200_000;
+
+/** Repairs the tables of contents and the index of version 2. For the holder of the packer lock. */
+export class TocRepair {
+  readonly #packed: PackedStore;
+  readonly #quarantine: Quarantine;
+  readonly #objects: ObjectRepair;
+  readonly #dryRun: boolean;
+  readonly counts = { rewrittenTocs: 0, recoveredEntries: 0, indexRebuilt: false };
+
+  constructor(packed: PackedStore, quarantine: Quarantine, objects: ObjectRepair, dryRun: boolean) {
+    this.#packed = packed;
+    this.#quarantine = quarantine;
+    this.#objects = objects;
+    this.#dryRun = dryRun;
+  }
+
+  /** Writes the tables of contents of these packs anew, and makes the index anew from all. */
+  async repair(packIds: readonly number[]): Promise<void> {
+    for (const packId of packIds) await this.#rewrite(packId);
+    this.counts.rewrittenTocs = packIds.length;
+    this.counts.indexRebuilt = true;
+    this.#objects.settle();
+    if (this.#dryRun) return;
+    this.#forgetManifest(packIds);
+    this.#packed.index.rebuild(true);
+  }
+
+  /** MANIFEST's segments are not used any more, nor its word on the files that were written anew. */
+  #forgetManifest(packIds: readonly number[]): void {
+    const { fs } = this.#packed.context;
+    const folder = `${this.#packed.files.folder}/${INDEX_FOLDER}`;
+    fs.makeDirectory(folder);
+    const { manifest } = readManifest(fs, folder);
+    const valid = new Map([...manifest.valid].filter(([packId]) => !packIds.includes(packId)));
+    const generation = manifest.generation + 1;
+    replaceManifest(
+      fs,
+      folder,
+      { ...manifest, generation, segments: [], covered: new Map(), valid, damaged: [] },
+      true,
+    );
+  }
+
+  /**
+   * Writes a table of contents anew: the valid entries in their order, the damaged ones where they can be told from the pack, and
+   * behind them those that only the index still has.
+   */
+  async #rewrite(packId: number): Promise<void> {
+    const { context, files } = this.#packed;
+    const { fs, config } = context;
+    const path = `${files.folder}/${tocFileName(packId)}`;
+    if (!this.#dryRun) this.#quarantine.copy(path);
+    const file = fs.openIfExists(path);
+    const writer = new EntryWriter(this.#dryRun ? undefined : `${path}.repair`, fs);
+    try {
+      const header =
+        file === undefined ? undefined : readHeader((into, length, at) => fs.read(file, into, 0, length, at));
+      const own = header?.packId === packId ? header : undefined;
+      writer.begin(printTocHeader(own ?? { containerId: config.containerId, packId, sealed: false, replaces: [] }));
+      const from = own === undefined ? ENTRY_SIZE : printTocHeader(own).length;
+      const size = file === undefined ? 0 : fs.size(file);
+      const read = (into: Buffer, length: number, at: number): number => fs.read(file as number, into, 0, length, at);
+      const compared = await this.#copyEntries(packId, slotsOf(read, from, size), writer);
+      this.#addFromIndex(packId, compared, () => slotsOf(read, from, size), writer);
+      writer.finish();
+    } finally {
+      if (file !== undefined) fs.close(file);
+      writer.close();
+    }
+    if (file === undefined && writer.entries === 0) this.#quarantinePack(packId);
+    if (this.#dryRun) return;
+    fs.rename(`${path}.repair`, path);
+    fs.syncDirectory(files.folder);
+  }
+
+  /** Returns how many valid entries there were. */
+  async #copyEntries(packId: number, slots: Iterable<Slot>, writer: EntryWriter): Promise<number> {
+    const packSize = this.#packed.files.sizeOf(packId) ?? 0;
+    let valid = 0;
+    let end = 0;
+    let damaged: Slot[] = [];
+    const settle = async (next: number): Promise<void> => {
+      // Of several in a row, nobody knows where one ends and the next begins.
+      const gap = damaged.length === 1 && next >= end ? { start: end, end: next } : undefined;
+      for (const slot of damaged) await this.#salvage(packId, slot, gap, writer);
+      damaged = [];
+    };
+    for (const slot of slots) {
+      if (isValidTocEntry(slot.bytes, 0)) {
+        tocEntryToRecord(slot.bytes, 0, packId);
+        if (!isTombstone(slot.bytes, 0)) {
+          const { offset, storedSize } = readRecord(slot.bytes, 0);
+          await settle(offset);
+          end = Math.max(end, offset + storedSize);
+        }
+        writer.add(slot.bytes);
+        valid++;
+      } else if (slot.bytes.some((byte) => byte !== 0)) {
+        if (damaged.length === COMPARED_MAX) await settle(end);
+        damaged.push(slot);
+      }
+    }
+    await settle(packSize);
+    return valid;
+  }
+
+  async #salvage(packId: number, { bytes, at }: Slot, gap: Gap | undefined, writer: EntryWriter): Promise<void> {
+    const key = recordKey(bytes, 0) as ObjectKey;
+    if (findOrUndefined(this.#packed, key) !== undefined) return;
+    const found = await salvageEntry(this.#packed.files, packId, bytes, gap);
+    if (found !== undefined) {
+      if (findOrUndefined(this.#packed, found.key) !== undefined) return;
+      writer.add(recordOf(found));
+      this.counts.recoveredEntries++;
+      return;
+    }
+    const { flags, offset, storedSize, rawSize, codec } = readRecord(bytes, 0);
+    // A deletion that is lost leaves an object more, not less.
+    if ((flags & FLAG_TOMBSTONE) !== 0 || (offset === 0 && storedSize === 0 && rawSize === 0)) return;
+    const { files } = this.#packed;
+    const reason = `the entry at byte ${at} of ${files.folder}/${tocFileName(packId)} is damaged, the key perhaps, too`;
+    const path = this.#quarantine.relative(files.pathOf(packId));
+    const copies = [{ where: "packed", path, offset, storedSize, rawSize, codec }] as const;
+    this.#objects.list({ ...(isObjectKey(key) && { key }), at: new Date().toISOString(), reason, copies });
+  }
+
+  /** Adds what the index has of this pack and the table of contents has not: a part of the keys after the other. */
+  #addFromIndex(packId: number, count: number, slots: () => Iterable<Slot>, writer: EntryWriter): void {
+    const { index } = this.#packed;
+    const parts = Math.max(1, Math.ceil(count / COMPARED_MAX));
+    const partOf = (bytes: Uint8Array, at: number): number =>
+      ((bytes[at + 16] as number) * 256 + (bytes[at + 17] as number)) % parts;
+    for (let part = 0; part < parts; part++) {
+      const known = new Set<string>();
+      for (const { bytes } of slots()) {
+        if (isValidTocEntry(bytes, 0) && partOf(bytes, 0) === part) known.add(placeOf(bytes, 0));
+      }
+      try {
+        for (const batch of index.batches()) {
+          const bytes = Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength);
+          for (let at = 0; at < batch.count * ENTRY_SIZE; at += ENTRY_SIZE) {
+            if (recordPackId(bytes, at) !== packId || partOf(bytes, at) !== part || known.has(placeOf(bytes, at)))
+              continue;
+            writer.add(Buffer.from(bytes.subarray(at, at + ENTRY_SIZE)));
+            this.counts.recoveredEntries++;
+          }
+        }
+      } catch (error) {
+        // At the end of its list, the index says that damage may have hidden something: that is why we are here.
+        if (!isTsdosError(error, "CORRUPT_INDEX")) throw error;
+      }
+    }
+  }
+
+  /** Bytes of which nobody knows where an object begins: they would be taken for dead ones. */
+  #quarantinePack(packId: number): void {
+    const { files, context } = this.#packed;
+    const size = files.sizeOf(packId) ?? 0;
+    if (size === 0) return;
+    const path = files.pathOf(packId);
+    const quarantined = this.#dryRun ? undefined : this.#quarantine.move(path, `${packId}.pack`);
+    if (!this.#dryRun) context.fs.syncDirectory(files.folder);
+    this.#objects.counts.quarantined++;
+    const reason = `the table of contents of ${path} is lost: its objects cannot be found, nor can their keys be told`;
+    const copy = { where: "packed", path: this.#quarantine.relative(path), offset: 0, storedSize: size } as const;
+    const copies = [{ ...copy, ...(quarantined !== undefined && { quarantined }) }];
+    this.#objects.list({ at: new Date().toISOString(), reason, copies });
+  }
+}
+
+interface Slot {
+  /** Where it stands in the file. */
+  readonly at: number;
+  readonly bytes: Buffer;
+}
+
+/** The slots of a table of contents, each in memory of its own. */
+function* slotsOf(
+  read: (into: Buffer, length: number, at: number) => number,
+  from: number,
+  to: number,
+): Generator<Slot> {
+  const piece = Buffer.alloc(PIECE_SIZE);
+  for (let at = from; at + ENTRY_SIZE <= to; ) {
+    const got = read(piece, Math.min(piece.length, to - at), at) & ~(ENTRY_SIZE - 1);
+    if (got === 0) return;
+    for (let slot = 0; slot < got; slot += ENTRY_SIZE)
+      yield { at: at + slot, bytes: Buffer.from(piece.subarray(slot, slot + ENTRY_SIZE)) };
+    at += got;
+  }
+}
+
+function readHeader(read: (into: Buffer, length: number, at: number) => number): TocHeader | undefined {
+  const first = Buffer.alloc(ENTRY_SIZE);
+  read(first, ENTRY_SIZE, 0);
+  const size = tocHeaderSize(first);
+  if (size === undefined) return undefined;
+  const bytes = Buffer.alloc(size);
+  read(bytes, size, 0);
+  return parseTocHeader(bytes);
+}
+
+function placeOf(bytes: Buffer, at: number): string {
+  return `${recordKey(bytes, at)}${readRecord(bytes, at).offset}`;
+}
+
+function recordOf({ key, entry }: Located): Buffer {
+  const record = Buffer.alloc(ENTRY_SIZE);
+  record.write(key, 0, "hex");
+  writeRecord(record, 0, entry);
+  return record;
+}

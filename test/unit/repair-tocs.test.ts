@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { crc32 } from "node:zlib";
+import { Container } from "../../src/container/container.ts";
+import { readRecord } from "../../src/format/entry.ts";
+import { keyOf } from "../../src/key/hash.ts";
+import { prose } from "../../src/testing/contents.ts";
+import { appendEntry, cut, flip, newContainer, sql } from "../support/damage.ts";
+
+import { filled, readableIn, repaired } from "../support/repaired.ts";
+
+test("every byte of a table of contents may be wrong, and nothing is lost", async () => {
+  const { root, container } = await newContainer({ compression: "zstd:+3" });
+  const contents = [prose(3000, 1), prose(60, 2), new Uint8Array(), prose(5000, 3)];
+  await Array.fromAsync(container.insertMany(contents, { to: "packed" }));
+  await container.close();
+  const toc = join(root, "packed/0.toc");
+  const healthy = readFileSync(toc);
+  for (let at = 0; at < healthy.length; at += 3) {
+    rmSync(join(root, "packed/index"), { recursive: true, force: true });
+    writeFileSync(toc, healthy);
+    flip(toc, at, 1 << (at % 8));
+    await using damaged = await Container.open(root, { tidyIndex: false });
+    const { lost, unrepaired, rewrittenTocs } = await damaged.repair();
+    assert.deepEqual([lost, unrepaired, rewrittenTocs], [0, [], 1], `byte ${at}`);
+    assert.equal((await readableIn(root, contents)).length, contents.length, `byte ${at}`);
+    assert.deepEqual((await damaged.validate()).problems, [], `byte ${at}`);
+  }
+  assert.ok(existsSync(join(root, "quarantine/0.toc.2")), "each file as it was is kept");
+});
+
+test("entries that the index still has are recovered, when a table of contents is damaged, cut or lost", async () => {
+  const { root, contents, packed } = await filled();
+  {
+    await using container = await Container.open(root);
+    await container.delete([keyOf(packed[3] as Uint8Array)]);
+    await container.rebuildIndex();
+  }
+  const kept = contents.filter((bytes) => bytes !== packed[3]);
+  const backup = join(root, "../backup");
+  cpSync(root, backup, { recursive: true });
+  for (const damage of [
+    (toc: string) => rmSync(toc),
+    (toc: string) => cut(toc, 200),
+    (toc: string) => writeFileSync(toc, Buffer.alloc(1000)),
+    (toc: string) => writeFileSync(toc, readFileSync(toc).fill(0x31, 64, 64 * 6)),
+  ]) {
+    rmSync(root, { recursive: true });
+    cpSync(backup, root, { recursive: true });
+    damage(join(root, "packed/0.toc"));
+    await using container = await Container.open(root, { tidyIndex: false });
+    const { rewrittenTocs, recoveredEntries, indexRebuilt } = await container.repair();
+    assert.deepEqual([rewrittenTocs, indexRebuilt], [1, true]);
+    assert.ok(recoveredEntries > 0);
+    assert.deepEqual((await container.validate()).problems, []);
+    assert.equal((await readableIn(root, kept)).length, kept.length);
+    assert.equal(await container.has(keyOf(packed[3] as Uint8Array)), false);
+  }
+});
+
+test("a table of contents that is lost without a trace: its pack goes to quarantine", async () => {
+  const { root, contents } = await filled();
+  rmSync(join(root, "packed/index"), { recursive: true, force: true });
+  const pack = readFileSync(join(root, "packed/0.pack"));
+  rmSync(join(root, "packed/0.toc"));
+  const { lost, listed, lostKeysFile } = await repaired(root, contents);
+  assert.deepEqual([lost, listed], [1, [undefined]]);
+  assert.match(readFileSync(lostKeysFile, "utf8"), /its objects cannot be found/);
+  assert.equal(Buffer.compare(readFileSync(join(root, "quarantine/0.pack")), pack), 0);
+});
+
+test("the index is made anew, whatever is wrong with it", async () => {
+  const { root, contents } = await filled();
+  const folder = join(root, "packed/index");
+  for (const [which, position] of [
+    ["segment", 10],
+    ["segment", -70],
+    ["MANIFEST", 7],
+  ] as const) {
+    await using container = await Container.open(root);
+    await container.rebuildIndex();
+    const name = readdirSync(folder).find((one) =>
+      which === "MANIFEST" ? one === which : one.endsWith(".seg"),
+    ) as string;
+    const path = join(folder, name);
+    flip(path, position < 0 ? statSync(path).size + position : position);
+    await using damaged = await Container.open(root, { tidyIndex: false });
+    const { indexRebuilt, lost } = await damaged.repair();
+    assert.deepEqual([indexRebuilt, lost], [true, 0], name);
+    assert.equal((await readableIn(root, contents)).length, contents.length);
+    assert.deepEqual((await damaged.validate()).problems, []);
+  }
+});
+
+test("of two objects that share bytes, one gets bytes of its own", async () => {
+  const { root, contents, packed } = await filled();
+  const pack = readFileSync(join(root, "packed/0.pack"));
+  const { offset, storedSize } = readRecord(readFileSync(join(root, "packed/0.toc")), 64);
+  const bytes = pack.subarray(offset + storedSize - 20, offset + storedSize + 20);
+  const entry = {
+    offset: offset + storedSize - 20,
+    storedSize: 40,
+    rawSize: 40,
+    codec: 0,
+    flags: 0,
+    dictionaryId: 0,
+    checksum: crc32(bytes),
+  };
+  appendEntry(root, 0, keyOf(bytes), entry);
+  const { lost, replaced } = await repaired(root, [...contents, bytes]);
+  assert.equal(lost, 0);
+  assert.ok(replaced > 0);
+  assert.ok(packed.length > 0);
+});
+
+test("version 1: rows that cannot be right are taken out; a lost index says what can be done", async () => {
+  const { root, contents } = await filled(1);
+  sql(root, "INSERT INTO db_object (hashkey, compressed, size, offset, length, pack_id) VALUES ('abc', 0, 1, 2, 3, 0)");
+  sql(root, "UPDATE db_object SET length = -5 WHERE id = 4");
+  const { lost, listed } = await repaired(root, contents);
+  assert.equal(lost, 2);
+  assert.equal(listed.length, 2);
+  for (const suffix of ["", "-wal", "-shm"]) rmSync(join(root, `packs.idx${suffix}`), { force: true });
+  await assert.rejects(Container.open(root), /missing, but there are packs; restore it from a backup/);
+});
+
+test("what cannot be read for now, or is not known to this tsdos, is left as it is", async () => {
+  const { root, container } = await newContainer();
+  await container.insert(prose(500, 1), { to: "packed" });
+  await container.close();
+  const bytes = Buffer.from("stored by a later tsdos");
+  const pack = join(root, "packed/0.pack");
+  const offset = statSync(pack).size;
+  writeFileSync(pack, Buffer.concat([readFileSync(pack), bytes]));
+  appendEntry(root, 0, keyOf(bytes), {
+    offset,
+    storedSize: bytes.length,
+    rawSize: 99,
+    codec: 77,
+    flags: 0,
+    dictionaryId: 0,
+    checksum: crc32(bytes),
+  });
+  await using opened = await Container.open(root);
+  const { unrepaired, lost, quarantined } = await opened.repair();
+  assert.deepEqual([unrepaired.map(({ code }) => code), lost, quarantined], [["UNSUPPORTED_CODEC"], 0, 0]);
+  assert.ok(await opened.has(keyOf(bytes)));
+});
