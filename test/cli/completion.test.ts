@@ -41,7 +41,7 @@ COMP_WORDS=(tsdos "$@"); COMP_CWORD=$#; _tsdos; printf '%s\\n' "\${COMPREPLY[@]}
 test("bash completes commands, options and their values", {
   skip: has("bash") ? false : "bash is not installed",
 }, () => {
-  assert.deepEqual(completeInBash("re"), ["repack", "restore", "rebuild-index", "restore-backup"]);
+  assert.deepEqual(completeInBash("re"), ["repack", "restore", "repair", "rebuild-index", "restore-backup"]);
   assert.deepEqual(completeInBash("-p", "init", "val"), ["validate"]);
   assert.deepEqual(completeInBash("init", "--fo"), ["--format"]);
   assert.deepEqual(completeInBash("init", "--format", ""), ["1", "2"]);
