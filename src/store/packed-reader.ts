@@ -105,9 +105,11 @@ export class PackedReader implements ObjectReader {
   }
 
   async #wholeLarge(): Promise<Uint8Array> {
-    const bytes = Buffer.allocUnsafeSlow(this.rawSize);
+    let bytes: Uint8Array = new Uint8Array();
     let at = 0;
     for await (const chunk of this.chunks(0, this.rawSize, true)) {
+      // Not before something was decoded: the size may be that of a damaged entry.
+      if (at === 0) bytes = Buffer.allocUnsafeSlow(this.rawSize);
       bytes.set(chunk, at);
       at += chunk.length;
     }
