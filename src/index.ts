@@ -24,6 +24,7 @@ export type {
   ImportReport,
 } from "./maintenance/import-reports.ts";
 export type { QuarantineTotals } from "./maintenance/quarantine.ts";
+export type { RebuildOptions, RebuildReport } from "./maintenance/rebuild-index.ts";
 export type { RepackOptions, RepackReport } from "./maintenance/repack.ts";
 export type { SkippedPack } from "./maintenance/repack-plan.ts";
 export type { RepairOptions, RepairReport } from "./maintenance/repair-reports.ts";
@@ -41,9 +42,9 @@ export type {
   ValidateOptions,
   ValidateReport,
 } from "./maintenance/validate-reports.ts";
-export type { RebuildCounts as RebuildReport } from "./pack-index/pack-index.ts";
 export type { LongOperationOptions, OnProgress, Progress } from "./progress.ts";
 export type { BulkIterator } from "./store/batch-iterator.ts";
+export type { DeleteManyOptions, DeleteResult } from "./store/delete-many.ts";
 export type {
   CompressMode,
   DeleteOptions,

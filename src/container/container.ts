@@ -17,7 +17,8 @@ import type {
 } from "../maintenance/import-reports.ts";
 import { inspect } from "../maintenance/inspect.ts";
 import { packLoose } from "../maintenance/pack.ts";
-import { rebuildIndex } from "../maintenance/rebuild-index.ts";
+import { planPack } from "../maintenance/pack-plan.ts";
+import { type RebuildOptions, type RebuildReport, rebuildIndex } from "../maintenance/rebuild-index.ts";
 import { type RepackOptions, type RepackReport, repack } from "../maintenance/repack.ts";
 import { repair } from "../maintenance/repair.ts";
 import type { RepairOptions, RepairReport } from "../maintenance/repair-reports.ts";
@@ -25,10 +26,9 @@ import type { CleanOptions, CleanReport, ContainerStatus, PackOptions, PackRepor
 import { statusOf } from "../maintenance/status.ts";
 import { validate } from "../maintenance/validate.ts";
 import type { ValidateOptions, ValidateReport } from "../maintenance/validate-reports.ts";
-import type { RebuildCounts } from "../pack-index/pack-index.ts";
-import type { LongOperationOptions } from "../progress.ts";
 import type { BulkIterator } from "../store/batch-iterator.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
+import type { DeleteManyOptions, DeleteResult } from "../store/delete-many.ts";
 import type {
   DeleteOptions,
   ExtractOptions,
@@ -153,9 +153,14 @@ export class Container implements ObjectStore, AsyncDisposable {
     return this.#store.delete(keys, options);
   }
 
+  /** As `delete`, with a result for each key, however many there are; or only what would be deleted. */
+  deleteMany(keys: Keys, options: DeleteManyOptions = {}): BulkIterator<DeleteResult> {
+    return this.#store.deleteMany(keys, options);
+  }
+
   /** Moves loose objects to packs. Readers and loose writers go on meanwhile. */
   async pack(options: PackOptions = {}): Promise<PackReport> {
-    return packLoose(this.#store, options);
+    return options.dryRun ? planPack(this.#store, options) : packLoose(this.#store, options);
   }
 
   /** Rewrites packs without dead bytes, and small ones as one. Readers and loose writers go on meanwhile. */
@@ -169,7 +174,7 @@ export class Container implements ObjectStore, AsyncDisposable {
   }
 
   /** Makes the index anew from the packs' tables of contents. Format version 2 only. */
-  async rebuildIndex(options: LongOperationOptions = {}): Promise<RebuildCounts> {
+  async rebuildIndex(options: RebuildOptions = {}): Promise<RebuildReport> {
     return rebuildIndex(this.#store.packed, options);
   }
 

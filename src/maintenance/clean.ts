@@ -1,10 +1,13 @@
 import { isTsdosError } from "../errors.ts";
-import { DUPLICATES_FOLDER, isKeptInSandbox, SANDBOX_FOLDER } from "../format/paths.ts";
+import { isKeptInSandbox, SANDBOX_FOLDER } from "../format/paths.ts";
 import type { ObjectKey } from "../key/object-key.ts";
+import { SqliteIndex } from "../pack-index/sqlite-index.ts";
 import type { LongOperationOptions } from "../progress.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { Pacer } from "../store/context.ts";
 import type { Located } from "../store/read-runs.ts";
+import { removeLeftovers } from "../store/repack-leftovers.ts";
+import { tidyDuplicates } from "./duplicates.ts";
 import { recoverLegacy } from "./legacy-repack.ts";
 import { looseTotal } from "./progress-totals.ts";
 import type { CleanOptions, CleanReport } from "./reports.ts";
@@ -66,7 +69,10 @@ async function readsBack(reader: {
 export async function clean(store: CombinedStore, options: CleanOptions): Promise<CleanReport> {
   const dryRun = options.dryRun ?? false;
   const { context } = store.packed;
-  return store.packed.exclusively("clean", options, async () => {
+  // What repacks have left is counted before it is removed.
+  return store.packed.exclusively("clean", { ...options, dryRun: true }, async (lock) => {
+    const packs = leftoverPacks(store);
+    if (!dryRun) removeLeftovers(store.packed, lock);
     const total = await looseTotal(store.loose, options);
     let examined = 0;
     let looseObjects = 0;
@@ -79,20 +85,39 @@ export async function clean(store: CombinedStore, options: CleanOptions): Promis
       options.onProgress?.({ phase: "clean", objects: examined, bytes: looseBytes, ...total });
     }
     const sandbox = removeStale(store, `${context.root}/${SANDBOX_FOLDER}`, options);
-    const duplicates = removeStale(store, `${context.root}/${DUPLICATES_FOLDER}`, options);
+    const duplicates = await tidyDuplicates(store, staleBefore(options), dryRun);
     const leftovers = recoverLegacy(store, staleBefore(options), dryRun);
     const indexFiles = store.packed.index.removeOrphans(dryRun) + leftovers;
     if (!dryRun) removeEmptyPrefixes(store);
+    const vacuumedBytes = options.vacuum ? vacuum(store, dryRun) : 0;
     return {
       looseObjects,
       looseBytes,
       sandboxFiles: sandbox.files,
       sandboxBytes: sandbox.bytes,
       duplicateFiles: duplicates.files,
+      duplicateBytes: duplicates.bytes,
+      restoredDuplicates: duplicates.restored,
+      packFiles: packs.files,
+      packBytes: packs.bytes,
       indexFiles,
+      vacuumedBytes,
       dryRun,
     };
   });
+}
+
+/** Packs that interrupted repacks have left. */
+function leftoverPacks({ packed }: CombinedStore): { files: number; bytes: number } {
+  const sizes = (packed.index.repacking.leftovers()?.packs ?? []).flatMap(
+    (packId) => packed.files.sizeOf(packId) ?? [],
+  );
+  return { files: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0) };
+}
+
+/** Version 2 has no database: its segments are merged as they are written, and hold no gaps. */
+function vacuum({ packed }: CombinedStore, dryRun: boolean): number {
+  return packed.index instanceof SqliteIndex ? packed.index.vacuum(dryRun) : 0;
 }
 
 /** Milliseconds since 1970: what was not changed since then is not being written any more. */

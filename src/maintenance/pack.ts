@@ -199,6 +199,7 @@ class Packer {
       cleanedObjects: this.#cleanedObjects,
       cleanedBytes: this.#cleanedBytes,
       damaged: this.#damaged,
+      dryRun: false,
     };
   }
 }

@@ -6,6 +6,8 @@ import type { CompressMode, Durability } from "../store/object-store.ts";
 import type { QuarantineTotals } from "./quarantine.ts";
 
 export interface PackOptions extends LongOperationOptions {
+  /** Say what would be done, and do nothing. Default false. */
+  readonly dryRun?: boolean;
   /** Default `auto`. */
   readonly compress?: CompressMode;
   /** Also compress content that is compressed already by its looks. Default false. */
@@ -21,12 +23,13 @@ export interface PackReport {
   readonly packedObjects: number;
   /** Bytes of the contents of the objects that were packed. */
   readonly rawBytes: number;
-  /** Bytes that they take in the packs. */
+  /** Bytes that they take in the packs; in a dry run: without compression. */
   readonly storedBytes: number;
   readonly cleanedObjects: number;
   readonly cleanedBytes: number;
   /** Loose objects whose bytes do not have their key's hash: left where they are. */
   readonly damaged: readonly ObjectKey[];
+  readonly dryRun: boolean;
 }
 
 export interface CleanOptions extends LongOperationOptions {
@@ -34,6 +37,8 @@ export interface CleanOptions extends LongOperationOptions {
   readonly dryRun?: boolean;
   /** Milliseconds since its last change after which a file in the sandbox, or a lock of disk-objectstore, is left over. Default one hour. */
   readonly sandboxAgeMs?: number;
+  /** Version 1: also make packs.idx as small as it can be. Nobody else can write to it meanwhile. Default false. */
+  readonly vacuum?: boolean;
 }
 
 export interface CleanReport {
@@ -44,8 +49,16 @@ export interface CleanReport {
   readonly sandboxBytes: number;
   /** Version 1: copies that a writer on Windows could not put in place. */
   readonly duplicateFiles: number;
+  readonly duplicateBytes: number;
+  /** Those of them that were put in place, as their objects were missing or damaged. */
+  readonly restoredDuplicates: number;
+  /** Packs that an interrupted repack has left. */
+  readonly packFiles: number;
+  readonly packBytes: number;
   /** Index files that nothing refers to; in version 1, locks and packs that disk-objectstore has left when it was killed. */
   readonly indexFiles: number;
+  /** Bytes by which packs.idx became smaller; always 0 in version 2, which has no database. */
+  readonly vacuumedBytes: number;
   readonly dryRun: boolean;
 }
 

@@ -294,6 +294,22 @@ export class SqliteIndex implements PackIndex {
     this.#write(true, () => this.#database.exec("REINDEX"));
   }
 
+  /**
+   * Writes the database anew without free pages; returns how many bytes that saves. Waits a few seconds for others who write.
+   * @throws TsdosError `LOCKED` when they go on
+   */
+  vacuum(dryRun: boolean): number {
+    const pragma = (name: string): number =>
+      Number(Object.values(this.#database.prepare(`PRAGMA ${name}`).get() ?? {})[0]);
+    const size = (): number => pragma("page_count") * pragma("page_size");
+    if (dryRun) return pragma("freelist_count") * pragma("page_size");
+    const before = size();
+    this.#database.exec("VACUUM");
+    // The file becomes shorter when the write-ahead log is brought into it; with readers about, that is later.
+    this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    return before - size();
+  }
+
   /** The rows that say that an object is in this pack. */
   countInPack(packId: number): number {
     return Number(this.#database.prepare(COUNT_IN_PACK).get(packIdToSql(packId))?.["objects"]);

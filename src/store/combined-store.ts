@@ -4,6 +4,7 @@ import { chooseDestination } from "./auto-destination.ts";
 import { BaseStore } from "./base-store.ts";
 import { BatchIterator, type BulkIterator } from "./batch-iterator.ts";
 import { Pacer, type StoreContext } from "./context.ts";
+import { type DeleteManyOptions, type DeleteResult, deleteBatches } from "./delete-many.ts";
 import { windowsOf } from "./key-windows.ts";
 import { knownEntry } from "./known-entry.ts";
 import type { LooseReader } from "./loose-reader.ts";
@@ -290,17 +291,15 @@ export class CombinedStore extends BaseStore {
 
   async delete(keys: Keys, options: DeleteOptions = {}): Promise<ObjectKey[]> {
     const deleted: ObjectKey[] = [];
-    for await (const window of windowsOf(keys, options.signal)) {
-      const packed = await this.packed.delete(window, options);
-      const loose = await this.loose.delete(window, { ...options, durability: "process" });
-      // What was packed between the two: a packer that looks for the file after this finds it gone, and takes its entry back.
-      const moved = loose.length > 0 ? await this.packed.delete(loose, options) : [];
-      const gone = [...new Set([...packed, ...loose, ...moved])];
-      // Also those that are not loose: their loose copies may have been removed, and that may not be durable yet.
-      if (this.#isFull(options)) this.loose.syncFoldersOf(gone);
-      for (const key of gone) deleted.push(key);
+    for await (const results of deleteBatches(this, keys, options)) {
+      for (const result of results) if (result.deleted) deleted.push(result.key);
     }
     return deleted;
+  }
+
+  /** As {@link delete}, with a result for each key; or, in a dry run, what would be deleted. */
+  deleteMany(keys: Keys, options: DeleteManyOptions = {}): BulkIterator<DeleteResult> {
+    return new BatchIterator(deleteBatches(this, keys, options), options.signal);
   }
 }
 

@@ -64,14 +64,12 @@ export class ObjectSlice {
    */
   async bytes(): Promise<Uint8Array> {
     if (this.#start === 0 && this.#end === this.#reader.rawSize) {
-      try {
-        return await this.#reader.whole();
-      } catch (error) {
-        const moved = this.#moved(error);
+      for (let before: unknown; ; ) {
         try {
-          return await moved.whole();
-        } catch (again) {
-          throw this.#lost(again, error);
+          return await this.#reader.whole();
+        } catch (error) {
+          this.#move(error, before);
+          before = error;
         }
       }
     }
@@ -144,8 +142,7 @@ export class ObjectSlice {
   async *#pieces(reuse: boolean): AsyncGenerator<Uint8Array> {
     const pacer = new Pacer();
     let started = false;
-    let first: unknown;
-    for (let attempt = 0; ; attempt++) {
+    for (let before: unknown; ; ) {
       try {
         for await (const chunk of this.#reader.chunks(this.#start, this.#end, reuse)) {
           started = true;
@@ -155,24 +152,25 @@ export class ObjectSlice {
         return;
       } catch (error) {
         if (started) throw error;
-        if (attempt > 0) throw this.#lost(error, first);
-        first = error;
-        this.#moved(error);
+        this.#move(error, before);
+        before = error;
       }
     }
   }
 
-  /** The error when an object is still said to be in a file that is not there: that is damage, not absence (I9). */
-  #lost(error: unknown, first: unknown): unknown {
-    if (!isTsdosError(error, "NOT_FOUND") || !isTsdosError(first) || error.details.path !== first.details.path)
-      return error;
-    const path = error.details.path ?? "its file";
-    const message = `object ${this.key} should be in ${path}, which is missing; restore the file from a backup`;
-    return new TsdosError("CORRUPT_OBJECT", message, { key: this.key, path }, error);
-  }
-
-  /** After a read failed since the file is gone, or was replaced: where the object is now. */
-  #moved(error: unknown): ObjectReader {
+  /**
+   * After a read failed since the file is gone, or was replaced: goes to where the object is now, as often as it was moved on since
+   * the failure `before`. An object that is still said to be in a file that is not there is damaged, not absent (I9).
+   */
+  #move(error: unknown, before: unknown): void {
+    if (before !== undefined) {
+      if (!isTsdosError(error, "NOT_FOUND")) throw error;
+      if (isTsdosError(before) && error.details.path === before.details.path) {
+        const path = error.details.path ?? "its file";
+        const message = `object ${this.key} should be in ${path}, which is missing; restore the file from a backup`;
+        throw new TsdosError("CORRUPT_OBJECT", message, { key: this.key, path }, error);
+      }
+    }
     const mayBeElsewhere =
       isTsdosError(error, "NOT_FOUND") || (this.#context.replacesPacks && isTsdosError(error, "CORRUPT_OBJECT"));
     if (!mayBeElsewhere) throw error;
@@ -181,7 +179,6 @@ export class ObjectSlice {
       throw new TsdosError("NOT_FOUND", `object ${this.key} was deleted after it was found`, { key: this.key }, error);
     }
     this.#reader = found;
-    return found;
   }
 }
 

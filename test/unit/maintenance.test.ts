@@ -34,6 +34,7 @@ test("pack moves loose objects to packs, and says what it did", async () => {
     cleanedObjects: 301,
     cleanedBytes: bytes,
     damaged: [],
+    dryRun: false,
   });
   const { loose, packed, deadBytes } = await container.status();
   assert.deepEqual(
@@ -49,6 +50,7 @@ test("pack moves loose objects to packs, and says what it did", async () => {
     cleanedObjects: 0,
     cleanedBytes: 0,
     damaged: [],
+    dryRun: false,
   });
 });
 
@@ -153,7 +155,12 @@ test("clean removes stale sandbox files, orphans of the index and empty folders,
     sandboxFiles: 1,
     sandboxBytes: 5,
     duplicateFiles: 0,
+    duplicateBytes: 0,
+    restoredDuplicates: 0,
+    packFiles: 0,
+    packBytes: 0,
     indexFiles: 1,
+    vacuumedBytes: 0,
   };
   assert.deepEqual(await container.clean({ dryRun: true }), { ...expected, dryRun: true });
   assert.ok(existsSync(join(root, "sandbox/stale")));

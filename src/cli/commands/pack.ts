@@ -9,6 +9,7 @@ interface PackFlags {
   readonly compress?: CompressMode | false;
   readonly verify: boolean;
   readonly clean: boolean;
+  readonly dryRun?: boolean;
 }
 
 export function packCommand(session: Session): Command {
@@ -23,10 +24,11 @@ export function packCommand(session: Session): Command {
     .option("--no-compress", "as '--compress no'")
     .option("--no-verify", "do not compare the bytes of loose objects with their keys")
     .option("--no-clean", "keep the loose copies")
+    .option("--dry-run", "only tell what would be done")
     .action((flags: PackFlags) => pack(session, flags));
 }
 
-async function pack(session: Session, { compress, verify, clean }: PackFlags): Promise<void> {
+async function pack(session: Session, { compress, verify, clean, dryRun = false }: PackFlags): Promise<void> {
   const { output } = session;
   output.goOnWithoutReader();
   await using container = await session.open();
@@ -37,15 +39,16 @@ async function pack(session: Session, { compress, verify, clean }: PackFlags): P
     }))),
     verifyHash: verify,
     clean,
+    dryRun,
     ...(compress !== undefined && { compress: compress === false ? "no" : compress }),
   });
   session.finished({ objects: report.packedObjects, bytes: report.rawBytes });
   await output.report(report, [
-    ["packed objects", humanNumber(report.packedObjects)],
+    [dryRun ? "objects to pack" : "packed objects", humanNumber(report.packedObjects)],
     ["bytes", exactSize(report.rawBytes)],
-    ["stored as", exactSize(report.storedBytes)],
-    ["loose copies removed", humanNumber(report.cleanedObjects)],
-    ["freed", exactSize(report.cleanedBytes)],
+    [dryRun ? "stored as at most" : "stored as", exactSize(report.storedBytes)],
+    [dryRun ? "loose copies to remove" : "loose copies removed", humanNumber(report.cleanedObjects)],
+    [dryRun ? "to be freed" : "freed", exactSize(report.cleanedBytes)],
     ["damaged", humanNumber(report.damaged.length)],
   ]);
   for (const key of report.damaged) {

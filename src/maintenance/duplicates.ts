@@ -1,0 +1,80 @@
+import { DUPLICATES_FOLDER } from "../format/paths.ts";
+import { createKeyHasher } from "../key/hash.ts";
+import { isObjectKey, type ObjectKey } from "../key/object-key.ts";
+import type { CombinedStore } from "../store/combined-store.ts";
+
+const READ_SIZE = 1024 ** 2;
+
+export interface TidiedDuplicates {
+  readonly files: number;
+  readonly bytes: number;
+  /** Copies that were put in place. */
+  readonly restored: number;
+}
+
+/**
+ * Version 1: copies, named `KEY.UUID`, that a writer on Windows could not put in place since somebody had the object open. One whose
+ * object is intact goes. One whose object is missing or damaged is put in its place, if it is intact itself; else it stays, as does
+ * what has another name. Only those that nobody has changed since `before`, in milliseconds since 1970.
+ */
+export async function tidyDuplicates(store: CombinedStore, before: number, dryRun: boolean): Promise<TidiedDuplicates> {
+  const { fs, root } = store.packed.context;
+  const folder = `${root}/${DUPLICATES_FOLDER}`;
+  const found = { files: 0, bytes: 0, restored: 0 };
+  const restored = new Set<ObjectKey>();
+  for (const name of (fs.list(folder) ?? []).sort()) {
+    const path = `${folder}/${name}`;
+    const key = name.split(".")[0] as string;
+    const stat = fs.stat(path);
+    if (!stat?.isFile || stat.mtimeMs > before || !isObjectKey(key)) continue;
+    if (restored.has(key) || (await isIntact(store, key))) {
+      if (!dryRun) fs.remove(path);
+      found.files++;
+      found.bytes += stat.size;
+    } else if (hashOf(store, path) === key) {
+      if (!dryRun) putInPlace(store, path, key);
+      restored.add(key);
+      found.restored++;
+    }
+  }
+  return found;
+}
+
+async function isIntact({ loose, packed }: CombinedStore, key: ObjectKey): Promise<boolean> {
+  // A loose copy hides a packed one.
+  if (loose.sizeOf(key) !== undefined) return loose.isIntact(key);
+  const entry = packed.find(key);
+  return entry !== undefined && packed.isIntact(key, entry);
+}
+
+function hashOf(store: CombinedStore, path: string): ObjectKey | undefined {
+  const { fs } = store.packed.context;
+  const file = fs.openIfExists(path);
+  if (file === undefined) return undefined;
+  try {
+    const hasher = createKeyHasher();
+    const buffer = Buffer.allocUnsafeSlow(READ_SIZE);
+    for (let at = 0; ; ) {
+      const got = fs.read(file, buffer, 0, READ_SIZE, at);
+      if (got === 0) return hasher.key();
+      hasher.update(buffer.subarray(0, got));
+      at += got;
+    }
+  } finally {
+    fs.close(file);
+  }
+}
+
+/** As any loose object comes to its place: synced, renamed, its folder synced (I2). */
+function putInPlace({ loose, packed }: CombinedStore, path: string, key: ObjectKey): void {
+  const { fs } = packed.context;
+  const file = fs.open(path, "modify");
+  try {
+    fs.sync(file);
+  } finally {
+    fs.close(file);
+  }
+  fs.makeDirectory(loose.folderOf(key));
+  fs.rename(path, loose.pathOf(key));
+  loose.syncFoldersOf([key]);
+}

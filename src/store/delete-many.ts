@@ -1,0 +1,53 @@
+import type { ObjectKey } from "../key/object-key.ts";
+import type { CombinedStore } from "./combined-store.ts";
+import { windowsOf } from "./key-windows.ts";
+import type { DeleteOptions, Keys } from "./object-store.ts";
+
+export interface DeleteManyOptions extends DeleteOptions {
+  /** Say what would be deleted, and delete nothing. Default false. */
+  readonly dryRun?: boolean;
+}
+
+export interface DeleteResult {
+  readonly key: ObjectKey;
+  /** False for a key that was not there. */
+  readonly deleted: boolean;
+  /** Bytes of the content; undefined when it was not there. */
+  readonly rawSize: number | undefined;
+}
+
+/** Deletes objects of both stores, some thousands at a time; their results are given when that is as durable as asked. */
+export async function* deleteBatches(
+  store: CombinedStore,
+  keys: Keys,
+  options: DeleteManyOptions,
+): AsyncGenerator<readonly DeleteResult[]> {
+  const { loose, packed } = store;
+  for await (const given of windowsOf(keys, options.signal)) {
+    options.signal?.throwIfAborted();
+    const window = [...new Set(given)];
+    const sizes = new Map<ObjectKey, number>();
+    for (const { key, entry } of packed.findMany(window).found) sizes.set(key, entry.rawSize);
+    for (const key of window) {
+      const size = sizes.get(key) ?? loose.sizeOf(key);
+      if (size !== undefined) sizes.set(key, size);
+    }
+    const gone = options.dryRun ? sizes : await deleteAll(store, window, options);
+    yield window.map((key) => ({ key, deleted: gone.has(key), rawSize: sizes.get(key) }));
+  }
+}
+
+async function deleteAll(
+  { loose, packed }: CombinedStore,
+  keys: readonly ObjectKey[],
+  options: DeleteOptions,
+): Promise<Set<ObjectKey>> {
+  const fromPacks = await packed.delete(keys, options);
+  const fromLoose = await loose.delete(keys, { ...options, durability: "process" });
+  // What was packed between the two: a packer that looks for the file after this finds it gone, and takes its entry back.
+  const moved = fromLoose.length > 0 ? await packed.delete(fromLoose, options) : [];
+  const gone = new Set([...fromPacks, ...fromLoose, ...moved]);
+  // Also those that are not loose: their loose copies may have been removed, and that may not be durable yet.
+  if ((options.durability ?? packed.context.durability) === "full") loose.syncFoldersOf([...gone]);
+  return gone;
+}
