@@ -19,8 +19,8 @@ export const LOCK_HOLDER_FILE = "lock.holder";
 /** The lock of version 1, in the sandbox: rsdos refuses a container with unknown names elsewhere. */
 export const SANDBOX_LOCK_FILE = "tsdos.lock";
 export const SANDBOX_LOCK_HOLDER_FILE = "tsdos.lock.holder";
-/** Version 1, in the sandbox: what a repack that goes on has moved. */
-export const SANDBOX_REPACK_FILE = "tsdos.repack";
+/** Version 1, in the sandbox, with the id of the new pack behind it: what a repack has moved there. */
+export const SANDBOX_REPACK_PREFIX = "tsdos.repack.";
 /** Names in the sandbox that begin so are ours, and stay. */
 const SANDBOX_OWN_PREFIX = "tsdos.";
 

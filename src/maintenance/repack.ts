@@ -123,6 +123,8 @@ const LEGACY_REPACK_MS = 3_600_000;
 
 async function planOf(packed: PackedStore, options: RepackOptions): Promise<RepackPlan> {
   const uses = await packUses(packed, options);
+  // What waits for readers of an older state of the index needs no repack.
+  for (const packId of packed.index.repacking.leftovers()?.packs ?? []) uses.delete(packId);
   return planRepack(packed, uses.values(), options);
 }
 

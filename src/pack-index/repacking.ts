@@ -20,7 +20,7 @@ export interface Replacement {
 export interface Leftovers {
   /** Packs whose files are not needed: they were replaced, or were not completed. */
   readonly packs: readonly number[];
-  /** Removes everything; `removePack` removes the file of a pack. Durable when it returns. */
+  /** Removes what nobody reads any more; `removePack` removes the file of a pack. Durable when it returns. */
   remove(removePack: (packId: number) => void): void;
 }
 
@@ -37,7 +37,7 @@ export interface Repacking {
   /** False for a pack of which nothing is known: what is in it may be needed. */
   describes(packId: number): boolean;
   entriesOf(packId: number): IterableIterator<PackEntries>;
-  /** Starts a pack with a new id that will take the place of others. There must be no leftovers. */
+  /** Starts a pack with a new id that will take the place of others, which are not among the leftovers. */
   begin(packId: number, replaced: readonly number[]): Replacement;
   /** What interrupted repacks have left, if anything. */
   leftovers(): Leftovers | undefined;

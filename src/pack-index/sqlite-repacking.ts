@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import type { FileSystem } from "../file-system.ts";
 import { codecIds, ENTRY_SIZE, type RecordBatch, readRecord, recordKey, writeRecord } from "../format/entry.ts";
-import { SANDBOX_FOLDER, SANDBOX_REPACK_FILE } from "../format/paths.ts";
+import { SANDBOX_FOLDER, SANDBOX_REPACK_PREFIX } from "../format/paths.ts";
 import type { TocHeader } from "../format/toc-header.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { SqliteDatabase } from "../sqlite.ts";
@@ -23,7 +23,7 @@ export class SqliteRepacking implements Repacking {
   readonly #database: () => SqliteDatabase;
   readonly #write: (work: () => void) => void;
   readonly #sync: () => void;
-  readonly #log: string;
+  readonly #sandbox: string;
 
   /** `write` runs a transaction that is durable when it returns, `sync` makes earlier ones so. */
   constructor(
@@ -43,7 +43,7 @@ export class SqliteRepacking implements Repacking {
     this.#path = path;
     this.#database = database;
     this.#write = write;
-    this.#log = `${dirname(path)}/${SANDBOX_FOLDER}/${SANDBOX_REPACK_FILE}`;
+    this.#sandbox = `${dirname(path)}/${SANDBOX_FOLDER}`;
   }
 
   /** The rows are all that there is to know. */
@@ -69,10 +69,10 @@ export class SqliteRepacking implements Repacking {
 
   begin(packId: number, replaced: readonly number[]): Replacement {
     const fs = this.#fs;
-    fs.makeDirectory(dirname(this.#log));
-    const log = new TocFile(fs, this.#log, packId, replaced);
+    fs.makeDirectory(this.#sandbox);
+    const log = new TocFile(fs, `${this.#sandbox}/${SANDBOX_REPACK_PREFIX}${packId}`, packId, replaced);
     log.append({ bytes: new Uint8Array(), count: 0 }, "", (file) => fs.sync(file));
-    fs.syncDirectory(dirname(this.#log));
+    fs.syncDirectory(this.#sandbox);
     return {
       packId,
       get position() {
@@ -105,8 +105,8 @@ export class SqliteRepacking implements Repacking {
     }
   }
 
-  #header(): TocHeader | undefined {
-    const file = this.#fs.openIfExists(this.#log);
+  #header(path: string): TocHeader | undefined {
+    const file = this.#fs.openIfExists(path);
     if (file === undefined) return undefined;
     try {
       return readTocHeader(this.#fs, file, this.#fs.size(file));
@@ -117,20 +117,49 @@ export class SqliteRepacking implements Repacking {
 
   leftovers(): Leftovers | undefined {
     const fs = this.#fs;
-    if (fs.stat(this.#log) === undefined) return undefined;
-    const header = this.#header();
-    const isUnused = (packId: number): boolean =>
-      Number(this.#database().prepare(COUNT_IN_PACK).get(packIdToSql(packId))?.["objects"]) === 0;
-    const packs = header === undefined ? [] : [header.packId, ...new Set(header.replaces)].filter(isUnused);
+    const names = (fs.list(this.#sandbox) ?? []).filter((name) => name.startsWith(SANDBOX_REPACK_PREFIX));
+    if (names.length === 0) return undefined;
+    const logs = names.map((name) => {
+      const path = `${this.#sandbox}/${name}`;
+      const header = this.#header(path);
+      const unfinished = header === undefined ? [] : [header.packId].filter((packId) => this.#isUnused(packId));
+      const replaced = [...new Set(header?.replaces ?? [])].filter((packId) => this.#isUnused(packId));
+      return { path, unfinished, replaced };
+    });
     return {
-      packs,
+      packs: logs.flatMap(({ unfinished, replaced }) => [...unfinished, ...replaced]),
       remove: (removePack) => {
+        const hasReplaced = logs.some(({ replaced }) => replaced.length > 0);
         // Whoever changed the rows may have been killed before that was durable.
-        if (packs.length > 0) this.#sync();
-        for (const packId of packs) removePack(packId);
-        fs.remove(this.#log);
-        fs.syncDirectory(dirname(this.#log));
+        if (hasReplaced) this.#sync();
+        const isNeeded = hasReplaced && this.#hasOldReaders();
+        for (const { path, unfinished, replaced } of logs) {
+          for (const packId of unfinished) removePack(packId);
+          if (isNeeded && replaced.length > 0) continue;
+          for (const packId of replaced) removePack(packId);
+          fs.remove(path);
+        }
+        fs.syncDirectory(this.#sandbox);
       },
     };
+  }
+
+  #isUnused(packId: number): boolean {
+    return Number(this.#database().prepare(COUNT_IN_PACK).get(packIdToSql(packId))?.["objects"]) === 0;
+  }
+
+  /**
+   * True while somebody reads an older state of the index, as open sessions of disk-objectstore do for as long as they like: they find
+   * objects in the old packs. A checkpoint that starts the write-ahead log anew has to wait for them.
+   */
+  #hasOldReaders(): boolean {
+    const database = this.#database();
+    const timeout = Number(Object.values(database.prepare("PRAGMA busy_timeout").get() ?? {})[0]);
+    database.exec("PRAGMA busy_timeout = 0");
+    try {
+      return Number(database.prepare("PRAGMA wal_checkpoint(RESTART)").get()?.["busy"]) !== 0;
+    } finally {
+      database.exec(`PRAGMA busy_timeout = ${timeout}`);
+    }
   }
 }
