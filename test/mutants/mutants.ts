@@ -80,6 +80,13 @@ export const mutants: readonly Mutant[] = [
     caughtBy: "crash explorer",
   },
   {
+    bug: "repack removes the old pack before the new one is durable",
+    file: "src/maintenance/repack-group.ts",
+    find: "      fs.sync(file);\n      return fs.size(file);\n",
+    replace: "      return fs.size(file);\n",
+    caughtBy: "crash explorer",
+  },
+  {
     bug: "a TOC is cut behind its header, whatever it holds",
     file: "src/pack-index/toc-file.ts",
     find: "      if (this.#fs.size(file) > this.position) this.#fs.truncate(file, this.position);\n",

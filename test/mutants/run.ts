@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Mutant } from "./mutants.ts";
 
 const PROJECT = join(import.meta.dirname, "../..");
-const LIMIT_MS = 180_000;
+const LIMIT_MS = 900_000;
 
 /** A copy of the sources and tests, to be changed. */
 export function copySources(folder: string): void {
