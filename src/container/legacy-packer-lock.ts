@@ -96,7 +96,7 @@ export class LegacyPackerLock implements PackerLock {
   enterPack(packId: number): void {
     const path = this.#lockPathOf(packId);
     const text = printHolder(thisProcess(this.#doing));
-    const file = this.#create(path) ?? this.#takeOver(packId, path);
+    const file = this.#create(path, text) ?? this.#takeOver(packId, path, text);
     try {
       const bytes = Buffer.from(text);
       this.#fs.write(file, bytes, 0, bytes.length, 0);
@@ -111,13 +111,26 @@ export class LegacyPackerLock implements PackerLock {
     }
   }
 
-  #create(path: string): number | undefined {
+  /** Made with its text at once: an empty one would be taken for Python's, should we be killed now. Undefined if there is one. */
+  #create(path: string, text: string): number | undefined {
+    const aside = this.#nameAside();
+    const file = this.#fs.open(aside, "create");
     try {
-      return this.#fs.open(path, "create");
+      const bytes = Buffer.from(text);
+      this.#fs.write(file, bytes, 0, bytes.length, 0);
+      this.#fs.link(aside, path);
+      return file;
     } catch (error) {
+      this.#fs.close(file);
       if (isTsdosError(error) && error.details.errno === "EEXIST") return undefined;
       throw error;
+    } finally {
+      this.#fs.remove(aside);
     }
+  }
+
+  #nameAside(): string {
+    return `${this.#paths.sandbox}/${process.pid}-${randomUUID()}.tmp`;
   }
 
   /**
@@ -125,13 +138,13 @@ export class LegacyPackerLock implements PackerLock {
    * lock of somebody else. It is opened before it is judged: so the file that is judged is the one that is open, or else the name
    * leads to another one when it is read at the end.
    */
-  #takeOver(packId: number, path: string): number {
+  #takeOver(packId: number, path: string, text: string): number {
     let file: number;
     try {
       file = this.#fs.open(path, "modify");
     } catch (error) {
       if (!isTsdosError(error, "NOT_FOUND")) throw error;
-      const created = this.#create(path);
+      const created = this.#create(path, text);
       if (created === undefined) throw refusal(path, undefined);
       return created;
     }
@@ -167,7 +180,7 @@ export class LegacyPackerLock implements PackerLock {
 
   /** Takes the name away first, and looks at what it led to: only what is ours is removed, anything else gets its name back. */
   #remove({ path, inode }: Entered): void {
-    const aside = `${this.#paths.sandbox}/${process.pid}-${randomUUID()}.tmp`;
+    const aside = this.#nameAside();
     try {
       this.#fs.rename(path, aside);
     } catch (error) {
