@@ -35,7 +35,7 @@ const READERS: readonly Role[] = [
 const BACKUP: Role = { verbs: ["backup"], pauseMs: 500 };
 const WRITERS: readonly Role[] = [
   { verbs: ["loose", "again", "shared"], pauseMs: 200 },
-  { verbs: ["packed", "auto", "again"], pauseMs: 200 },
+  { verbs: ["packed", "auto", "again", "import"], pauseMs: 200 },
 ];
 const MAINTAINERS: readonly Role[] = [
   { verbs: ["pack"], pauseMs: 200 },

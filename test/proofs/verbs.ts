@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Container, type Destination, isTsdosError, type StoredObject } from "../../src/index.ts";
 import { keyOf } from "../../src/key/hash.ts";
 import type { Actor } from "./actor.ts";
+import { contentOf } from "./contents.ts";
 import { say } from "./lines.ts";
 
 interface Verb {
@@ -146,6 +148,18 @@ async function backup(actor: Actor): Promise<void> {
     await reading(key, "backup", () => intact(object, key));
 }
 
+/** From a container of its own, which holds nothing else when it is done. */
+async function importNew(actor: Actor): Promise<void> {
+  const folder = mkdtempSync(`${actor.root}-source-`);
+  await using source = await Container.create(folder, { formatVersion: actor.pick([1, 2]) });
+  const ids = Array.from({ length: 1 + actor.below(30) }, () => actor.newId());
+  const to = actor.pick(["loose", "packed"] as const);
+  const results = await Array.fromAsync(source.insertMany(ids.map(contentOf), { to, durability: "process" }));
+  await actor.container.importFrom(source);
+  for (const { key, index } of results) actor.acknowledged(key, ids[index] as number);
+  rmSync(folder, { recursive: true });
+}
+
 /** What actors do. */
 export const verbs: Readonly<Record<string, Verb>> = {
   loose: { share: 8, act: insertNew("loose") },
@@ -170,6 +184,7 @@ export const verbs: Readonly<Record<string, Verb>> = {
   clean: { share: 3, act: (actor) => actor.container.clean() },
   "rebuild-index": { share: 2, version: 2, act: (actor) => actor.container.rebuildIndex() },
   backup: { share: 1, act: backup },
+  import: { share: 2, act: importNew },
   validate: { share: 1, act: validate },
   "read-single": { share: 1, act: readSingle },
   "read-bulk": { share: 1, act: readBulk },
