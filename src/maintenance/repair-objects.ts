@@ -7,6 +7,7 @@ import { collectKeys } from "../store/key-windows.ts";
 import { LooseReader } from "../store/loose-reader.ts";
 import type { StoredObject } from "../store/stored-object.ts";
 import { type Finding, ProblemList } from "./findings.ts";
+import { otherCopies } from "./other-copies.ts";
 import { findOrUndefined } from "./placed-entries.ts";
 import type { Quarantine } from "./quarantine.ts";
 import type { RepairOptions } from "./repair-reports.ts";
@@ -84,15 +85,8 @@ export class ObjectRepair {
       this.counts.replaced++;
       return;
     }
-    // Of two objects that share bytes, one gets bytes of its own.
-    const own =
-      finding.kind === "overlap" && entry !== undefined
-        ? packed.object(key, packed.reader(key, entry, { verify: "hash" }), {})
-        : undefined;
-    if (own !== undefined && (await this.#adopt(key, own))) {
-      this.#toRemove.add(key);
-      this.counts.replaced++;
-    } else if (await this.#adoptFromOthers(key)) {
+    // Of two objects that share bytes, one gets bytes of its own by this.
+    if (await this.#adoptAny(key)) {
       if (entry !== undefined) this.#toRemove.add(key);
     } else if (["CORRUPT_OBJECT", "CORRUPT_INDEX", "NOT_FOUND"].includes(finding.error.code)) {
       this.#lose(key, finding);
@@ -122,6 +116,14 @@ export class ObjectRepair {
     this.list({ key, at: new Date().toISOString(), reason: error.message, copies });
   }
 
+  /** As {@link list}, for what only a damaged table of contents had, unless there is a copy. */
+  async listUnlessFound(lost: LostObject): Promise<void> {
+    const { key } = lost;
+    // A loose copy is looked at when its turn comes.
+    const isFound = isObjectKey(key) && (this.#store.loose.sizeOf(key) !== undefined || (await this.#adoptAny(key)));
+    if (!isFound) this.list(lost);
+  }
+
   /** Adds to the list of what is lost. */
   list(lost: LostObject): void {
     this.counts.lost++;
@@ -138,7 +140,16 @@ export class ObjectRepair {
     return name;
   }
 
-  /** Stores a good copy from elsewhere; false when there is none. */
+  /** Stores a good copy from wherever there is one; false when there is none. */
+  async #adoptAny(key: ObjectKey): Promise<boolean> {
+    for (const object of otherCopies(this.#store, key)) {
+      if (!(await isReadable(object)) || !(await this.#adopt(key, object))) continue;
+      this.counts.replaced++;
+      return true;
+    }
+    return this.#adoptFromOthers(key);
+  }
+
   async #adoptFromOthers(key: ObjectKey): Promise<boolean> {
     for (const other of this.#options.from ?? []) {
       const { signal } = this.#options;
@@ -153,13 +164,9 @@ export class ObjectRepair {
   /** Stores the content of a handle as a loose object, verified; false when that is damaged, too. */
   async #adopt(key: ObjectKey, object: StoredObject): Promise<boolean> {
     const { loose } = this.#store;
-    if (this.#dryRun) {
-      return isGood(async () => {
-        for await (const _ of object.pieces());
-        return true;
-      });
-    }
-    if (loose.sizeOf(key) !== undefined) this.#quarantineLoose(key);
+    if (loose.sizeOf(key) !== undefined && this.#movedLoose?.key !== key)
+      this.#movedLoose = { key, name: this.#quarantineLoose(key) };
+    if (this.#dryRun) return isReadable(object);
     // Whatever else fails is the disk that it is written to.
     const stored = await readable(
       () => loose.insert(object, { durability: "full" }),
@@ -173,7 +180,7 @@ export class ObjectRepair {
     if (!isObjectKey(key)) return false;
     const { loose, packed } = this.#store;
     if (loose.sizeOf(key) !== undefined || findOrUndefined(packed, key) !== undefined) return true;
-    return this.#adoptFromOthers(key);
+    return this.#adoptAny(key);
   }
 
   async #repairMisplaced(key: ObjectKey, { error }: Finding): Promise<void> {
@@ -196,7 +203,7 @@ export class ObjectRepair {
     } else {
       this.counts.quarantined++;
       const file = this.#dryRun ? undefined : this.#quarantine.move(path, `${key}.loose`);
-      if (await this.#adoptFromOthers(key)) return;
+      if (await this.#adoptAny(key)) return;
       const copies = [{ where: "loose", path: this.#quarantine.relative(path), ...named(file) }] as const;
       this.list({ key, at: new Date().toISOString(), reason: error.message, copies });
     }
@@ -207,7 +214,7 @@ export class ObjectRepair {
   async #repairRow({ key, error, rowId }: Finding): Promise<void> {
     this.#rows.push(rowId as number);
     const isThere = key !== undefined && this.#store.loose.sizeOf(key) !== undefined;
-    if (isThere || (key !== undefined && (await this.#adoptFromOthers(key)))) return;
+    if (isThere || (key !== undefined && (await this.#adoptAny(key)))) return;
     this.list({ ...(key && { key }), at: new Date().toISOString(), reason: error.message, copies: [] });
   }
 }
@@ -229,6 +236,13 @@ const UNREADABLE: readonly ErrorCode[] = [
 /** What is not damaged may still be unreadable: then it is not good. */
 async function isGood(look: () => boolean | Promise<boolean>): Promise<boolean> {
   return (await readable(async () => look())) ?? false;
+}
+
+function isReadable(object: StoredObject): Promise<boolean> {
+  return isGood(async () => {
+    for await (const _ of object.pieces());
+    return true;
+  });
 }
 
 async function readable<T>(read: () => Promise<T>, codes = UNREADABLE): Promise<T | undefined> {

@@ -64,7 +64,7 @@ export class TocRepair {
     replaceManifest(
       fs,
       folder,
-      { ...manifest, generation, segments: [], covered: new Map(), valid, damaged: [] },
+      { ...manifest, generation, segments: [], covered: new Map(), valid, damaged: [], retired: [] },
       true,
     );
   }
@@ -75,7 +75,7 @@ export class TocRepair {
    */
   async #rewrite(packId: number): Promise<void> {
     const { context, files } = this.#packed;
-    const { fs, config } = context;
+    const { fs } = context;
     const path = `${files.folder}/${tocFileName(packId)}`;
     if (!this.#dryRun) this.#quarantine.copy(path);
     const file = fs.openIfExists(path);
@@ -84,7 +84,7 @@ export class TocRepair {
       const header =
         file === undefined ? undefined : readHeader((into, length, at) => fs.read(file, into, 0, length, at));
       const own = header?.packId === packId ? header : undefined;
-      writer.begin(printTocHeader(own ?? { containerId: config.containerId, packId, sealed: false, replaces: [] }));
+      writer.begin(printTocHeader(this.#headerOf(packId, own)));
       const from = own === undefined ? ENTRY_SIZE : printTocHeader(own).length;
       const size = file === undefined ? 0 : fs.size(file);
       const read = (into: Buffer, length: number, at: number): number => fs.read(file as number, into, 0, length, at);
@@ -99,6 +99,14 @@ export class TocRepair {
     if (this.#dryRun) return;
     fs.rename(`${path}.repair`, path);
     fs.syncDirectory(files.folder);
+  }
+
+  /** What it replaced and is still there is needed again: what is damaged here may be intact there. */
+  #headerOf(packId: number, own: TocHeader | undefined): TocHeader {
+    const { context, files } = this.#packed;
+    if (own === undefined) return { containerId: context.config.containerId, packId, sealed: false, replaces: [] };
+    const isGone = (id: number): boolean => context.fs.stat(`${files.folder}/${tocFileName(id)}`) === undefined;
+    return { ...own, replaces: own.replaces.filter(isGone) };
   }
 
   /** Returns how many valid entries there were. */
@@ -149,7 +157,8 @@ export class TocRepair {
     const reason = `the entry at byte ${at} of ${files.folder}/${tocFileName(packId)} is damaged, the key perhaps, too`;
     const path = this.#quarantine.relative(files.pathOf(packId));
     const copies = [{ where: "packed", path, offset, storedSize, rawSize, codec }] as const;
-    this.#objects.list({ ...(isObjectKey(key) && { key }), at: new Date().toISOString(), reason, copies });
+    const now = new Date().toISOString();
+    await this.#objects.listUnlessFound({ ...(isObjectKey(key) && { key }), at: now, reason, copies });
   }
 
   /** Adds what the index has of this pack and the table of contents has not: a part of the keys after the other. */

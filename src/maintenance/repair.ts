@@ -2,6 +2,7 @@ import { isTsdosError } from "../errors.ts";
 import type { LostObject } from "../format/lost-keys.ts";
 import { SqliteIndex } from "../pack-index/sqlite-index.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
+import { removeLeftovers } from "../store/repack-leftovers.ts";
 import { DamageSearch } from "./damage-search.ts";
 import type { Finding } from "./findings.ts";
 import { Quarantine } from "./quarantine.ts";
@@ -14,7 +15,8 @@ import { TocRepair } from "./repair-tocs.ts";
  * damaged ones, and what has none is put in quarantine, with a list of the lost keys. Readers and loose writers go on meanwhile.
  */
 export async function repair(store: CombinedStore, options: RepairOptions): Promise<RepairReport> {
-  return store.packed.exclusively("repair", options, async () => {
+  // What an interrupted repack has left stays until the end: it may have the last good copies.
+  return store.packed.exclusively("repair", { ...options, dryRun: true }, async (lock) => {
     const { context } = store.packed;
     const dryRun = options.dryRun ?? false;
     const quarantine = new Quarantine(context);
@@ -40,7 +42,10 @@ export async function repair(store: CombinedStore, options: RepairOptions): Prom
     objects.settle();
     for await (const findings of after.contents()) for (const finding of findings) await objects.repair(finding);
     objects.settle();
-    if (!dryRun) await recoverLost(quarantine, objects);
+    if (!dryRun) {
+      await recoverLost(quarantine, objects);
+      removeLeftovers(store.packed, lock);
+    }
     const { quarantined, ...counts } = objects.counts;
     return {
       dryRun,

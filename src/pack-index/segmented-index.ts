@@ -19,7 +19,7 @@ import type { IndexTotals, PackIndex, RebuildCounts } from "./pack-index.ts";
 import { above, batchCursor, keptRecords, liveBatches, type RecordCursor, withoutPacks } from "./record-cursor.ts";
 import { SegmentFile, writeSegment } from "./segment-file.ts";
 import { SegmentedRepacking } from "./segmented-repacking.ts";
-import { NewestLive, visitRecords } from "./visit-records.ts";
+import { liveEntries, NewestLive, visitRecords } from "./visit-records.ts";
 
 const KEY_SIZE = 32;
 /** Records outside of segments that are worth a segment of their own when a writer ends: 1 MiB to read at each open. */
@@ -98,6 +98,11 @@ export class SegmentedIndex implements PackIndex {
         this.#distrust(error);
       }
     }
+  }
+
+  /** All live entries of a key, the newest first: that is the one that {@link get} finds. */
+  liveEntries(keys: Uint8Array, at: number): PackEntry[] {
+    return this.#recovering((state) => liveEntries(state, keys, at));
   }
 
   /** A segment that turns out to be damaged is left out from now on: what it held is read from the TOCs. */

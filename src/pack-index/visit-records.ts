@@ -24,6 +24,20 @@ class LiveOnly implements RecordVisitor {
   }
 }
 
+/** Every live entry of a key, the newest first. */
+export function liveEntries(state: IndexState, keys: Uint8Array, at: number): PackEntry[] {
+  const found: PackEntry[] = [];
+  const deletedIn = new Set<number>();
+  const visit = (bytes: Uint8Array, record: number): boolean => {
+    const pack = recordPackId(bytes, record);
+    if (isTombstone(bytes, record)) deletedIn.add(pack);
+    else if (!deletedIn.has(pack)) found.push(readRecord(bytes, record));
+    return false;
+  };
+  visitRecords(state, keys, at, { visit });
+  return found;
+}
+
 /** Finds the newest live record. One is used for all lookups: a closure for each would cost a third of its time. */
 export class NewestLive implements RecordVisitor {
   found: PackEntry | undefined;
