@@ -162,8 +162,12 @@ export function errorOf({ stderr }: Finished): JsonError | undefined {
 }
 
 /** A test with a folder of its own. */
-export function cliTest(name: string, run: (workspace: Workspace, context: TestContext) => Promise<void>): void {
-  test(name, (context) => run(new Workspace(context), context));
+export function cliTest(
+  name: string,
+  run: (workspace: Workspace, context: TestContext) => Promise<void>,
+  skip: string | false = false,
+): void {
+  test(name, { skip }, (context) => run(new Workspace(context), context));
 }
 
 /** A test in a small file system of its own, which may be mounted anew; skipped where it cannot be mounted. */

@@ -58,7 +58,7 @@ export function whyNot({ type, make, debianPackage }: FileSystemKind): string | 
   const kernel = readFileSync("/proc/filesystems", "utf8").split(/\s+/);
   const missing = [type, "fuse"].filter((name) => !kernel.includes(name));
   if (missing.length > 0) return `this kernel has no ${missing.join(", ")}`;
-  if (!isInstalled(make)) return `needs ${make[0]} of the package ${debianPackage}: npm run setup:file-systems`;
+  if (!isInstalled(make)) return `needs ${make[0]} of the package ${debianPackage}: npm run setup:debian`;
   if (!run("losetup", ["--find"])) return "needs a loop device, which not every container has";
   return false;
 }
