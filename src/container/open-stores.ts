@@ -7,17 +7,21 @@ import {
   LOCK_HOLDER_FILE,
   PACKED_FOLDER,
   PACKS_FOLDER,
+  REMOVALS_LOCK_FILE,
+  REMOVALS_LOCK_HOLDER_FILE,
   SANDBOX_FOLDER,
   SANDBOX_LOCK_FILE,
   SANDBOX_LOCK_HOLDER_FILE,
+  SANDBOX_REMOVALS_LOCK_FILE,
+  SANDBOX_REMOVALS_LOCK_HOLDER_FILE,
   SQLITE_INDEX_FILE,
 } from "../format/paths.ts";
-import { OsLock } from "../fs/os-lock.ts";
+import { holdLock, OsLock } from "../fs/os-lock.ts";
 import type { PackIndex } from "../pack-index/pack-index.ts";
 import { SegmentedIndex } from "../pack-index/segmented-index.ts";
 import { openSqliteIndex } from "../pack-index/sqlite-index.ts";
 import { CombinedStore } from "../store/combined-store.ts";
-import type { StoreContext } from "../store/context.ts";
+import type { RemovalLock, StoreContext } from "../store/context.ts";
 import { LooseStore } from "../store/loose-store.ts";
 import type { Durability } from "../store/object-store.ts";
 import { PackFiles } from "../store/pack-files.ts";
@@ -46,8 +50,9 @@ export interface OpenStores {
 
 export function openStores(options: OpenStoresOptions): OpenStores {
   const { fs, root, config, lockTimeoutMs, onLockWait, durability } = options;
-  const context: StoreContext = { fs, root, config, durability };
   const folder = packsFolder(fs, root, config);
+  const removals = removalLock(options, folder);
+  const context: StoreContext = { fs, root, config, durability, removals };
   const files = new PackFiles(fs, folder, config.containerVersion);
   const { index, lock } = config.containerVersion === 1 ? legacyParts(options, folder, files) : parts(options, folder);
   const packed = new PackedStore({ context, files, index, lock, lockTimeoutMs, onLockWait });
@@ -56,6 +61,7 @@ export function openStores(options: OpenStoresOptions): OpenStores {
     close() {
       packed.close();
       lock.close();
+      removals.close();
     },
   };
 }
@@ -64,6 +70,24 @@ export function openStores(options: OpenStoresOptions): OpenStores {
 export function openStoresAt(fs: FileSystem, root: string): OpenStores {
   const config = readConfig(fs, root);
   return openStores({ fs, root, config, create: false, durability: "full", lockTimeoutMs: 0 });
+}
+
+/** Milliseconds; it is held for a few thousand removals, or one commit. */
+const REMOVALS_TIMEOUT_MS = 30_000;
+
+function removalLock({ fs, root, config }: OpenStoresOptions, packs: string): RemovalLock & { close(): void } {
+  const isLegacy = config.containerVersion === 1;
+  const folder = isLegacy ? `${root}/${SANDBOX_FOLDER}` : packs;
+  const lock = isLegacy
+    ? new OsLock(`${folder}/${SANDBOX_REMOVALS_LOCK_FILE}`, `${folder}/${SANDBOX_REMOVALS_LOCK_HOLDER_FILE}`)
+    : new OsLock(`${folder}/${REMOVALS_LOCK_FILE}`, `${folder}/${REMOVALS_LOCK_HOLDER_FILE}`);
+  return {
+    hold(work) {
+      fs.makeDirectory(folder);
+      return holdLock(lock, "commit or delete", REMOVALS_TIMEOUT_MS, work);
+    },
+    close: () => lock.close(),
+  };
 }
 
 interface Parts {

@@ -16,9 +16,14 @@ export const MANIFEST_FILE = "MANIFEST";
 export const LOCK_FILE = "lock";
 /** Who holds the lock, in a file of its own: while the lock is held, the lock file itself cannot be read. */
 export const LOCK_HOLDER_FILE = "lock.holder";
+/** Held for an instant by who removes loose files, and by who makes their packed copies count. */
+export const REMOVALS_LOCK_FILE = "removals.lock";
+export const REMOVALS_LOCK_HOLDER_FILE = "removals.lock.holder";
 /** The lock of version 1, in the sandbox: rsdos refuses a container with unknown names elsewhere. */
 export const SANDBOX_LOCK_FILE = "tsdos.lock";
 export const SANDBOX_LOCK_HOLDER_FILE = "tsdos.lock.holder";
+export const SANDBOX_REMOVALS_LOCK_FILE = "tsdos.removals.lock";
+export const SANDBOX_REMOVALS_LOCK_HOLDER_FILE = "tsdos.removals.lock.holder";
 /** Version 1, in the sandbox, with the id of the new pack behind it: what a repack has moved there. */
 export const SANDBOX_REPACK_PREFIX = "tsdos.repack.";
 /** Names in the sandbox that begin so are ours, and stay. */

@@ -158,6 +158,25 @@ export interface AcquireOptions {
   readonly onWait?: ((holder: LockHolder | undefined) => void) | undefined;
 }
 
+const sleeper = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+
+/**
+ * Does short synchronous work under a lock that nobody holds for long; meanwhile this thread waits.
+ * @throws TsdosError `LOCKED` when the time (in milliseconds) has passed
+ */
+export function holdLock<T>(lock: OsLock, doing: string, timeoutMs: number, work: () => T): T {
+  const start = performance.now();
+  while (!lock.tryAcquire(doing)) {
+    if (performance.now() - start >= timeoutMs) throw lockedError(lock, timeoutMs);
+    Atomics.wait(sleeper, 0, 0, FIRST_DELAY_MS * (0.5 + Math.random()));
+  }
+  try {
+    return work();
+  } finally {
+    lock.release();
+  }
+}
+
 /**
  * Waits for a lock without blocking the event loop. The pauses grow from 1 to 50 ms, with jitter.
  * @throws TsdosError `LOCKED` after `timeoutMs`; the signal's reason when it aborts.

@@ -2,8 +2,7 @@ import { isTsdosError } from "../errors.ts";
 import { keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
-import { Pacer } from "../store/context.ts";
-import { collectKeys } from "../store/key-windows.ts";
+import { CLOCK_TICK_MS, Pacer } from "../store/context.ts";
 import { addLarge, addSmall, type Compressing, compressingOf } from "../store/large-object.ts";
 import type { PackWriter } from "../store/pack-writer.ts";
 import { type Content, SMALL_MAX } from "../store/source.ts";
@@ -22,7 +21,7 @@ export async function packLoose(store: CombinedStore, options: PackOptions): Pro
   const writer = await store.packed.openWriter("pack", sync, options);
   try {
     const total = await looseTotal(store.loose, options);
-    const packer = new Packer(store, writer, { ...options, ...total, sync });
+    const packer = new Packer(store, writer, { ...options, ...total });
     for (const keys of store.loose.sortedKeys()) {
       packer.enterFolder(keys[0]);
       for (const key of keys) {
@@ -39,7 +38,6 @@ export async function packLoose(store: CombinedStore, options: PackOptions): Pro
 }
 
 interface PackerOptions extends PackOptions {
-  readonly sync: boolean;
   readonly totalObjects?: number;
 }
 
@@ -47,7 +45,6 @@ class Packer {
   readonly #store: CombinedStore;
   readonly #writer: PackWriter;
   readonly #options: PackerOptions;
-  readonly #sync: boolean;
   readonly #compressing: Compressing;
   readonly #buffer = Buffer.allocUnsafeSlow(SMALL_MAX + 1);
   readonly #pacer = new Pacer();
@@ -66,7 +63,6 @@ class Packer {
   readonly #damaged: ObjectKey[] = [];
 
   constructor(store: CombinedStore, writer: PackWriter, options: PackerOptions) {
-    this.#sync = options.sync;
     const { config } = store.packed.context;
     this.#store = store;
     this.#writer = writer;
@@ -136,7 +132,10 @@ class Packer {
 
   /** Called before the objects of a loose folder are read, with one of their keys. */
   enterFolder(key: ObjectKey | undefined): void {
-    if (key !== undefined) this.#folderTimes.set(this.#prefixOf(key), this.#changedAt(this.#prefixOf(key)));
+    if (key === undefined) return;
+    const mtimeMs = this.#changedAt(this.#prefixOf(key)) ?? Number.POSITIVE_INFINITY;
+    // What changes soon after a change may leave the same time.
+    this.#folderTimes.set(this.#prefixOf(key), mtimeMs < Date.now() - CLOCK_TICK_MS ? mtimeMs : undefined);
   }
 
   #prefixOf(key: ObjectKey): string {
@@ -153,8 +152,9 @@ class Packer {
   #deletedOf(keys: readonly ObjectKey[]): ObjectKey[] {
     const unchanged = new Set<string>();
     for (const [prefix, mtimeMs] of this.#folderTimes) {
+      if (mtimeMs === undefined) continue;
       if (this.#changedAt(prefix) === mtimeMs) unchanged.add(prefix);
-      else if (mtimeMs !== undefined) this.#folderTimes.set(prefix, undefined);
+      else this.#folderTimes.set(prefix, undefined);
     }
     const { loose } = this.#store;
     return keys.filter((key) => !unchanged.has(this.#prefixOf(key)) && loose.sizeOf(key) === undefined);
@@ -171,10 +171,6 @@ class Packer {
     const keys = this.#committed;
     this.#committed = [];
     this.#writer.commit();
-    // Until they were committed nobody but a deleter removes their files. One that has not seen the entries may have done so since it
-    // was asked what to withhold; one that comes later sees them, and waits for the lock.
-    const deleted = this.#deletedOf(this.#added);
-    this.#store.packed.index.remove(collectKeys(deleted), deleted.length, this.#sync);
     this.#added = [];
     this.#forgetFolders(keys.at(-1));
     if (this.#options.clean !== false) {

@@ -12,6 +12,8 @@ import {
   parsePackFileName,
   parseSegmentFileName,
   parseTocFileName,
+  REMOVALS_LOCK_FILE,
+  REMOVALS_LOCK_HOLDER_FILE,
   SANDBOX_FOLDER,
 } from "../format/paths.ts";
 import type { ObjectKey } from "../key/object-key.ts";
@@ -91,7 +93,7 @@ function* packStrays({ packed }: CombinedStore): Generator<Leftover> {
   const ofFormat = (name: string): boolean => {
     if (version === 1)
       return parsePackFileName(name, 1) !== undefined || files.ids().some((id) => packLockName(id) === name);
-    const known = [INDEX_FOLDER, LOCK_FILE, LOCK_HOLDER_FILE];
+    const known = [INDEX_FOLDER, LOCK_FILE, LOCK_HOLDER_FILE, REMOVALS_LOCK_FILE, REMOVALS_LOCK_HOLDER_FILE];
     return parsePackFileName(name, 2) !== undefined || parseTocFileName(name) !== undefined || known.includes(name);
   };
   for (const name of fs.list(files.folder) ?? []) {

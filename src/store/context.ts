@@ -2,6 +2,15 @@ import type { FileSystem } from "../file-system.ts";
 import type { ContainerConfig } from "../format/config.ts";
 import type { Durability } from "./object-store.ts";
 
+/** Keeps apart who removes loose files and who makes packed copies of them count: each sees what the other has done, or comes first. */
+export interface RemovalLock {
+  /**
+   * Does short synchronous work while nobody else does such work.
+   * @throws TsdosError `LOCKED` when somebody does for a long time
+   */
+  hold<T>(work: () => T): T;
+}
+
 /** What the stores of one container share. */
 export interface StoreContext {
   readonly fs: FileSystem;
@@ -10,7 +19,17 @@ export interface StoreContext {
   readonly config: ContainerConfig;
   /** Used by calls that do not say. */
   readonly durability: Durability;
+  /** Undefined where all who use the container are in one thread. */
+  readonly removals?: RemovalLock;
 }
+
+/** Does work under the removal lock. */
+export function withoutRemovals<T>({ removals }: StoreContext, work: () => T): T {
+  return removals === undefined ? work() : removals.hold(work);
+}
+
+/** Longer than the time stamps of any file system are apart: older ones are those of the last change for sure. */
+export const CLOCK_TICK_MS = 2000;
 
 /** Lets other work of the process run when the current piece of synchronous work has taken long enough. */
 export class Pacer {

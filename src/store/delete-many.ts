@@ -1,5 +1,6 @@
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "./combined-store.ts";
+import { withoutRemovals } from "./context.ts";
 import { windowsOf } from "./key-windows.ts";
 import type { DeleteOptions, Keys } from "./object-store.ts";
 
@@ -43,10 +44,14 @@ async function deleteAll(
   options: DeleteOptions,
 ): Promise<Set<ObjectKey>> {
   const fromPacks = await packed.delete(keys, options);
-  const fromLoose = await loose.delete(keys, { ...options, durability: "process" });
-  // What was packed between the two: a packer that looks for the file after this finds it gone, and takes its entry back.
-  const moved = fromLoose.length > 0 ? await packed.delete(fromLoose, options) : [];
-  const gone = new Set([...fromPacks, ...fromLoose, ...moved]);
+  // A packer that commits later withholds what is gone by then. What one has committed before is found in its pack.
+  const { removed, moved } = withoutRemovals(packed.context, () => {
+    const fromLoose = keys.filter((key) => packed.context.fs.remove(loose.pathOf(key)));
+    if (fromLoose.length > 0) packed.index.refresh();
+    return { removed: fromLoose, moved: packed.findMany(fromLoose).found.map(({ key }) => key) };
+  });
+  const fromMoved = moved.length > 0 ? await packed.delete(moved, options) : [];
+  const gone = new Set([...fromPacks, ...removed, ...fromMoved]);
   // Also those that are not loose: their loose copies may have been removed, and that may not be durable yet.
   if ((options.durability ?? packed.context.durability) === "full") loose.syncFoldersOf([...gone]);
   return gone;

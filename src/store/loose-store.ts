@@ -2,7 +2,7 @@ import { isTsdosError } from "../errors.ts";
 import { isLoosePrefix, LOOSE_FOLDER, loosePath, parseLoosePath } from "../format/paths.ts";
 import { type ObjectKey, parseKey } from "../key/object-key.ts";
 import { BaseStore } from "./base-store.ts";
-import type { StoreContext } from "./context.ts";
+import { CLOCK_TICK_MS, type StoreContext } from "./context.ts";
 import { insertLoop } from "./insert-loop.ts";
 import { windowsOf } from "./key-windows.ts";
 import { LooseReader } from "./loose-reader.ts";
@@ -23,9 +23,6 @@ import { ObjectSlice, type Relocate, type StoredObject } from "./stored-object.t
 
 /** Keys in a batch. */
 const BATCH = 4096;
-
-/** Longer than the time stamps of any file system are apart. */
-const CLOCK_TICK_MS = 2000;
 
 /** Objects below this many bytes are read when `extractMany` finds them: finding them costs as much. */
 const AHEAD_MAX = 16 * 1024;

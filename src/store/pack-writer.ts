@@ -5,7 +5,7 @@ import { LEGACY_REPACK_ID, MAX_PACK_ID } from "../format/paths.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { MemoryIndex } from "../pack-index/memory-index.ts";
 import type { PackIndex } from "../pack-index/pack-index.ts";
-import type { StoreContext } from "./context.ts";
+import { type StoreContext, withoutRemovals } from "./context.ts";
 import { knownEntry } from "./known-entry.ts";
 import type { PackFiles } from "./pack-files.ts";
 import type { PackerLock } from "./packer-lock.ts";
@@ -80,7 +80,7 @@ export class PackWriter {
   }
 
   /** Asked right before entries are written: which of the objects that were added must not become visible after all. */
-  withheld: () => readonly ObjectKey[] = () => [];
+  withheld: (() => readonly ObjectKey[]) | undefined;
 
   /** Stored bytes of all objects that this writer has added. */
   storedTotal = 0;
@@ -209,9 +209,14 @@ export class PackWriter {
       }
       // From here on the bytes stay: if the index fails half-way, it may have entries that point to them.
       this.#committed = this.#end;
-      const batch = this.#pending.without(this.withheld());
       const isShared = context.config.containerVersion === 1;
-      index.commit(this.#packId, batch, this.#sync, isShared ? () => this.#refuseDisturbed() : undefined);
+      const check = isShared ? (): void => this.#refuseDisturbed() : undefined;
+      const { withheld } = this;
+      if (withheld === undefined) index.commit(this.#packId, this.#pending.without([]), this.#sync, check);
+      else
+        withoutRemovals(context, () =>
+          index.commit(this.#packId, this.#pending.without(withheld()), this.#sync, check),
+        );
       this.#pending.clear();
     }
   }

@@ -11,7 +11,7 @@ import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import type { ObjectKey } from "../../src/key/object-key.ts";
 import { SegmentedIndex } from "../../src/pack-index/segmented-index.ts";
 import { CombinedStore } from "../../src/store/combined-store.ts";
-import type { StoreContext } from "../../src/store/context.ts";
+import type { RemovalLock, StoreContext } from "../../src/store/context.ts";
 import { LooseStore } from "../../src/store/loose-store.ts";
 import type { Durability, ObjectStore } from "../../src/store/object-store.ts";
 import { PackFiles } from "../../src/store/pack-files.ts";
@@ -25,6 +25,7 @@ export interface StoreSettings {
   readonly loosePrefixLen?: number;
   readonly packSizeTarget?: number;
   readonly durability?: Durability;
+  readonly removals?: RemovalLock;
 }
 
 const LOCK_TIMEOUT_MS = 2000;
@@ -96,6 +97,7 @@ export function openOn(
     root: MEMORY_ROOT,
     config: configOf(settings),
     durability: settings.durability ?? "full",
+    ...(settings.removals && { removals: settings.removals }),
   };
   const folder = `${MEMORY_ROOT}/packed`;
   const index = new SegmentedIndex({ fs, folder, containerId: context.config.containerId });

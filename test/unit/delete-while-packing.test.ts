@@ -17,27 +17,81 @@ async function looseObjects(fs: MemoryFileSystem, content: Uint8Array): Promise<
   return keys;
 }
 
-/** Moments are the calls of the file system, but those with one of these names. */
+/**
+ * Packs, and does the works at their moments: at the call of the file system with that number, or, as others wait for the removal
+ * lock, once it is free. Returns how many calls there were, but for those with one of the names in `without`.
+ */
+async function packWith(
+  fs: MemoryFileSystem,
+  works: readonly { readonly moment: number; readonly work: () => void }[],
+  without: readonly string[],
+): Promise<number> {
+  let calls = 0;
+  let isHeld = false;
+  let waiting: (() => void)[] = [];
+  const watched = new InterceptedFileSystem(fs, ({ name }) => {
+    if (without.includes(name)) return undefined;
+    for (const { moment, work } of works) if (moment === calls) waiting.push(work);
+    calls++;
+    if (!isHeld) doWaiting();
+    return undefined;
+  });
+  function doWaiting(): void {
+    const due = waiting;
+    waiting = [];
+    for (const work of due) work();
+  }
+  const removals = {
+    hold<T>(work: () => T): T {
+      isHeld = true;
+      try {
+        return work();
+      } finally {
+        isHeld = false;
+        doWaiting();
+      }
+    },
+  };
+  const packing = openOn(watched, { removals });
+  calls = 0;
+  await packLoose(packing.combined, {});
+  packing.close();
+  return calls;
+}
+
+/** Removes a loose object as `delete` does; false when a packed copy counts already. */
+function deleteLoose(fs: MemoryFileSystem, key: string): boolean {
+  const other = openOn(fs, {});
+  const isLast = other.combined.packed.find(key as never) === undefined;
+  const removed = isLast && fs.remove(other.combined.loose.pathOf(key as never));
+  other.close();
+  return removed;
+}
+
+/** Stores an object as `insert` does: content that is in a pack already is acknowledged as it is. */
+function storeLoose(fs: MemoryFileSystem, key: string, content: Uint8Array): boolean {
+  const other = openOn(fs, {});
+  const { loose, packed } = other.combined;
+  if (packed.find(key as never) === undefined) {
+    loose.makeFolderOf(key as never);
+    const file = fs.open(loose.pathOf(key as never), "create");
+    fs.write(file, content, 0, content.length, 0);
+    fs.close(file);
+  }
+  other.close();
+  return true;
+}
+
 async function deletedWhilePacked(content: Uint8Array, without: readonly string[]): Promise<void> {
   let deletions = 0;
-  for (let moment = 0, over = false; !over; moment++) {
+  for (let moment = 0, calls = 1; moment < calls; moment++) {
     const fs = emptyMemoryFolder();
     const key = (await looseObjects(fs, content))[0] as string;
-    let calls = 0;
     let isDeleted = false;
-    const watched = new InterceptedFileSystem(fs, ({ name }) => {
-      if (without.includes(name) || calls++ !== moment) return undefined;
-      const other = openOn(fs, {});
-      isDeleted =
-        fs.remove(other.combined.loose.pathOf(key as never)) && other.combined.packed.find(key as never) === undefined;
-      other.close();
-      return undefined;
-    });
-    const packing = openOn(watched, {});
-    calls = 0;
-    await packLoose(packing.combined, {});
-    packing.close();
-    over = calls <= moment;
+    const work = (): void => {
+      isDeleted = deleteLoose(fs, key);
+    };
+    calls = await packWith(fs, [{ moment, work }], without);
     if (!isDeleted) continue;
     deletions++;
     const after = openOn(fs, {});
@@ -47,6 +101,41 @@ async function deletedWhilePacked(content: Uint8Array, without: readonly string[
   }
   assert.ok(deletions > 5);
 }
+
+test("an object that is deleted and stored again, at any two moments of pack, is there", async () => {
+  let both = 0;
+  for (let first = 0, calls = 1; first < calls; first++) {
+    for (const later of [1, 2, 3, 5, 8, 13, 21]) {
+      const fs = emptyMemoryFolder();
+      const key = (await looseObjects(fs, SMALL))[0] as string;
+      let isDeleted = false;
+      let isStored = false;
+      const works = [
+        {
+          moment: first,
+          work: () => {
+            isDeleted = deleteLoose(fs, key);
+          },
+        },
+        {
+          moment: first + later,
+          work: () => {
+            isStored = isDeleted && storeLoose(fs, key, SMALL);
+          },
+        },
+      ];
+      calls = await packWith(fs, works, []);
+      if (!isStored) continue;
+      both++;
+      const after = openOn(fs, {});
+      const object = await after.combined.extract(key);
+      assert.ok(object !== undefined, `deleted before call ${first}, stored before call ${first + later} of ${calls}`);
+      assert.equal(Buffer.compare(await object.bytes(), SMALL), 0);
+      after.close();
+    }
+  }
+  assert.ok(both > 20);
+});
 
 test("a loose object that is deleted at any moment of pack, by somebody who sees no packed copy yet, does not come back", () =>
   deletedWhilePacked(SMALL, []));
