@@ -14,7 +14,7 @@ import type { Finding } from "./findings.ts";
 import { checkPlaces, outOfBounds, type PackSizes } from "./overlaps.ts";
 import {
   findOrUndefined,
-  isFound,
+  isStillFound,
   type KnownPacks,
   type Placed,
   type PlaceMark,
@@ -289,12 +289,12 @@ export class DamageSearch {
     packed.index.refresh();
     const now = findOrUndefined(packed, key);
     if (now === undefined) return [];
-    if (isFound(packed, key, entry) && this.#options.quick) return [{ kind: "packed", key, entry, error }];
+    if (isStillFound(packed, key, entry) && this.#options.quick) return [{ kind: "packed", key, entry, error }];
     const again = await failureOf(() => packed.reader(key, now, { verify: "hash" }).chunks(0, now.rawSize, true));
     // What a reader does not look at may be damaged, too: then the first failure counts.
-    const isSame = isFound(packed, key, entry);
+    const isSame = isStillFound(packed, key, entry);
     const failure = again ?? (isSame && error.code !== "NOT_FOUND" ? error : undefined);
-    if (failure === undefined || !isFound(packed, key, now)) return [];
+    if (failure === undefined || !isStillFound(packed, key, now)) return [];
     return [
       { kind: "packed", key, entry: now, error: failure.code === "NOT_FOUND" ? lostPack(failure, key) : failure },
     ];

@@ -3,7 +3,7 @@ import type { ObjectKey } from "../key/object-key.ts";
 import type { PackedStore } from "../store/packed-store.ts";
 import type { Located } from "../store/read-runs.ts";
 import type { Finding } from "./findings.ts";
-import { isFound, type KnownPacks, type PlacedBatch, placedEntries } from "./placed-entries.ts";
+import { isStillFound, type KnownPacks, type PlacedBatch, placedEntries } from "./placed-entries.ts";
 
 /** Entries that are sorted at once, where a pack's entries are not in the order of their places. */
 const WINDOW = 32_768;
@@ -58,7 +58,8 @@ class Neighbours {
     const overlaps = entry.storedSize > 0 && entry.offset < this.#end;
     if (entry.offset + entry.storedSize >= this.#end) this.#farthest = one;
     // Looked at again: others may have moved one of them meanwhile.
-    if (!overlaps || !isFound(this.#packed, key, entry) || !isFound(this.#packed, before.key, before.entry)) return [];
+    if (!overlaps || !isStillFound(this.#packed, key, entry) || !isStillFound(this.#packed, before.key, before.entry))
+      return [];
     const path = this.#packed.files.pathOf(entry.packId);
     const message = `object ${key} at byte ${entry.offset} of ${path} shares bytes with object ${before.key} at byte ${before.entry.offset}; run repair`;
     return [
@@ -118,7 +119,7 @@ export function outOfBounds(packed: PackedStore, { key, entry }: Located, sizes:
   if (size !== undefined) sizes.set(packId, size);
   if (size !== undefined && end <= size) return undefined;
   // Deleted, or in another pack by now.
-  if (!isFound(packed, key, entry)) return undefined;
+  if (!isStillFound(packed, key, entry)) return undefined;
   const path = files.pathOf(packId);
   const reason = size === undefined ? "which is missing" : `up to byte ${end}, which has only ${size}`;
   const message = `object ${key} should be in ${path} ${reason}; restore the file from a backup, or run repair`;

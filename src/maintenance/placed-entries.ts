@@ -62,8 +62,14 @@ function* placedTocEntries(
   }
 }
 
+/** As {@link isFound}, now: another program may have moved the object, and removed the pack, since the index was looked at. */
+export function isStillFound(packed: PackedStore, key: ObjectKey, entry: PackEntry): boolean {
+  packed.index.refresh();
+  return isFound(packed, key, entry);
+}
+
 /** True when readers of the key find this entry. */
-export function isFound(packed: PackedStore, key: ObjectKey, entry: PackEntry): boolean {
+function isFound(packed: PackedStore, key: ObjectKey, entry: PackEntry): boolean {
   const found = findOrUndefined(packed, key);
   return found !== undefined && found.packId === entry.packId && found.offset === entry.offset;
 }

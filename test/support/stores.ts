@@ -259,7 +259,7 @@ export async function containerOnDisk(formatVersion: 1 | 2, options: CreateOptio
       const { config } = first;
       damageCopies(fs, openStores({ fs, root, config, durability: "process", lockTimeoutMs: 0, create: false }), key);
     },
-    temporaryFiles: () => (fs.list(`${root}/sandbox`) ?? []).filter((name) => !name.startsWith("tsdos.lock")),
+    temporaryFiles: () => (fs.list(`${root}/sandbox`) ?? []).filter((name) => !name.startsWith("tsdos.")),
     async close() {
       for (const one of opened) await one.close();
     },

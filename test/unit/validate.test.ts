@@ -4,9 +4,11 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, uti
 import { join } from "node:path";
 import { test } from "node:test";
 import { Container } from "../../src/container/container.ts";
+import { openStoresAt } from "../../src/container/open-stores.ts";
 import { FLAG_NO_CHECKSUM } from "../../src/format/entry.ts";
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { keyOf } from "../../src/key/hash.ts";
+import { outOfBounds } from "../../src/maintenance/overlaps.ts";
 import { auditIndex } from "../../src/pack-index/index-audit.ts";
 import { prose, smallContents } from "../../src/testing/contents.ts";
 import { appendEntry, cut, flip, loosePathOf, newContainer, sql } from "../support/damage.ts";
@@ -304,4 +306,22 @@ test("deleting, packing and cleaning meanwhile is no problem", async () => {
     assert.deepEqual((await container.validate()).problems, []);
     await container.close();
   }
+});
+
+test("a pack that a repack has removed since the index was looked at is no problem", async () => {
+  const { root, container } = await newContainer({ formatVersion: 2 });
+  const { key } = await container.insert(prose(500, 1), { to: "packed" });
+  const stores = openStoresAt(new NodeFileSystem(), root);
+  const { packed } = stores.combined;
+  const entry = packed.find(key);
+  assert.ok(entry !== undefined);
+  await container.repack({ all: true });
+  await container.close();
+  assert.equal(packed.files.sizeOf(entry.packId), undefined);
+  assert.equal(outOfBounds(packed, { key, entry }, new Map()), undefined);
+  rmSync(packed.files.pathOf(entry.packId + 1));
+  const moved = packed.find(key);
+  assert.equal(moved?.packId, entry.packId + 1);
+  assert.equal(outOfBounds(packed, { key, entry: moved }, new Map())?.error.code, "CORRUPT_OBJECT");
+  stores.close();
 });
