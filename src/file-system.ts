@@ -22,6 +22,8 @@ export interface FileStat {
  * `NOT_FOUND` for a missing path, else `IO_ERROR`; a method that answers `undefined` or `false` does so for a missing path only.
  */
 export interface FileSystem {
+  /** How many files the process may have open at a time; undefined when that is not known. */
+  readonly openFilesMax?: number | undefined;
   open(path: string, mode: OpenMode): number;
   /** As `open` in mode `read`, but undefined when the file is missing. */
   openIfExists(path: string): number | undefined;

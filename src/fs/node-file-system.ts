@@ -2,6 +2,7 @@ import fs from "node:fs";
 import { dirname } from "node:path";
 import { type ErrorCode, TsdosError } from "../errors.ts";
 import type { FileStat, FileSystem, OpenMode } from "../file-system.ts";
+import { openFilesMax } from "./open-files-max.ts";
 
 const FLAGS: Record<OpenMode, number> = {
   read: fs.constants.O_RDONLY,
@@ -21,6 +22,8 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   ENOENT: "NOT_FOUND",
 };
 
+const TOO_MANY_OPEN = "raise the limit (`ulimit -n`) and run it again; nothing that was acknowledged is lost";
+const ERRNO_ADVICE: Readonly<Record<string, string>> = { EMFILE: TOO_MANY_OPEN, ENFILE: TOO_MANY_OPEN };
 const ADVICE: Partial<Record<ErrorCode, string>> = {
   NO_SPACE: "free some space and run it again; nothing that was acknowledged is lost",
   ACCESS_DENIED: "check the permissions, and whether the file system is mounted read-only",
@@ -31,7 +34,7 @@ export function fromSystemError(error: unknown, action: string, path: string): T
   const system = error as NodeJS.ErrnoException;
   const errno = system.code ?? "unknown";
   const code = CODES[errno] ?? "IO_ERROR";
-  const advice = ADVICE[code];
+  const advice = ERRNO_ADVICE[errno] ?? ADVICE[code];
   const reason = /^[A-Z0-9]+: ([^,]*)/.exec(system.message)?.[1] ?? system.message;
   return new TsdosError(
     code,
@@ -44,6 +47,10 @@ export function fromSystemError(error: unknown, action: string, path: string): T
 /** The operating system's files, through Node's synchronous calls. */
 export class NodeFileSystem implements FileSystem {
   readonly #paths = new Map<number, string>();
+
+  get openFilesMax(): number | undefined {
+    return openFilesMax();
+  }
 
   open(path: string, mode: OpenMode): number {
     try {

@@ -237,7 +237,10 @@ export class IndexState {
   addToc(packId: number): TocFile {
     const toc = new TocFile(this.#fs, this.tocPath(packId), packId);
     this.tocs.set(packId, toc);
-    this.#newestPack = Math.max(this.#newestPack, packId);
+    if (packId > this.#newestPack) {
+      this.tocs.get(this.#newestPack)?.close();
+      this.#newestPack = packId;
+    }
     return toc;
   }
 
@@ -248,6 +251,8 @@ export class IndexState {
       this.tail.add(bytes, at);
       afterEach?.();
     });
+    // Only the newest one grows; the others may be more than a process can have open.
+    if (toc.packId !== this.#newestPack) toc.close();
     if (toc.position !== before) this.version++;
     this.damage.push(...damage);
   }

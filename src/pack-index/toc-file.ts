@@ -40,8 +40,10 @@ export class TocFile {
   /** The packs that this one has taken the place of, by its header; none without a valid one. */
   get replaces(): readonly number[] {
     if (this.#header === undefined) {
+      const wasOpen = this.#file !== undefined;
       this.#file ??= this.#fs.openIfExists(this.path);
       if (this.#file !== undefined) this.#readHeader(this.#fs.size(this.#file));
+      if (!wasOpen) this.close();
     }
     return this.#header?.replaces ?? [];
   }
@@ -147,6 +149,15 @@ export class TocFile {
 
   /** True when there is a valid header, and all behind it between the two offsets are valid entries. */
   isValidBetween(from: number, to: number): boolean {
+    const wasOpen = this.#file !== undefined;
+    try {
+      return this.#isValidBetween(from, to);
+    } finally {
+      if (!wasOpen) this.close();
+    }
+  }
+
+  #isValidBetween(from: number, to: number): boolean {
     this.#file ??= this.#fs.openIfExists(this.path);
     const headerSize = this.#file === undefined ? 0 : this.#readHeader(this.#fs.size(this.#file));
     if (this.#file === undefined || headerSize === 0) return false;

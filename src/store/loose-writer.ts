@@ -4,11 +4,12 @@ import { SANDBOX_FOLDER } from "../format/paths.ts";
 import { createHasherFor, keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { Pacer, type StoreContext } from "./context.ts";
+import { keptOpen } from "./kept-open.ts";
 import type { Elsewhere, LooseStore } from "./loose-store.ts";
 import type { Durability, Inserter, InsertOptions, Stored } from "./object-store.ts";
 import { type Content, type Source, SourceReader } from "./source.ts";
 
-/** Files that are written before they are synced side by side and renamed. */
+/** Files that are written before they are synced side by side and renamed; fewer where the process may have few files open. */
 const WINDOW_FILES = 128;
 /** Results that wait at most. */
 const WINDOW_RESULTS = 512;
@@ -33,6 +34,7 @@ export class LooseWriter implements Inserter {
   readonly #elsewhere: Elsewhere | undefined;
   readonly #reader: SourceReader;
   readonly #names: string;
+  readonly #windowFiles: number;
   #counter = 0;
   #pending = new Map<ObjectKey, Pending>();
   #results: Stored[] = [];
@@ -44,6 +46,7 @@ export class LooseWriter implements Inserter {
     this.#durability = options.durability ?? context.durability;
     this.#elsewhere = elsewhere;
     this.#reader = new SourceReader(context.fs, options.signal);
+    this.#windowFiles = keptOpen(context.fs, WINDOW_FILES, "window");
     this.#names = `${context.root}/${SANDBOX_FOLDER}/${process.pid}-${randomBytes(6).toString("hex")}`;
   }
 
@@ -53,7 +56,7 @@ export class LooseWriter implements Inserter {
   }
 
   get full(): boolean {
-    return this.#pending.size >= WINDOW_FILES || this.#results.length >= WINDOW_RESULTS;
+    return this.#pending.size >= this.#windowFiles || this.#results.length >= WINDOW_RESULTS;
   }
 
   /** Takes the next source. Small contents from memory and files are handled without a promise. */

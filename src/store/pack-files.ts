@@ -1,7 +1,8 @@
 import type { FileSystem } from "../file-system.ts";
 import { packFileName, parsePackFileName, parseTocFileName } from "../format/paths.ts";
+import { keptOpen } from "./kept-open.ts";
 
-/** Packs that are kept open for reading. */
+/** Packs that are kept open for reading; fewer where the process may have few files open. */
 const OPEN_MAX = 64;
 
 /** Bytes. */
@@ -21,6 +22,7 @@ export class PackFiles {
   #scratch = Buffer.alloc(0);
   /** In the order of their last use. */
   readonly #open = new Map<number, number>();
+  #openMax: number | undefined;
   /** The one that was read last. */
   #lastId = -1;
   #lastFile = -1;
@@ -67,7 +69,8 @@ export class PackFiles {
     let file = this.#open.get(packId);
     if (file === undefined) {
       file = this.#fs.open(this.pathOf(packId), "read");
-      if (this.#open.size >= OPEN_MAX) this.#closeOldest();
+      this.#openMax ??= keptOpen(this.#fs, OPEN_MAX, "packs");
+      if (this.#open.size >= this.#openMax) this.#closeOldest();
     } else {
       this.#open.delete(packId);
     }

@@ -14,6 +14,7 @@ import {
 import { SegmentedIndex } from "../../pack-index/segmented-index.ts";
 import { replaceFile } from "../../replace-file.ts";
 import { Pacer } from "../../store/context.ts";
+import { keptOpen } from "../../store/kept-open.ts";
 import type { Base, Place } from "./place.ts";
 import { hashOfFile, StagedFile } from "./staged-file.ts";
 import type {
@@ -28,7 +29,7 @@ import type {
   PutFile,
 } from "./target.ts";
 
-/** Files that are written before they are synced side by side. */
+/** Files that are written before they are synced side by side; fewer where the process may have few files open. */
 const WINDOW_FILES = 128;
 
 /** What systems say where a hard link cannot be: none at all, too many of this file, or not of a file of somebody else. */
@@ -45,6 +46,7 @@ interface Receiving {
 export class Receiver implements BackupTarget {
   readonly #fs: FileSystem;
   readonly #place: Place;
+  readonly #windowFiles: number;
   #receiving: Receiving | undefined;
   /** Written and not yet durable. */
   #staged: StagedFile[] = [];
@@ -56,6 +58,7 @@ export class Receiver implements BackupTarget {
   constructor(fs: FileSystem, place: Place) {
     this.#fs = fs;
     this.#place = place;
+    this.#windowFiles = keptOpen(fs, WINDOW_FILES, "window");
   }
 
   async begin(subject: BackupSubject, options: BeginOptions): Promise<void> {
@@ -104,7 +107,7 @@ export class Receiver implements BackupTarget {
     const staged = this.#stage(path, { path: `${base.path}/${path}`, length: size });
     staged.mtimeMs = this.#fs.stat(`${base.path}/${path}`)?.mtimeMs;
     this.#staged.push(staged);
-    if (this.#staged.length >= WINDOW_FILES) await this.#settle();
+    if (this.#staged.length >= this.#windowFiles) await this.#settle();
   }
 
   #link(from: string, to: string): boolean {
@@ -155,7 +158,7 @@ export class Receiver implements BackupTarget {
     }
     staged.mtimeMs = file.mtimeMs;
     this.#staged.push(staged);
-    if (this.#staged.length >= WINDOW_FILES) await this.#settle();
+    if (this.#staged.length >= this.#windowFiles) await this.#settle();
   }
 
   #baseOf({ path, base }: PutFile): (Base & { readonly length: number; readonly isWhole: boolean }) | undefined {
