@@ -242,6 +242,19 @@ export class LooseStore extends BaseStore {
     this.#context.fs.makeDirectory(folder);
   }
 
+  /**
+   * Makes the folders of these keys, and their names durable. Before there is anything in them: a file that is moved into a folder
+   * whose own name is new is the case in which logs of file systems are complicated.
+   */
+  prepareFoldersOf(keys: readonly ObjectKey[]): void {
+    const folders = new Set(keys.map((key) => this.folderOf(key)));
+    const unnamed = [...folders].filter((folder) => folder !== this.folder && !this.#namedDurably.has(folder));
+    if (unnamed.length === 0) return;
+    for (const folder of unnamed) this.#context.fs.makeDirectory(folder);
+    this.#context.fs.syncDirectory(this.folder);
+    for (const folder of unnamed) this.#namedDurably.add(folder);
+  }
+
   /** Makes the presence or absence of these keys' files durable, and the names of their folders, which others may have made. */
   syncFoldersOf(keys: readonly ObjectKey[]): void {
     try {

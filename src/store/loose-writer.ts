@@ -25,7 +25,7 @@ interface Pending {
   readonly temporary?: string;
 }
 
-/** Writes loose objects in windows: sandbox files, then one wave of syncs, then renames, then one sync for each folder (I2). */
+/** Writes loose objects in windows: sandbox files, one wave of syncs, the names of new folders, renames, one sync for each folder (I2). */
 export class LooseWriter implements Inserter {
   readonly #context: StoreContext;
   readonly #store: LooseStore;
@@ -170,6 +170,8 @@ export class LooseWriter implements Inserter {
     const pending = [...this.#pending.values()];
     try {
       await this.#context.fs.syncAll(pending.map(({ file }) => file));
+      const placed = pending.filter(({ temporary }) => temporary !== undefined);
+      this.#store.prepareFoldersOf(placed.map(({ key }) => key));
     } catch (error) {
       this.#store.suspect(pending.map(({ key }) => key));
       throw error;

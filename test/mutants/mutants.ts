@@ -52,6 +52,13 @@ export const mutants: readonly Mutant[] = [
     caughtBy: "crash explorer",
   },
   {
+    bug: "the name of a new folder of loose objects is not synced",
+    file: "src/store/loose-store.ts",
+    find: "    this.#context.fs.syncDirectory(this.folder);\n",
+    replace: "",
+    caughtBy: "crash explorer",
+  },
+  {
     bug: "a loose file is renamed before it is synced",
     file: "src/store/loose-writer.ts",
     find: "      await this.#context.fs.syncAll(pending.map(({ file }) => file));\n",
@@ -103,8 +110,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: "a failed append leaves the pack shorter than its entries say",
     file: "src/store/pack-writer.ts",
-    find: "      this.#committed = this.#end;\n      const batch",
-    replace: "      const batch",
+    find: "      this.#committed = this.#end;\n      const isShared",
+    replace: "      const isShared",
     caughtBy: "faults",
   },
   {
