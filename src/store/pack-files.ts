@@ -96,9 +96,8 @@ export class PackFiles {
   }
 
   #closeOldest(): void {
-    for (const [packId, file] of this.#open) {
-      this.#open.delete(packId);
-      this.#fs.close(file);
+    for (const packId of this.#open.keys()) {
+      this.#forget(packId);
       return;
     }
   }
@@ -117,6 +116,8 @@ export class PackFiles {
   #forget(packId: number): void {
     const file = this.#open.get(packId);
     if (file === undefined) return;
+    // Before anything else: the number of a file that was closed is soon that of another one.
+    if (packId === this.#lastId) this.#lastId = -1;
     this.#open.delete(packId);
     this.#fs.close(file);
   }

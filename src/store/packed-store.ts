@@ -137,8 +137,15 @@ export class PackedStore extends BaseStore {
   find(key: ObjectKey): PackEntry | undefined {
     this.#key.write(key, 0, "hex");
     const entry = this.index.get(this.#key, 0);
-    if (entry !== undefined || !this.index.refresh()) return entry;
+    if (entry !== undefined || !this.#refresh()) return entry;
     return this.index.get(this.#key, 0);
+  }
+
+  /** True when anything changed. Packs that others have removed meanwhile are closed. */
+  #refresh(): boolean {
+    const hasChanged = this.index.refresh();
+    if (hasChanged) this.files.forgetRemoved();
+    return hasChanged;
   }
 
   /** The entries of many keys; looks once more at the files for those that are not known. */
@@ -152,7 +159,7 @@ export class PackedStore extends BaseStore {
         return entry === undefined;
       });
     let missing = look(keys);
-    if (missing.length > 0 && this.index.refresh()) missing = look(missing);
+    if (missing.length > 0 && this.#refresh()) missing = look(missing);
     return { found, missing };
   }
 

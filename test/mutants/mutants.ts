@@ -124,14 +124,14 @@ export const mutants: readonly Mutant[] = [
   {
     bug: "an error of the disk reads as absent",
     file: "src/store/packed-store.ts",
-    find: "    const entry = this.index.get(this.#key, 0);\n    if (entry !== undefined || !this.index.refresh()) return entry;\n",
+    find: "    const entry = this.index.get(this.#key, 0);\n    if (entry !== undefined || !this.#refresh()) return entry;\n",
     replace: `    let entry: PackEntry | undefined;
     try {
       entry = this.index.get(this.#key, 0);
     } catch {
       return undefined;
     }
-    if (entry !== undefined || !this.index.refresh()) return entry;
+    if (entry !== undefined || !this.#refresh()) return entry;
 `,
     caughtBy: "damage",
   },
