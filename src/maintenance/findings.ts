@@ -1,6 +1,7 @@
 import type { TsdosError } from "../errors.ts";
 import type { PackEntry } from "../format/entry.ts";
 import type { ObjectKey } from "../key/object-key.ts";
+import type { Located } from "../store/read-runs.ts";
 import type { Problem, ProblemKind } from "./validate-reports.ts";
 
 /** One thing that is wrong, with what is needed to repair it. */
@@ -14,6 +15,8 @@ export interface Finding {
   readonly packId?: number;
   /** Of a row of version 1. */
   readonly rowId?: number;
+  /** What that row may mean when only some characters of its key are wrong. */
+  readonly like?: Located;
 }
 
 /** Problems that a report lists; more are only counted, in one last entry. */

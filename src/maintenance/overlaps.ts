@@ -114,6 +114,8 @@ export function outOfBounds(packed: PackedStore, { key, entry }: Located, sizes:
   const { files } = packed;
   const { packId, offset, storedSize } = entry;
   const end = offset + storedSize;
+  // Of an empty object, nothing is in the pack, not even where that is cut.
+  if (storedSize === 0 && files.sizeOf(packId) !== undefined) return undefined;
   if (end <= (sizes.get(packId) ?? -1)) return undefined;
   const size = files.sizeOf(packId);
   if (size !== undefined) sizes.set(packId, size);

@@ -39,10 +39,11 @@ export function placedEntries(packed: PackedStore, known: KnownPacks, after?: Pl
 
 function* placedRows(index: SqliteIndex, after: RowPlace | undefined): Generator<PlacedBatch> {
   for (const { rows, invalid } of index.byPlace(after)) {
-    const findings = invalid.map(({ id, error }) => ({
+    const findings = invalid.map(({ id, error, like }) => ({
       kind: "row" as const,
       error,
       rowId: id,
+      ...(like !== undefined && { like }),
       ...(error.details.key !== undefined && { key: error.details.key as ObjectKey }),
     }));
     yield { placed: rows.map(({ key, entry, place }) => ({ key, entry, mark: place })), findings };

@@ -5,12 +5,14 @@ import { SqliteIndex } from "../pack-index/sqlite-index.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { collectKeys } from "../store/key-windows.ts";
 import { LooseReader } from "../store/loose-reader.ts";
+import type { Located } from "../store/read-runs.ts";
 import type { StoredObject } from "../store/stored-object.ts";
 import { type Finding, ProblemList } from "./findings.ts";
 import { otherCopies } from "./other-copies.ts";
 import { findOrUndefined } from "./placed-entries.ts";
 import type { Quarantine } from "./quarantine.ts";
 import type { RepairOptions } from "./repair-reports.ts";
+import { printRecord, salvageEntry } from "./salvage.ts";
 
 /** Packed copies that are taken back together: each time costs some syncs. */
 const BATCH = 1000;
@@ -86,7 +88,7 @@ export class ObjectRepair {
       return;
     }
     // Of two objects that share bytes, one gets bytes of its own by this.
-    if (await this.#adoptAny(key)) {
+    if ((await this.#adoptAny(key)) || (entry !== undefined && (await this.#adoptLike({ key, entry })))) {
       if (entry !== undefined) this.#toRemove.add(key);
     } else if (["CORRUPT_OBJECT", "CORRUPT_INDEX", "NOT_FOUND"].includes(finding.error.code)) {
       this.#lose(key, finding);
@@ -210,9 +212,23 @@ export class ObjectRepair {
     fs.syncDirectory(path.slice(0, path.lastIndexOf("/")));
   }
 
+  /** Version 1: where an object stands that is intact, and of which only the key is damaged a little, it gets its own key. */
+  async #adoptLike({ key, entry }: Located): Promise<boolean> {
+    const { loose, packed } = this.#store;
+    if (!(packed.index instanceof SqliteIndex)) return false;
+    const found = await salvageEntry(packed.files, entry.packId, printRecord({ key, entry }), undefined);
+    if (found === undefined) return false;
+    if (loose.sizeOf(found.key) !== undefined || findOrUndefined(packed, found.key) !== undefined) return true;
+    const reader = packed.reader(found.key, found.entry, { verify: "hash" });
+    if (!(await this.#adopt(found.key, packed.object(found.key, reader, {})))) return false;
+    this.counts.replaced++;
+    return true;
+  }
+
   /** Version 1: a row that cannot be right goes; where its object is, nobody can tell. */
-  async #repairRow({ key, error, rowId }: Finding): Promise<void> {
+  async #repairRow({ key, error, rowId, like }: Finding): Promise<void> {
     this.#rows.push(rowId as number);
+    if (like !== undefined && (await this.#adoptLike(like))) return;
     const isThere = key !== undefined && this.#store.loose.sizeOf(key) !== undefined;
     if (isThere || (key !== undefined && (await this.#adoptAny(key)))) return;
     this.list({ ...(key && { key }), at: new Date().toISOString(), reason: error.message, copies: [] });

@@ -8,19 +8,17 @@ import {
   recordKey,
   recordPackId,
   tocEntryToRecord,
-  writeRecord,
 } from "../format/entry.ts";
 import { INDEX_FOLDER, tocFileName } from "../format/paths.ts";
 import { parseTocHeader, printTocHeader, type TocHeader, tocHeaderSize } from "../format/toc-header.ts";
 import { isObjectKey, type ObjectKey } from "../key/object-key.ts";
 import { readManifest, replaceManifest } from "../pack-index/manifest-file.ts";
 import type { PackedStore } from "../store/packed-store.ts";
-import type { Located } from "../store/read-runs.ts";
 import { EntryWriter } from "./entry-writer.ts";
 import { findOrUndefined } from "./placed-entries.ts";
 import type { Quarantine } from "./quarantine.ts";
 import type { ObjectRepair } from "./repair-objects.ts";
-import { type Gap, salvageEntry } from "./salvage.ts";
+import { type Gap, printRecord, salvageEntry } from "./salvage.ts";
 
 /** Bytes that are read at once. */
 const PIECE_SIZE = 1024 ** 2;
@@ -96,6 +94,7 @@ export class TocRepair {
       writer.close();
     }
     if (file === undefined && writer.entries === 0) this.#quarantinePack(packId);
+    else this.#listCut(packId, fs.stat(path)?.size ?? 0);
     if (this.#dryRun) return;
     fs.rename(`${path}.repair`, path);
     fs.syncDirectory(files.folder);
@@ -107,6 +106,19 @@ export class TocRepair {
     if (own === undefined) return { containerId: context.config.containerId, packId, sealed: false, replaces: [] };
     const isGone = (id: number): boolean => context.fs.stat(`${files.folder}/${tocFileName(id)}`) === undefined;
     return { ...own, replaces: own.replaces.filter(isGone) };
+  }
+
+  /** Entries that are cut off, and that no segment has: nobody knows their keys any more. */
+  #listCut(packId: number, size: number): void {
+    const { context, files } = this.#packed;
+    const { covered, valid } = readManifest(context.fs, `${files.folder}/${INDEX_FOLDER}`).manifest;
+    const known = Math.max(size, covered.get(packId) ?? 0, ENTRY_SIZE);
+    const missing = Math.ceil(((valid.get(packId) ?? 0) - known) / ENTRY_SIZE);
+    if (missing <= 0) return;
+    const reason =
+      `${files.folder}/${tocFileName(packId)} is cut at byte ${size}: its last entries (${missing}) are lost, and with them the keys; ` +
+      `bytes of ${files.pathOf(packId)} that no entry refers to may be theirs, until it is repacked`;
+    this.#objects.list({ at: new Date().toISOString(), reason, copies: [] });
   }
 
   /** Returns how many valid entries there were. */
@@ -146,7 +158,7 @@ export class TocRepair {
     const found = await salvageEntry(this.#packed.files, packId, bytes, gap);
     if (found !== undefined) {
       if (findOrUndefined(this.#packed, found.key) !== undefined) return;
-      writer.add(recordOf(found));
+      writer.add(printRecord(found));
       this.counts.recoveredEntries++;
       return;
     }
@@ -239,11 +251,4 @@ function readHeader(read: (into: Buffer, length: number, at: number) => number):
 
 function placeOf(bytes: Buffer, at: number): string {
   return `${recordKey(bytes, at)}${readRecord(bytes, at).offset}`;
-}
-
-function recordOf({ key, entry }: Located): Buffer {
-  const record = Buffer.alloc(ENTRY_SIZE);
-  record.write(key, 0, "hex");
-  writeRecord(record, 0, entry);
-  return record;
 }

@@ -19,9 +19,11 @@ import {
   DELETE_ROW,
   entryToSql,
   INSERT,
+  type KeyedEntry,
   MOVE_PACK,
   packIdToSql,
   rowToEntry,
+  rowWithLikeKey,
   SELECT_AFTER,
   SELECT_BY_PLACE,
   SELECT_FIRST,
@@ -63,7 +65,8 @@ export interface RowPlace {
 
 export interface PlacedRows {
   readonly rows: { readonly key: ObjectKey; readonly entry: PackEntry; readonly place: RowPlace }[];
-  readonly invalid: { readonly id: number; readonly error: TsdosError }[];
+  /** With what such a row may mean when only some characters of its key are wrong. */
+  readonly invalid: { readonly id: number; readonly error: TsdosError; readonly like: KeyedEntry | undefined }[];
 }
 
 interface Connection {
@@ -263,7 +266,7 @@ export class SqliteIndex implements PackIndex {
           found.rows.push({ ...rowToEntry(row, this.#options.path), place: last });
         } catch (error) {
           if (!isTsdosError(error, "CORRUPT_INDEX")) throw error;
-          found.invalid.push({ id: last.id, error });
+          found.invalid.push({ id: last.id, error, like: rowWithLikeKey(row, this.#options.path) });
         }
       }
       if (found.rows.length + found.invalid.length === 0) return;

@@ -1,4 +1,4 @@
-import { TsdosError } from "../errors.ts";
+import { isTsdosError, TsdosError } from "../errors.ts";
 import { MAX_U48 } from "../format/bytes.ts";
 import { codecIds, FLAG_NO_CHECKSUM, type PackEntry } from "../format/entry.ts";
 import { LEGACY_REPACK_ID, MAX_PACK_ID } from "../format/paths.ts";
@@ -54,8 +54,24 @@ export function entryToSql(key: ObjectKey, entry: PackEntry): (string | number)[
   return [key, codec === codecIds.none ? 0 : 1, rawSize, offset, storedSize, packIdToSql(packId)];
 }
 
+export interface KeyedEntry {
+  readonly key: ObjectKey;
+  readonly entry: PackEntry;
+}
+
+/** A row with digits in place of what cannot be in a key; undefined when more is wrong with it. */
+export function rowWithLikeKey(row: SqliteRow, path: string): KeyedEntry | undefined {
+  const hashkey = String(row["hashkey"]).replace(/[^0-9a-f]/g, "0");
+  try {
+    return rowToEntry({ ...row, hashkey }, path);
+  } catch (error) {
+    if (!isTsdosError(error, "CORRUPT_INDEX")) throw error;
+    return undefined;
+  }
+}
+
 /** @throws TsdosError `CORRUPT_INDEX` for a row that cannot be right */
-export function rowToEntry(row: SqliteRow, path: string): { readonly key: ObjectKey; readonly entry: PackEntry } {
+export function rowToEntry(row: SqliteRow, path: string): KeyedEntry {
   const key = row["hashkey"];
   if (!isObjectKey(key)) throw corrupt(path, `a row has the key ${JSON.stringify(key)}`);
   const number = (name: string, max: number): number => {

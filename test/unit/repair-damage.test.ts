@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { Container } from "../../src/container/container.ts";
 import { keyOf } from "../../src/key/hash.ts";
 import { smallContents } from "../../src/testing/contents.ts";
-import { cut, flip, loosePathOf, newContainer } from "../support/damage.ts";
+import { cut, flip, loosePathOf, newContainer, sql } from "../support/damage.ts";
 
 import { filled, readableIn, repaired } from "../support/repaired.ts";
 
@@ -117,5 +117,28 @@ for (const formatVersion of [1, 2] as const) {
     }
     const { moved, lost, quarantined } = await repaired(root, contents);
     assert.deepEqual([moved, lost, quarantined], [3, 1, 1]);
+  });
+}
+
+test("version 1: a row whose key is damaged a little is told by what stands there", async () => {
+  const { root, contents, packed } = await filled(1);
+  const [first, second] = packed.map((bytes) => keyOf(bytes) as string) as [string, string];
+  sql(root, `UPDATE db_object SET hashkey = 'g' || substr(hashkey, 2) WHERE hashkey = '${first}'`);
+  const wrong = `${second[0] === "0" ? "1" : "0"}${second.slice(1)}`;
+  sql(root, `UPDATE db_object SET hashkey = '${wrong}' WHERE hashkey = '${second}'`);
+  const { lost, replaced } = await repaired(root, contents);
+  assert.deepEqual([lost, replaced], [0, 2]);
+  assert.equal((await readableIn(root, contents)).length, contents.length);
+});
+
+for (const formatVersion of [1, 2] as const) {
+  test(`version ${formatVersion}: an empty object in a pack that is cut is whole`, async () => {
+    const { root, container } = await newContainer({ formatVersion });
+    const contents = [new Uint8Array(100).fill(7), new Uint8Array()];
+    for (const bytes of contents) await container.insert(bytes, { to: "packed" });
+    await container.close();
+    cut(join(root, formatVersion === 1 ? "packs/0" : "packed/0.pack"), 10);
+    const { lostKeys } = await repaired(root, contents);
+    assert.deepEqual(lostKeys, [keyOf(contents[0] as Uint8Array)]);
   });
 }
