@@ -56,16 +56,16 @@ test("I1: a key names exactly the bytes whose SHA-256 it is, and nobody else cho
   assert.equal(await combined.has("0".repeat(64)), false);
 });
 
-test("I2: a loose object is written elsewhere, synced, renamed, and its folders synced, before it is acknowledged", async () => {
+test("I2: a loose object is written elsewhere, synced, its folder named, the file renamed, and its folder synced, before it is acknowledged", async () => {
   for (const bytes of [prose(1000), noise(5 * 1024 ** 2)]) {
     const folder = `${LOOSE}/${keyOf(bytes).slice(0, 2)}`;
     const calls = await recorded(({ combined }) => combined.insert(bytes));
     inOrder({
       write: calls.findLastIndex(({ name, path }) => name === "write" && path.includes("/sandbox/")),
       sync: indexOf(calls, "sync", /\/sandbox\//),
+      syncLoose: indexOf(calls, "syncDirectory", LOOSE),
       rename: calls.findIndex(({ name, to }) => name === "rename" && to?.startsWith(`${folder}/`)),
       syncFolder: indexOf(calls, "syncDirectory", folder),
-      syncLoose: indexOf(calls, "syncDirectory", LOOSE),
     });
     const renames = calls.filter(({ to }) => to?.startsWith(`${folder}/`)).length;
     assert.ok(renames <= 2, "one rename, and one that found no folder");
