@@ -11,6 +11,8 @@ const FLAGS: Record<OpenMode, number> = {
   modify: fs.constants.O_RDWR,
 };
 const FILE_MODE = 0o666;
+/** Times that a folder which others make and remove meanwhile is tried to be made again. */
+const MAKE_ATTEMPTS = 10;
 
 const CODES: Readonly<Record<string, ErrorCode>> = {
   ENOSPC: "NO_SPACE",
@@ -163,16 +165,23 @@ export class NodeFileSystem implements FileSystem {
   }
 
   makeDirectory(path: string): void {
+    this.#makeDirectory(path, MAKE_ATTEMPTS);
+  }
+
+  /** Others may remove a folder just after it was found to exist. */
+  #makeDirectory(path: string, attempts: number): void {
     // Not by Node's recursive mkdir: on a read-only file system that says ENOENT.
     try {
       fs.mkdirSync(path);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code === "EEXIST" && fs.statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
       const parent = dirname(path);
-      if (code !== "ENOENT" || parent === path) throw fromSystemError(error, "create the folder", path);
-      this.makeDirectory(parent);
-      this.makeDirectory(path);
+      const found = code === "EEXIST" ? fs.statSync(path, { throwIfNoEntry: false }) : undefined;
+      if (found?.isDirectory()) return;
+      const mayBeMade = (code === "EEXIST" && found === undefined) || (code === "ENOENT" && parent !== path);
+      if (!mayBeMade || attempts === 0) throw fromSystemError(error, "create the folder", path);
+      if (code === "ENOENT") this.#makeDirectory(parent, attempts);
+      this.#makeDirectory(path, attempts - 1);
     }
   }
 
