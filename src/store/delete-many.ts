@@ -44,11 +44,12 @@ async function deleteAll(
   options: DeleteOptions,
 ): Promise<Set<ObjectKey>> {
   const fromPacks = await packed.delete(keys, options);
-  // A packer that commits later withholds what is gone by then. What one has committed before is found in its pack.
+  // A packer that commits later withholds what is gone by then. What one has committed since the packs were looked at, and perhaps
+  // cleaned, too, is found there now.
   const { removed, moved } = withoutRemovals(packed.context, () => {
     const fromLoose = keys.filter((key) => packed.context.fs.remove(loose.pathOf(key)));
-    if (fromLoose.length > 0) packed.index.refresh();
-    return { removed: fromLoose, moved: packed.findMany(fromLoose).found.map(({ key }) => key) };
+    packed.index.refresh();
+    return { removed: fromLoose, moved: packed.findMany(keys).found.map(({ key }) => key) };
   });
   const fromMoved = moved.length > 0 ? await packed.delete(moved, options) : [];
   const gone = new Set([...fromPacks, ...removed, ...fromMoved]);
