@@ -138,23 +138,25 @@ export class IndexState {
   /** False when MANIFEST was replaced meanwhile and must be read again. A damaged or lost segment means an empty MANIFEST. */
   #openSegments(old: readonly SegmentFile[], attempt: number): boolean {
     const opened: SegmentFile[] = [];
+    let isUsable = false;
+    try {
+      isUsable = this.#openAll(old, opened) && !this.#isAheadOfTocs();
+    } finally {
+      if (!isUsable) for (const one of opened) one.release();
+    }
+    if (isUsable) this.segments = opened;
+    else if (attempt < OPEN_ATTEMPTS && manifestStamp(this.#fs, this.indexFolder) !== this.#read.stamp) return false;
+    else this.#doWithoutSegments();
+    return true;
+  }
+
+  /** Adds the segments that MANIFEST lists to `opened`; false when one of them cannot be used. */
+  #openAll(old: readonly SegmentFile[], opened: SegmentFile[]): boolean {
     for (const { number } of this.#read.manifest.segments) {
       const known = old.find((one) => one.number === number && !this.#distrusted.has(number));
       const segment = known?.retain() ?? this.#tryOpen(number);
-      if (segment !== undefined) {
-        opened.push(segment);
-        continue;
-      }
-      for (const one of opened) one.release();
-      if (attempt < OPEN_ATTEMPTS && manifestStamp(this.#fs, this.indexFolder) !== this.#read.stamp) return false;
-      this.#doWithoutSegments();
-      return true;
-    }
-    this.segments = opened;
-    if (this.#isAheadOfTocs()) {
-      this.segments = [];
-      for (const one of opened) one.release();
-      this.#doWithoutSegments();
+      if (segment === undefined) return false;
+      opened.push(segment);
     }
     return true;
   }
@@ -254,7 +256,7 @@ export class IndexState {
     // Only the newest one grows; the others may be more than a process can have open.
     if (toc.packId !== this.#newestPack) toc.close();
     if (toc.position !== before) this.version++;
-    this.damage.push(...damage);
+    for (const one of damage) this.damage.push(one);
   }
 
   addToTail(batch: RecordBatch): void {
@@ -268,9 +270,14 @@ export class IndexState {
 
   /**
    * Replaces MANIFEST. It may call valid only what is durable, or else a power cut would leave "damage" that is none. While the TOCs
-   * are read anew, what was known of those that wait for their turn stays known.
+   * are read anew, what was known of those that wait for their turn stays known. `retired`: packs of which the segments may have records.
    */
-  writeManifest(segments: readonly ManifestSegment[], covered: ReadonlyMap<number, number>, sync: boolean): void {
+  writeManifest(
+    segments: readonly ManifestSegment[],
+    covered: ReadonlyMap<number, number>,
+    sync: boolean,
+    retired: ReadonlySet<number> = this.retired,
+  ): void {
     this.#fs.makeDirectory(this.indexFolder);
     const manifest: Manifest = {
       generation: this.#read.manifest.generation + 1,
@@ -278,7 +285,7 @@ export class IndexState {
       covered: new Map([...covered].filter(([packId]) => !this.#isGone(packId))),
       valid: this.#validEnds(sync),
       damaged: this.damage.filter(({ packId, offset }) => offset < (covered.get(packId) ?? 0)),
-      retired: segments.length === 0 ? [] : [...this.retired],
+      retired: segments.length === 0 ? [] : [...retired],
     };
     replaceManifest(this.#fs, this.indexFolder, manifest, sync);
     this.#read = { manifest, damaged: false, stamp: manifestStamp(this.#fs, this.indexFolder) };

@@ -223,6 +223,7 @@ function firstAtLeast(bytes: Uint8Array, from: number, end: number, keys: Uint8A
 /** Writes records, sorted, as a new segment file and returns how many there were. Every batch but the last must fill its pages. */
 export function writeSegment(fs: FileSystem, path: string, { batches, isPlain }: KeptRecords, sync: boolean): number {
   const file = fs.open(path, "create");
+  let isComplete = false;
   try {
     const table: number[] = [];
     let entries = 0;
@@ -242,8 +243,11 @@ export function writeSegment(fs: FileSystem, path: string, { batches, isPlain }:
     tail.set(printSegmentFooter({ entries, tableChecksum, plain: isPlain() }), table.length * 4);
     fs.write(file, tail, 0, tail.length, entries * ENTRY_SIZE);
     if (sync) fs.sync(file);
+    isComplete = true;
     return entries;
   } finally {
     fs.close(file);
+    // It may be most of what has filled the disk.
+    if (!isComplete) fs.remove(path);
   }
 }

@@ -283,12 +283,14 @@ export class SegmentedIndex implements PackIndex {
     // So that MANIFEST never lists a segment whose name a power cut has taken.
     if (sync) this.#fs.syncDirectory(state.indexFolder);
     const kept = segments.slice(0, keep);
-    if (keep === 0) retired.clear();
-    state.writeManifest([...kept, { number, entries }], state.positions(), sync);
+    const stillRetired = keep === 0 ? new Set<number>() : retired;
+    state.writeManifest([...kept, { number, entries }], state.positions(), sync, stillRetired);
     const added = SegmentFile.open(this.#fs, path, number) as SegmentFile;
+    // Only now that nothing can fail any more: until then, look-ups go on with all that they had.
     for (const old of merged) old.release();
     state.segments = [...kept, added];
     tail.clear();
+    if (keep === 0) retired.clear();
     this.removeOrphans(false);
   }
 

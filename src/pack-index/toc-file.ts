@@ -121,7 +121,7 @@ export class TocFile {
           else pending.push({ packId: this.packId, offset });
           continue;
         }
-        damage.push(...pending);
+        for (const one of pending) damage.push(one);
         pending = [];
         this.#firstHole = Math.min(this.#firstHole, firstHole);
         validEnd = at + entry + ENTRY_SIZE;
@@ -139,7 +139,7 @@ export class TocFile {
       return [];
     }
     if (validEnd < knownValid) {
-      damage.push(...pending.filter((one) => one.offset < knownValid));
+      for (const one of pending) if (one.offset < knownValid) damage.push(one);
       if (size < knownValid) damage.push({ packId: this.packId, offset: Math.max(validEnd, size) });
       validEnd = knownValid;
     }
