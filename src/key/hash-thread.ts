@@ -69,6 +69,8 @@ class HashThread implements AsyncKeyHasher {
   #nextSlot(): number {
     const slot = this.#slot++ % SLOTS;
     for (let state = Atomics.load(this.#states, slot); state !== FREE; state = Atomics.load(this.#states, slot)) {
+      // A source that was being read when its hasher was closed may still give a piece.
+      if (state === CLOSED) throw new Error("the hasher was closed");
       if (Atomics.wait(this.#states, slot, state, SLOT_TIMEOUT_MS) === "timed-out") {
         throw new Error("the hashing thread does not answer");
       }

@@ -80,8 +80,9 @@ export async function addLarge(
     readonly expected?: ObjectKey;
   },
 ): Promise<StoredResult> {
-  const hasher = await createHasherFor(options.size);
   const start = writer.begin();
+  // Behind what may fail: a thread that nobody closes would keep the process alive.
+  const hasher = await createHasherFor(options.size);
   try {
     const source = new HashedChunks(chunks, hasher, options.signal);
     let stored = await encode(writer, source, options);

@@ -97,9 +97,10 @@ export class LooseWriter implements Inserter {
 
   async #addLarge(content: Content & { readonly small?: never }): Promise<void> {
     const { fs } = this.#context;
-    const hasher = await createHasherFor(content.size);
     const temporary = this.#temporaryName();
     const file = this.#create(temporary);
+    // Behind what may fail: a thread that nobody closes would keep the process alive.
+    const hasher = await createHasherFor(content.size);
     const pacer = new Pacer();
     let size = 0;
     let key: ObjectKey;
