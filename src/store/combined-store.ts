@@ -5,7 +5,7 @@ import { BaseStore } from "./base-store.ts";
 import { BatchIterator, type BulkIterator } from "./batch-iterator.ts";
 import { Pacer, type StoreContext } from "./context.ts";
 import { type DeleteManyOptions, type DeleteResult, deleteBatches } from "./delete-many.ts";
-import { windowsOf } from "./key-windows.ts";
+import { collectKeys, windowsOf } from "./key-windows.ts";
 import { knownEntry } from "./known-entry.ts";
 import type { LooseReader } from "./loose-reader.ts";
 import { type Elsewhere, type LooseStore, looseStat } from "./loose-store.ts";
@@ -28,7 +28,13 @@ import type { PackWriter } from "./pack-writer.ts";
 import { insertPacked } from "./packed-insert.ts";
 import { packedStat } from "./packed-stat.ts";
 import type { PackedStore } from "./packed-store.ts";
-import { type ObjectReader, ObjectSlice, type SliceContext, type StoredObject } from "./stored-object.ts";
+import {
+  type ObjectReader,
+  ObjectSlice,
+  type Relocate,
+  type SliceContext,
+  type StoredObject,
+} from "./stored-object.ts";
 
 /** Loose objects that are read ahead at once: a MiB at most. */
 const LOOSE_BATCH = 64;
@@ -201,9 +207,12 @@ export class CombinedStore extends BaseStore {
   }
 
   #sliceContext(options: ExtractOptions): SliceContext {
-    const relocate = (moved: ObjectKey): ObjectReader | undefined => {
-      this.packed.index.refresh();
-      return this.#reader(moved, options);
+    const { index } = this.packed;
+    const relocate: Relocate = (moved, damaged) => {
+      index.refresh();
+      if (damaged === undefined) return this.#reader(moved, options);
+      const entry = options.from === "loose" ? undefined : knownEntry(index, collectKeys([moved]), 0);
+      return entry === undefined ? undefined : this.packed.reader(moved, entry, options);
     };
     return { fs: this.#context.fs, replacesPacks: this.#context.config.containerVersion === 1, relocate };
   }

@@ -90,7 +90,7 @@ export class LooseStore extends BaseStore {
   }
 
   #object(key: ObjectKey, reader: LooseReader, options: ExtractOptions): StoredObject {
-    const relocate: Relocate = (moved) => this.reader(moved, options);
+    const relocate: Relocate = (moved, damaged) => (damaged === undefined ? this.reader(moved, options) : undefined);
     return new ObjectSlice(key, reader, { fs: this.#context.fs, replacesPacks: false, relocate });
   }
 

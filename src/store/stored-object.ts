@@ -24,8 +24,8 @@ export interface Slab {
   bytes: Buffer | undefined;
 }
 
-/** Finds an object again after it was moved, by packing or repacking. */
-export type Relocate = (key: ObjectKey) => ObjectReader | undefined;
+/** Finds an object again after it was moved, by packing or repacking; not in the place whose copy turned out to be damaged. */
+export type Relocate = (key: ObjectKey, damaged: Where | undefined) => ObjectReader | undefined;
 
 export interface SliceContext {
   readonly fs: FileSystem;
@@ -39,13 +39,18 @@ export class ObjectSlice {
   readonly key: ObjectKey;
   #reader: ObjectReader;
   readonly #context: SliceContext;
+  /** False for a part: which one was asked for depends on the size. */
+  readonly #isWhole: boolean;
   readonly #start: number;
-  readonly #end: number;
+  #end: number;
+  /** Where the copy is damaged. */
+  #damaged: Where | undefined;
 
   constructor(key: ObjectKey, reader: ObjectReader, context: SliceContext, range?: readonly [number, number]) {
     this.key = key;
     this.#reader = reader;
     this.#context = context;
+    this.#isWhole = range === undefined;
     [this.#start, this.#end] = range ?? [0, reader.rawSize];
   }
 
@@ -160,9 +165,27 @@ export class ObjectSlice {
 
   /**
    * After a read failed since the file is gone, or was replaced: goes to where the object is now, as often as it was moved on since
-   * the failure `before`. An object that is still said to be in a file that is not there is damaged, not absent (I9).
+   * the failure `before`. A damaged loose copy gives way to a packed one: a power cut may have brought it back, and it may never
+   * have been written to the disk.
    */
   #move(error: unknown, before: unknown): void {
+    const isDamagedTwin = this.#reader.where === "loose" && isTsdosError(error, "CORRUPT_OBJECT");
+    if (isDamagedTwin) this.#damaged = "loose";
+    else this.#refuseToMove(error, before);
+    const found = this.#context.relocate(this.key, this.#damaged);
+    if (found === undefined) {
+      if (isDamagedTwin) throw error;
+      throw new TsdosError("NOT_FOUND", `object ${this.key} was deleted after it was found`, { key: this.key }, error);
+    }
+    if (found.rawSize !== this.#reader.rawSize) {
+      if (!this.#isWhole) throw error;
+      this.#end = found.rawSize;
+    }
+    this.#reader = found;
+  }
+
+  /** Throws what cannot mean that the object was moved. One that is still said to be in a file that is not there is damaged, not absent (I9). */
+  #refuseToMove(error: unknown, before: unknown): void {
     if (before !== undefined) {
       if (!isTsdosError(error, "NOT_FOUND")) throw error;
       if (isTsdosError(before) && error.details.path === before.details.path) {
@@ -174,11 +197,6 @@ export class ObjectSlice {
     const mayBeElsewhere =
       isTsdosError(error, "NOT_FOUND") || (this.#context.replacesPacks && isTsdosError(error, "CORRUPT_OBJECT"));
     if (!mayBeElsewhere) throw error;
-    const found = this.#context.relocate(this.key);
-    if (found === undefined) {
-      throw new TsdosError("NOT_FOUND", `object ${this.key} was deleted after it was found`, { key: this.key }, error);
-    }
-    this.#reader = found;
   }
 }
 
