@@ -34,6 +34,8 @@ export interface PackIndex {
   readonly wantsFlush: boolean;
   /** Changes whenever entries may have become visible that are not known to be durable. */
   readonly version: number;
+  /** Changes whenever entries may have become visible, also those that this instance has committed. */
+  readonly changes: number;
   /** Picks up what other processes have committed; true when anything changed. Cheap when nothing did. */
   refresh(): boolean;
   /**

@@ -44,6 +44,7 @@ export class SegmentedIndex implements PackIndex {
   readonly #newest = new NewestLive();
   #loaded = false;
   #closed = false;
+  #commits = 0;
   readonly repacking: SegmentedRepacking;
 
   /** Reads nothing before it is used. A missing or damaged `index` folder only makes it slower. */
@@ -130,6 +131,10 @@ export class SegmentedIndex implements PackIndex {
     return this.#ready().version;
   }
 
+  get changes(): number {
+    return this.#ready().version + this.#commits;
+  }
+
   refresh(): boolean {
     return this.#wholly((state) => state.refresh());
   }
@@ -207,6 +212,7 @@ export class SegmentedIndex implements PackIndex {
       this.#containerId,
       sync ? (file) => state.syncOrSuspect(packId, () => this.#fs.sync(file)) : undefined,
     );
+    this.#commits++;
     if (!sync) state.version++;
     if (isNew && sync) state.syncOrSuspect(packId, () => this.#fs.syncDirectory(state.folder));
     state.addToTail(batch);

@@ -133,6 +133,8 @@ export class SqliteIndex implements PackIndex {
   #connection: Connection;
   #version: unknown;
   #unsyncedCommits = 0;
+  #writes = 0;
+  #reconnections = 0;
   readonly repacking: SqliteRepacking;
 
   constructor(options: SqliteIndexOptions) {
@@ -168,6 +170,11 @@ export class SqliteIndex implements PackIndex {
     return Number(this.#dataVersion()) + this.#unsyncedCommits;
   }
 
+  get changes(): number {
+    // The first is a number of 32 bits that begins anew with each connection.
+    return Number(this.#dataVersion()) + this.#writes + this.#reconnections * 2 ** 32;
+  }
+
   /** Every `get` sees the newest rows anyway; this only says whether others have changed any. */
   refresh(): boolean {
     const { stamp, database } = this.#connection;
@@ -175,6 +182,7 @@ export class SqliteIndex implements PackIndex {
       if (stampOf(this.#options.fs, this.#options.path) === stamp) return false;
       this.#connection = connect(this.#options);
       database.close();
+      this.#reconnections++;
       this.#version = this.#dataVersion();
       return true;
     }
@@ -333,6 +341,7 @@ export class SqliteIndex implements PackIndex {
   }
 
   #write(sync: boolean, work: () => void): void {
+    this.#writes++;
     if (!sync) this.#unsyncedCommits++;
     this.#database.exec(`PRAGMA synchronous = ${sync ? "FULL" : "NORMAL"}`);
     this.#database.transaction(work);

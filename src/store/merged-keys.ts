@@ -36,6 +36,8 @@ class PackedKeys {
   #batches: Iterator<RecordBatch> | undefined;
   #keys: ObjectKey[] = [];
   #at = 0;
+  /** Those of the index that the batches are of. */
+  #changes: number | undefined;
 
   constructor(packed: PackedStore) {
     this.#packed = packed;
@@ -43,7 +45,11 @@ class PackedKeys {
 
   /** Starts again behind `last` if anything was committed meanwhile. */
   refresh(last: ObjectKey | undefined): void {
-    if (!this.#packed.index.refresh() && this.#batches !== undefined) return;
+    this.#packed.index.refresh();
+    // Not by what that says: somebody else may have refreshed the same index since.
+    const { changes } = this.#packed.index;
+    if (changes === this.#changes) return;
+    this.#changes = changes;
     this.#batches?.return?.();
     this.#batches = this.#packed.index.batches(last === undefined ? undefined : collectKeys([last]));
     this.#keys = [];
