@@ -4,7 +4,7 @@ import type { Writable } from "node:stream";
 import { TsdosError } from "../errors.ts";
 import { GREETING } from "../format/backup-protocol.ts";
 import { NodeFileSystem } from "../fs/node-file-system.ts";
-import { Connection, connectionLost, errorToFields, type Fields, fieldsOf } from "../maintenance/backup/connection.ts";
+import { Connection, ConnectionLost, errorToFields, type Fields, fieldsOf } from "../maintenance/backup/connection.ts";
 import { findBackup, listBackups } from "../maintenance/backup/list-backups.ts";
 import { localBackups } from "../maintenance/backup/local-target.ts";
 import { RemoteTarget } from "../maintenance/backup/remote-target.ts";
@@ -24,7 +24,7 @@ export async function serveBackup(input: AsyncIterable<Uint8Array>, output: Writ
   if (first === undefined) return;
   const hello = fieldsOf(first);
   const { role, path } = hello;
-  if (typeof path !== "string") throw connectionLost(new Error("it did not say where"));
+  if (typeof path !== "string") throw new ConnectionLost(new Error("it did not say where"));
   switch (role) {
     case "receive":
       return receive(connection, folderOf(path));
@@ -73,7 +73,8 @@ async function send(connection: Connection, folder: string, { verify, dryRun }: 
     return await sendContainer(stores.combined, target, undefined, {
       verify: verify as BackupVerify,
       dryRun: dryRun === true,
-      onProgress: (progress) => void connection.sendFields("progress", progress),
+      // A connection that is lost is met by what is sent next.
+      onProgress: (progress) => void connection.sendFields("progress", progress).catch(() => undefined),
     });
   } finally {
     stores.close();

@@ -27,7 +27,8 @@ export class Connection {
   }
 
   async send(type: keyof typeof frameTypes, payload: Uint8Array): Promise<void> {
-    if (this.#outputError !== undefined) throw connectionLost(this.#outputError);
+    // Nothing more comes of a stream that is destroyed, not even an error.
+    if (this.#outputError !== undefined || this.#output.destroyed) throw new ConnectionLost(this.#outputError);
     if (this.#output.write(printFrame(frameTypes[type], payload))) return;
     await new Promise<void>((resolve) => {
       const done = (): void => {
@@ -55,13 +56,13 @@ export class Connection {
     while (this.#frames.length === 0) {
       const read = await this.#input.next();
       if (read.done) {
-        if (this.#parser.incomplete > 0) throw connectionLost();
+        if (this.#parser.incomplete > 0) throw new ConnectionLost();
         return undefined;
       }
       try {
         this.#frames = [...this.#parser.push(read.value)];
       } catch (error) {
-        throw connectionLost(error);
+        throw new ConnectionLost(error);
       }
     }
     return this.#frames.shift();
@@ -75,13 +76,16 @@ export class Connection {
 /** The fields of a frame. @throws TsdosError `IO_ERROR` when it has none */
 export function fieldsOf(frame: Frame): Fields {
   const fields = parsePayload(frame.payload);
-  if (fields === undefined) throw connectionLost(new Error(`a frame of type ${frame.type} holds no JSON object`));
+  if (fields === undefined) throw new ConnectionLost(new Error(`a frame of type ${frame.type} holds no JSON object`));
   return fields;
 }
 
-export function connectionLost(cause?: unknown): TsdosError {
-  const reason = cause instanceof Error ? `: ${cause.message}` : "";
-  return new TsdosError("IO_ERROR", `the connection to the other side of the backup was lost${reason}`, {}, cause);
+/** What the other side would say of it is lost, too. */
+export class ConnectionLost extends TsdosError {
+  constructor(cause?: unknown) {
+    const reason = cause instanceof Error ? `: ${cause.message}` : "";
+    super("IO_ERROR", `the connection to the other side of the backup was lost${reason}`, {}, cause);
+  }
 }
 
 /** An error as the other side is told of it. */

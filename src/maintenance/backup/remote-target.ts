@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type Connection, connectionLost, errorFromFields, fieldsOf } from "./connection.ts";
+import { type Connection, ConnectionLost, errorFromFields, fieldsOf } from "./connection.ts";
 import type {
   BackupSubject,
   BackupTarget,
@@ -42,7 +42,7 @@ export class RemoteTarget implements BackupTarget {
         if (error === undefined) waiting?.resolve(ok);
         else waiting?.reject(errorFromFields(error));
       }
-      throw connectionLost();
+      throw new ConnectionLost();
     } catch (error) {
       this.#failure ??= { error };
       for (const { reject } of this.#waiting.splice(0)) reject(error);

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { TsdosError } from "../../errors.ts";
 import { GREETING } from "../../format/backup-protocol.ts";
-import { Connection, type Fields } from "./connection.ts";
+import { Connection, ConnectionLost, type Fields } from "./connection.ts";
 
 export interface RemoteOptions {
   /** Default `ssh`; words are separated by spaces. */
@@ -101,8 +101,7 @@ export async function connectRemote(place: RemotePlace, hello: Fields, options: 
     },
     async explain(error) {
       options.signal?.throwIfAborted();
-      const isLost = error instanceof TsdosError && error.message.startsWith("the connection to the other side");
-      return isLost ? failure() : error;
+      return error instanceof ConnectionLost ? failure() : error;
     },
   };
 }

@@ -3,7 +3,7 @@ import { isTsdosError, TsdosError } from "../../errors.ts";
 import { frameTypes } from "../../format/backup-protocol.ts";
 import {
   type Connection,
-  connectionLost,
+  ConnectionLost,
   errorFromFields,
   errorToFields,
   type Fields,
@@ -30,7 +30,7 @@ export async function serveTarget(
     } else if (frame.type === frameTypes.request && target !== undefined) {
       await connection.sendFields("reply", await answerTo(connection, target, fields));
     } else {
-      throw connectionLost(new Error(`a frame of type ${frame.type} was not expected`));
+      throw new ConnectionLost(new Error(`a frame of type ${frame.type} was not expected`));
     }
   }
   return undefined;
@@ -39,7 +39,7 @@ export async function serveTarget(
 /** As {@link serveTarget}, for an other end that must tell a result. */
 export async function resultOf(...given: Parameters<typeof serveTarget>): Promise<Fields> {
   const result = await serveTarget(...given);
-  if (result === undefined) throw connectionLost();
+  if (result === undefined) throw new ConnectionLost();
   return result;
 }
 
@@ -119,7 +119,7 @@ class ReceivedFile {
     const hash = createHash("sha256");
     for (;;) {
       const frame = await this.#connection.next();
-      if (frame === undefined) throw connectionLost();
+      if (frame === undefined) throw new ConnectionLost();
       if (frame.type === frameTypes.data) {
         hash.update(frame.payload);
         yield frame.payload;
