@@ -1,11 +1,10 @@
-import { isTsdosError } from "../errors.ts";
 import { isKeptInSandbox, SANDBOX_FOLDER } from "../format/paths.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { SqliteIndex } from "../pack-index/sqlite-index.ts";
 import type { LongOperationOptions } from "../progress.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { Pacer } from "../store/context.ts";
-import type { Located } from "../store/read-runs.ts";
+import { readsBack } from "../store/read-to-end.ts";
 import { removeLeftovers } from "../store/repack-leftovers.ts";
 import { tidyDuplicates } from "./duplicates.ts";
 import { recoverLegacy } from "./legacy-repack.ts";
@@ -26,43 +25,24 @@ export async function removePackedCopies(
 ): Promise<{ objects: number; bytes: number }> {
   const { loose, packed } = store;
   const pacer = new Pacer();
-  const removed: ObjectKey[] = [];
+  let objects = 0;
   let bytes = 0;
-  const entries = new Map<ObjectKey, Located["entry"]>(
-    packed.findMany(keys).found.map(({ key, entry }) => [key, entry]),
-  );
-  for (const run of packed.readMany(
-    [...entries].map(([key, entry]) => ({ key, entry })),
-    { verify: "hash" },
-  )) {
+  for (const run of packed.readMany(packed.findMany(keys).found, { verify: "hash" })) {
     for (const reader of run) {
       const { key } = reader;
       options.signal?.throwIfAborted();
       const size = loose.sizeOf(key);
-      if (size === undefined || !(await readsBack(reader))) continue;
+      if (size === undefined || !(await readsBack(reader, options.signal))) continue;
       if (!options.dryRun) {
-        if (!packed.ensureDurable(entries.get(key) as Located["entry"])) continue;
+        if (!packed.ensureDurable(reader.entry)) continue;
         packed.context.fs.remove(loose.pathOf(key));
       }
-      removed.push(key);
+      objects++;
       bytes += size;
     }
     if (pacer.due) await pacer.pause();
   }
-  return { objects: removed.length, bytes };
-}
-
-async function readsBack(reader: {
-  readonly rawSize: number;
-  chunks(start: number, end: number, reuse: boolean): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
-}): Promise<boolean> {
-  try {
-    for await (const _ of reader.chunks(0, reader.rawSize, true));
-    return true;
-  } catch (error) {
-    if (isTsdosError(error, "CORRUPT_OBJECT")) return false;
-    throw error;
-  }
+  return { objects, bytes };
 }
 
 /** Removes what is not needed: loose copies of packed objects, and files that interrupted operations have left. */

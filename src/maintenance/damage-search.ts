@@ -8,6 +8,8 @@ import { SqliteIndex } from "../pack-index/sqlite-index.ts";
 import type { LongOperationOptions } from "../progress.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { Pacer } from "../store/context.ts";
+import { readToEnd } from "../store/read-to-end.ts";
+import type { ObjectReader } from "../store/stored-object.ts";
 import type { CheckFailure, CheckResult, CheckTask } from "./check-objects.ts";
 import { CheckPool } from "./check-pool.ts";
 import type { Finding } from "./findings.ts";
@@ -20,6 +22,7 @@ import {
   type PlaceMark,
   placedEntries,
 } from "./placed-entries.ts";
+import { countLoose } from "./progress-totals.ts";
 import { isSampled, type Sample } from "./sample.ts";
 import { findStrays } from "./strays.ts";
 import type { Leftover } from "./validate-reports.ts";
@@ -214,16 +217,13 @@ export class DamageSearch {
   }
 
   async #countLoose(): Promise<void> {
-    const { loose } = this.#store;
-    const { signal, quick, onProgress } = this.#options;
-    for (const keys of loose.sortedKeys()) {
-      signal?.throwIfAborted();
-      this.totalObjects += keys.length;
-      if (!quick) this.#expected.objects += keys.length;
-      // Sizes cost a look at each file: only for those who watch.
-      if (!quick && onProgress) for (const key of keys) this.#expected.bytes += loose.sizeOf(key) ?? 0;
-      if (this.#pacer.due) await this.#pacer.pause();
-    }
+    const { signal, quick = false, onProgress } = this.#options;
+    const sizes = !quick && onProgress !== undefined;
+    const { objects, bytes } = await countLoose(this.#store.loose, { signal, sizes });
+    this.totalObjects += objects;
+    if (quick) return;
+    this.#expected.objects += objects;
+    this.#expected.bytes += bytes;
   }
 
   *#units(): Generator<Unit> {
@@ -281,16 +281,17 @@ export class DamageSearch {
   /** What is still so: an object that was deleted, packed or repacked meanwhile is no problem, if it is intact where it is now. */
   async #confirmed({ key, entry, error }: CheckFailure): Promise<Finding[]> {
     const { loose, packed } = this.#store;
+    const { signal } = this.#options;
     if (entry === undefined) {
       const reader = loose.reader(key, { verify: "hash" });
-      const again = reader === undefined ? undefined : await failureOf(() => reader.chunks(0, reader.rawSize, true));
+      const again = reader === undefined ? undefined : await failureOf(reader, signal);
       return again === undefined || again.code === "NOT_FOUND" ? [] : [{ kind: "loose", key, error: again }];
     }
     packed.index.refresh();
     const now = findOrUndefined(packed, key);
     if (now === undefined) return [];
     if (isStillFound(packed, key, entry) && this.#options.quick) return [{ kind: "packed", key, entry, error }];
-    const again = await failureOf(() => packed.reader(key, now, { verify: "hash" }).chunks(0, now.rawSize, true));
+    const again = await failureOf(packed.reader(key, now, { verify: "hash" }), signal);
     // What a reader does not look at may be damaged, too: then the first failure counts.
     const isSame = isStillFound(packed, key, entry);
     const failure = again ?? (isSame && error.code !== "NOT_FOUND" ? error : undefined);
@@ -306,11 +307,10 @@ function lostPack({ details }: TsdosError, key: ObjectKey): TsdosError {
   return new TsdosError("CORRUPT_OBJECT", message, { ...details, key });
 }
 
-async function failureOf(
-  chunks: () => Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
-): Promise<TsdosError | undefined> {
+/** What is wrong with an object that is read wholly; undefined when nothing is. */
+async function failureOf(reader: ObjectReader, signal: AbortSignal | undefined): Promise<TsdosError | undefined> {
   try {
-    for await (const _ of chunks());
+    await readToEnd(reader.chunks(0, reader.rawSize, true), signal);
     return undefined;
   } catch (error) {
     if (isTsdosError(error)) return error;

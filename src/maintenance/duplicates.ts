@@ -1,9 +1,8 @@
 import { DUPLICATES_FOLDER } from "../format/paths.ts";
-import { createKeyHasher } from "../key/hash.ts";
 import { isObjectKey, type ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
-
-const READ_SIZE = 1024 ** 2;
+import { readsBack } from "../store/read-to-end.ts";
+import { hashOfFile } from "./pieces.ts";
 
 export interface TidiedDuplicates {
   readonly files: number;
@@ -31,7 +30,7 @@ export async function tidyDuplicates(store: CombinedStore, before: number, dryRu
       if (!dryRun) fs.remove(path);
       found.files++;
       found.bytes += stat.size;
-    } else if (hashOf(store, path) === key) {
+    } else if ((await hashOfFile(fs, path)) === key) {
       if (!dryRun) putInPlace(store, path, key);
       restored.add(key);
       found.restored++;
@@ -42,27 +41,10 @@ export async function tidyDuplicates(store: CombinedStore, before: number, dryRu
 
 async function isIntact({ loose, packed }: CombinedStore, key: ObjectKey): Promise<boolean> {
   // A loose copy hides a packed one.
-  if (loose.sizeOf(key) !== undefined) return loose.isIntact(key);
+  const reader = loose.reader(key, { verify: "hash" });
+  if (reader !== undefined) return readsBack(reader);
   const entry = packed.find(key);
   return entry !== undefined && packed.isIntact(key, entry);
-}
-
-function hashOf(store: CombinedStore, path: string): ObjectKey | undefined {
-  const { fs } = store.packed.context;
-  const file = fs.openIfExists(path);
-  if (file === undefined) return undefined;
-  try {
-    const hasher = createKeyHasher();
-    const buffer = Buffer.allocUnsafeSlow(READ_SIZE);
-    for (let at = 0; ; ) {
-      const got = fs.read(file, buffer, 0, READ_SIZE, at);
-      if (got === 0) return hasher.key();
-      hasher.update(buffer.subarray(0, got));
-      at += got;
-    }
-  } finally {
-    fs.close(file);
-  }
 }
 
 /** As any loose object comes to its place: synced, renamed, its folder synced (I2). */

@@ -22,6 +22,18 @@ export interface Finding {
 /** Problems that a report lists; more are only counted, in one last entry. */
 const PROBLEMS_MAX = 10_000;
 
+/** An error as a report has it. */
+export function problemOf({ code, message, details }: TsdosError): Omit<Problem, "kind"> {
+  const { path, key, offset } = details;
+  return {
+    code,
+    message,
+    ...(path !== undefined && { path }),
+    ...(key !== undefined && { key }),
+    ...(offset !== undefined && { offset }),
+  };
+}
+
 /** Collects problems for a report. */
 export class ProblemList {
   readonly #listed: Problem[];
@@ -36,16 +48,7 @@ export class ProblemList {
       this.#unlisted++;
       return;
     }
-    const { path, offset } = error.details;
-    const shownKey = error.details.key ?? key;
-    this.#listed.push({
-      kind,
-      code: error.code,
-      message: error.message,
-      ...(path === undefined ? {} : { path }),
-      ...(shownKey === undefined ? {} : { key: shownKey }),
-      ...(offset === undefined ? {} : { offset }),
-    });
+    this.#listed.push({ kind, ...(key !== undefined && { key }), ...problemOf(error) });
   }
 
   get count(): number {

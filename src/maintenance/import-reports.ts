@@ -15,17 +15,21 @@ export interface ImportOptions extends LongOperationOptions {
   readonly dryRun?: boolean;
 }
 
-export interface ImportReport {
-  readonly importedObjects: number;
-  /** Bytes of their contents. */
+/** What became of objects that are copied into another container, or into an archive. */
+export interface CopyReport {
+  /** Bytes of the contents of those that were copied. */
   readonly rawBytes: number;
-  /** That were there already. */
-  readonly presentObjects: number;
   /** Keys that were asked for and are not there: the first 10,000 of them, and how many there are. */
   readonly missing: readonly ObjectKey[];
   readonly missingObjects: number;
-  /** What is damaged, and was not imported. */
+  /** What is damaged, and was left out. */
   readonly problems: readonly BackupProblem[];
+}
+
+export interface ImportReport extends CopyReport {
+  readonly importedObjects: number;
+  /** That were there already. */
+  readonly presentObjects: number;
   readonly dryRun: boolean;
 }
 
@@ -34,14 +38,8 @@ export interface ExportArchiveOptions extends LongOperationOptions {
   readonly keys?: Keys;
 }
 
-export interface ExportArchiveReport {
+export interface ExportArchiveReport extends CopyReport {
   readonly objects: number;
-  /** Bytes of the contents. */
-  readonly rawBytes: number;
   /** Bytes of the archive. */
   readonly archiveBytes: number;
-  readonly missing: readonly ObjectKey[];
-  readonly missingObjects: number;
-  /** What is damaged, and was left out. */
-  readonly problems: readonly BackupProblem[];
 }

@@ -4,10 +4,12 @@ import type { CombinedStore } from "../store/combined-store.ts";
 import { copyStored } from "../store/copy-stored.ts";
 import { corruptObject } from "../store/corruption.ts";
 import type { PackedReader } from "../store/packed-reader.ts";
+import { readToEnd } from "../store/read-to-end.ts";
 import { SMALL_MAX } from "../store/source.ts";
-import { CopyTally, totalsOf } from "./copy-tally.ts";
+import { CopyTally } from "./copy-tally.ts";
 import type { ImportOptions, ImportReport } from "./import-reports.ts";
 import { Importer } from "./importer.ts";
+import { containerTotals } from "./progress-totals.ts";
 import { wantedObjects } from "./wanted-objects.ts";
 
 /**
@@ -20,18 +22,20 @@ export async function importFrom(
   options: ImportOptions,
 ): Promise<ImportReport> {
   const { keys, verifyHash = true, dryRun = false, signal } = options;
-  const totals = options.onProgress === undefined || keys !== undefined ? {} : totalsOf(other);
+  const totals = keys === undefined ? await containerTotals(other, options) : {};
   const tally = new CopyTally("import", options, totals);
   const importer = await Importer.open(store, tally, options);
-  const copier = new Copier(importer, other, verifyHash);
+  const copier = new Copier(importer, other, { verifyHash, signal });
   try {
     const skip = (key: ObjectKey): boolean => importer.isPresent(key);
     const onMissing = (key: ObjectKey): void => tally.isMissing(key);
     for await (const objects of wantedObjects(other, { keys, signal, verifyHash, skip, onMissing })) {
       for (const { key, packed } of objects) {
-        await importer.guarded(key, () => copier.copy(key, packed));
+        await tally.guarded(key, () => copier.copy(key, packed));
         await importer.settle();
       }
+      // Also when all of them are there already.
+      await tally.breathe();
     }
     return importer.finish(dryRun);
   } finally {
@@ -43,12 +47,18 @@ class Copier {
   readonly #importer: Importer;
   readonly #other: CombinedStore;
   readonly #verifyHash: boolean;
+  readonly #signal: AbortSignal | undefined;
   readonly #buffer = Buffer.allocUnsafeSlow(SMALL_MAX + 1);
 
-  constructor(importer: Importer, other: CombinedStore, verifyHash: boolean) {
+  constructor(
+    importer: Importer,
+    other: CombinedStore,
+    { verifyHash, signal }: { readonly verifyHash: boolean; readonly signal: AbortSignal | undefined },
+  ) {
     this.#importer = importer;
     this.#other = other;
     this.#verifyHash = verifyHash;
+    this.#signal = signal;
   }
 
   async copy(key: ObjectKey, packed: PackedReader | undefined): Promise<void> {
@@ -86,8 +96,8 @@ class Copier {
 
   async #copyPacked(key: ObjectKey, reader: PackedReader): Promise<void> {
     const { writer, tally } = this.#importer;
-    if (this.#verifyHash) for await (const _ of reader.chunks(0, reader.rawSize, true));
-    if (writer === undefined || copyStored(writer, reader)) tally.copied(reader.rawSize);
+    if (this.#verifyHash) await readToEnd(reader.chunks(0, reader.rawSize, true), this.#signal);
+    if (writer === undefined || (await copyStored(writer, reader, this.#signal))) tally.copied(reader.rawSize);
     else await this.#importer.addLarge(key, reader.chunks(0, reader.rawSize, true), reader.rawSize);
   }
 }

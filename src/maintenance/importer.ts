@@ -1,4 +1,3 @@
-import { isTsdosError } from "../errors.ts";
 import { codecIds } from "../format/entry.ts";
 import { keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
@@ -83,6 +82,12 @@ export class Importer {
     return true;
   }
 
+  /** Adds content of any size as a loose object. */
+  async addLoose(chunks: Chunks): Promise<void> {
+    const durability = this.#sync ? "full" : "process";
+    await this.store.loose.insert(asSource(chunks), { durability, ...(this.#signal && { signal: this.#signal }) });
+  }
+
   /** To be called after each object. */
   async settle(): Promise<void> {
     const { writer } = this;
@@ -96,8 +101,8 @@ export class Importer {
     this.writer?.commit();
     if (this.writer !== undefined) this.store.packed.index.flush(this.#sync);
     this.tally.tell();
-    const { objects, rawBytes, presentObjects, missing, missingObjects, problems } = this.tally;
-    return { importedObjects: objects, rawBytes, presentObjects, missing, missingObjects, problems, dryRun };
+    const { objects, presentObjects, totals } = this.tally;
+    return { importedObjects: objects, presentObjects, ...totals, dryRun };
   }
 
   close(): void {
@@ -108,15 +113,8 @@ export class Importer {
   knows(codec: number): boolean {
     return this.store.packed.context.config.containerVersion === 2 || codec <= codecIds.zlib;
   }
+}
 
-  /** Passes over what is damaged, or went away, and tells it. */
-  async guarded(key: ObjectKey, work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      if (isTsdosError(error, "CORRUPT_OBJECT") || isTsdosError(error, "UNSUPPORTED_CODEC")) this.tally.report(error);
-      else if (isTsdosError(error, "NOT_FOUND")) this.tally.isMissing(key);
-      else throw error;
-    }
-  }
+async function* asSource(chunks: Chunks): AsyncGenerator<Uint8Array> {
+  yield* chunks;
 }

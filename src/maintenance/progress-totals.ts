@@ -1,19 +1,40 @@
-import type { LongOperationOptions } from "../progress.ts";
+import type { LongOperationOptions, Progress } from "../progress.ts";
+import type { CombinedStore } from "../store/combined-store.ts";
 import { Pacer } from "../store/context.ts";
 import type { LooseStore } from "../store/loose-store.ts";
 
-/** How many loose objects there are, counted by listing them; not counted when nobody wants to know. */
+/** How many loose objects there are; with `sizes` also the bytes of their contents, which costs a look at each file. */
+export async function countLoose(
+  loose: LooseStore,
+  { signal, sizes = false }: { readonly signal?: AbortSignal | undefined; readonly sizes?: boolean },
+): Promise<{ readonly objects: number; readonly bytes: number }> {
+  const pacer = new Pacer();
+  let objects = 0;
+  let bytes = 0;
+  for (const keys of loose.sortedKeys()) {
+    signal?.throwIfAborted();
+    objects += keys.length;
+    if (sizes) for (const key of keys) bytes += loose.sizeOf(key) ?? 0;
+    if (pacer.due) await pacer.pause();
+  }
+  return { objects, bytes };
+}
+
+/** How many loose objects there are; not counted when nobody wants to know. */
 export async function looseTotal(
   loose: LooseStore,
   { onProgress, signal }: LongOperationOptions,
-): Promise<{ readonly totalObjects?: number }> {
+): Promise<Pick<Progress, "totalObjects">> {
+  return onProgress === undefined ? {} : { totalObjects: (await countLoose(loose, { signal })).objects };
+}
+
+/** How much there is in a container, what is in both places twice; not counted when nobody wants to know. */
+export async function containerTotals(
+  { loose, packed }: CombinedStore,
+  { onProgress, signal }: LongOperationOptions,
+): Promise<Pick<Progress, "totalObjects" | "totalBytes">> {
   if (onProgress === undefined) return {};
-  const pacer = new Pacer();
-  let totalObjects = 0;
-  for (const keys of loose.sortedKeys()) {
-    signal?.throwIfAborted();
-    totalObjects += keys.length;
-    if (pacer.due) await pacer.pause();
-  }
-  return { totalObjects };
+  const { objects, bytes } = await countLoose(loose, { signal, sizes: true });
+  const totals = packed.index.totals();
+  return { totalObjects: objects + totals.objects, totalBytes: bytes + totals.rawBytes };
 }

@@ -5,10 +5,9 @@ import { ownPath } from "../format/paths.ts";
 import type { StoreContext } from "../store/context.ts";
 import type { PackFiles } from "../store/pack-files.ts";
 import type { Located } from "../store/read-runs.ts";
+import { piecesIn, piecesOf } from "./pieces.ts";
 
 const LOST_KEYS_FILE = "lost-keys.jsonl";
-/** Bytes that are copied at once. */
-const PIECE_SIZE = 1024 ** 2;
 /** Bytes; a longer line is none of ours. */
 const LINE_MAX = 64 * 1024;
 
@@ -51,8 +50,7 @@ export class Quarantine {
     const file = this.#fs.openIfExists(path);
     if (file === undefined) return;
     try {
-      const read = (into: Uint8Array, length: number, at: number): number => this.#fs.read(file, into, 0, length, at);
-      this.#copy(this.#freeName(basename(path)), this.#fs.size(file), read);
+      this.#copy(this.#freeName(basename(path)), piecesOf(this.#fs, file, 0, this.#fs.size(file)));
     } finally {
       this.#fs.close(file);
     }
@@ -65,20 +63,18 @@ export class Quarantine {
     if (size === undefined || length === 0) return undefined;
     const name = this.#freeName(`${key}.packed`);
     using pack = files.pin(entry.packId);
-    this.#copy(name, length, (into, wanted, at) => pack.read(into, 0, wanted, entry.offset + at));
+    this.#copy(name, piecesIn(pack, entry.offset, entry.offset + length));
     return name;
   }
 
-  #copy(name: string, length: number, read: (into: Uint8Array, length: number, at: number) => number): void {
+  #copy(name: string, pieces: Iterable<Uint8Array>): void {
     const fs = this.#fs;
     const file = fs.open(`${this.folder}/${name}`, "create");
     try {
-      const piece = Buffer.allocUnsafe(Math.min(length, PIECE_SIZE));
-      for (let at = 0; at < length; ) {
-        const got = read(piece, Math.min(piece.length, length - at), at);
-        if (got === 0) break;
-        fs.write(file, piece, 0, got, at);
-        at += got;
+      let at = 0;
+      for (const piece of pieces) {
+        fs.write(file, piece, 0, piece.length, at);
+        at += piece.length;
       }
       fs.sync(file);
     } finally {
@@ -130,19 +126,15 @@ export class Quarantine {
     const file = this.#fs.openIfExists(this.lostKeysFile);
     if (file === undefined) return;
     try {
-      const piece = Buffer.alloc(PIECE_SIZE);
       let rest = "";
-      for (let at = 0; ; ) {
-        const got = this.#fs.read(file, piece, 0, piece.length, at);
-        if (got === 0) break;
+      for (const piece of piecesOf(this.#fs, file, 0, this.#fs.size(file))) {
         // All that we write is ASCII but for paths in reasons, which are not needed to read a line.
-        const lines = (rest + piece.toString("latin1", 0, got)).split("\n");
+        const lines = (rest + piece.toString("latin1")).split("\n");
         rest = (lines.pop() as string).slice(0, LINE_MAX);
         for (const line of lines) {
           const parsed = parseLostObject(Buffer.from(line, "latin1").toString());
           if (parsed !== undefined) yield parsed;
         }
-        at += got;
       }
     } finally {
       this.#fs.close(file);

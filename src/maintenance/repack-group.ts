@@ -10,6 +10,7 @@ import type { PackedReader } from "../store/packed-reader.ts";
 import type { PackedStore } from "../store/packed-store.ts";
 import type { PackerLock } from "../store/packer-lock.ts";
 import type { Located } from "../store/read-runs.ts";
+import { readToEnd } from "../store/read-to-end.ts";
 import { removePacks } from "../store/repack-leftovers.ts";
 import { replacementWriter } from "../store/replacement-writer.ts";
 import { SMALL_MAX } from "../store/source.ts";
@@ -168,8 +169,10 @@ class GroupMover {
     const needed: Located[] = [];
     for (const located of superseded) {
       const newest = this.#packed.find(located.key);
-      const isNeeded = newest === undefined || !(await this.#packed.isIntact(located.key, newest));
-      if (isNeeded && (await this.#packed.isIntact(located.key, located.entry))) needed.push(located);
+      const isIntact = (entry: PackEntry): Promise<boolean> =>
+        this.#packed.isIntact(located.key, entry, this.#moving.signal);
+      const isNeeded = newest === undefined || !(await isIntact(newest));
+      if (isNeeded && (await isIntact(located.entry))) needed.push(located);
     }
     return needed;
   }
@@ -177,7 +180,8 @@ class GroupMover {
   async #moveObject(reader: PackedReader, writer: PackWriter): Promise<void> {
     this.#moving.signal?.throwIfAborted();
     const { entry } = reader;
-    if (!this.#staysEncoded(entry) || !copyStored(writer, reader)) await this.#encode(reader, writer);
+    const isCopied = this.#staysEncoded(entry) && (await copyStored(writer, reader, this.#moving.signal));
+    if (!isCopied) await this.#encode(reader, writer);
     this.#objects++;
     this.#rawBytes += entry.rawSize;
     if (writer.uncommitted >= CHECK_OBJECTS || writer.uncommittedBytes >= CHECK_BYTES) await this.#check(writer);
@@ -217,10 +221,7 @@ class GroupMover {
     for (const { entry } of this.#fresh) rawBytes += entry.rawSize;
     if (this.#moving.verifyHash) {
       for (const run of this.#packed.readMany(this.#fresh, { verify: "hash" })) {
-        for (const reader of run) {
-          this.#moving.signal?.throwIfAborted();
-          for await (const _ of reader.chunks(0, reader.rawSize, true)) if (this.#pacer.due) await this.#pacer.pause();
-        }
+        for (const reader of run) await readToEnd(reader.chunks(0, reader.rawSize, true), this.#moving.signal);
         if (this.#pacer.due) await this.#pacer.pause();
       }
     }

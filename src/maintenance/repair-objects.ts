@@ -6,7 +6,8 @@ import type { CombinedStore } from "../store/combined-store.ts";
 import { collectKeys } from "../store/key-windows.ts";
 import { LooseReader } from "../store/loose-reader.ts";
 import type { Located } from "../store/read-runs.ts";
-import type { StoredObject } from "../store/stored-object.ts";
+import { readsBack, readToEnd } from "../store/read-to-end.ts";
+import type { ObjectReader, StoredObject } from "../store/stored-object.ts";
 import { type Finding, ProblemList } from "./findings.ts";
 import { otherCopies } from "./other-copies.ts";
 import { findOrUndefined } from "./placed-entries.ts";
@@ -72,17 +73,27 @@ export class ObjectRepair {
     const entry = findOrUndefined(packed, key);
     const isLoose = loose.sizeOf(key) !== undefined;
     if (!isLoose && entry === undefined) return;
-    if (isLoose && (await isGood(() => loose.isIntact(key)))) {
+    if (isLoose && (await this.#isGood(loose.reader(key, { verify: "hash" })))) {
       if (entry === undefined) return;
-      if (!this.#dryRun) loose.ensureDurable(key);
+      if (!this.#dryRun && !loose.ensureDurable(key)) {
+        this.unrepaired.add(finding);
+        return;
+      }
       this.#toRemove.add(key);
       this.counts.replaced++;
       return;
     }
     // Nothing was done about the loose copy, so it is met again.
     if (this.#dryRun && isLoose && finding.kind === "packed") return;
-    if (entry !== undefined && (await isGood(() => packed.isIntact(key, entry))) && finding.kind !== "overlap") {
-      if (!isLoose || !(this.#dryRun || packed.ensureDurable(entry))) return;
+    // Of two objects that share bytes, each may be intact.
+    const packedReader =
+      finding.kind === "overlap" ? undefined : entry && packed.reader(key, entry, { verify: "hash" });
+    if (entry !== undefined && (await this.#isGood(packedReader))) {
+      if (!isLoose) return;
+      if (!this.#dryRun && !packed.ensureDurable(entry)) {
+        this.unrepaired.add(finding);
+        return;
+      }
       this.#quarantineLoose(key);
       this.counts.replaced++;
       return;
@@ -142,10 +153,24 @@ export class ObjectRepair {
     return name;
   }
 
+  /** What is not damaged may still be unreadable: then it is not good. */
+  async #isGood(reader: ObjectReader | undefined): Promise<boolean> {
+    const { signal } = this.#options;
+    return reader !== undefined && ((await readable(() => readsBack(reader, signal))) ?? false);
+  }
+
+  async #isReadable(object: StoredObject): Promise<boolean> {
+    const read = async (): Promise<boolean> => {
+      await readToEnd(object.pieces(), this.#options.signal);
+      return true;
+    };
+    return (await readable(read)) ?? false;
+  }
+
   /** Stores a good copy from wherever there is one; false when there is none. */
   async #adoptAny(key: ObjectKey): Promise<boolean> {
     for (const object of otherCopies(this.#store, key)) {
-      if (!(await isReadable(object)) || !(await this.#adopt(key, object))) continue;
+      if (!(await this.#isReadable(object)) || !(await this.#adopt(key, object))) continue;
       this.counts.replaced++;
       return true;
     }
@@ -168,7 +193,7 @@ export class ObjectRepair {
     const { loose } = this.#store;
     if (loose.sizeOf(key) !== undefined && this.#movedLoose?.key !== key)
       this.#movedLoose = { key, name: this.#quarantineLoose(key) };
-    if (this.#dryRun) return isReadable(object);
+    if (this.#dryRun) return this.#isReadable(object);
     // Whatever else fails is the disk that it is written to.
     const stored = await readable(
       () => loose.insert(object, { durability: "full" }),
@@ -192,11 +217,7 @@ export class ObjectRepair {
     const rawSize = fs.stat(path)?.size;
     if (rawSize === undefined || loose.sizeOf(key) !== undefined || findOrUndefined(packed, key) !== undefined) return;
     const reader = new LooseReader(fs, { key, path, rawSize }, "hash");
-    const isIntact = await isGood(() => {
-      for (const _ of reader.chunks(0, rawSize, true));
-      return true;
-    });
-    if (isIntact) {
+    if (await this.#isGood(reader)) {
       this.counts.moved++;
       if (this.#dryRun) return;
       loose.makeFolderOf(key);
@@ -248,18 +269,6 @@ const UNREADABLE: readonly ErrorCode[] = [
   "IO_ERROR",
   "UNSUPPORTED_CODEC",
 ];
-
-/** What is not damaged may still be unreadable: then it is not good. */
-async function isGood(look: () => boolean | Promise<boolean>): Promise<boolean> {
-  return (await readable(async () => look())) ?? false;
-}
-
-function isReadable(object: StoredObject): Promise<boolean> {
-  return isGood(async () => {
-    for await (const _ of object.pieces());
-    return true;
-  });
-}
 
 async function readable<T>(read: () => Promise<T>, codes = UNREADABLE): Promise<T | undefined> {
   try {

@@ -14,8 +14,8 @@ import { createKeyHasher } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { PackFiles, PinnedPack } from "../store/pack-files.ts";
 import type { Located } from "../store/read-runs.ts";
+import { piecesIn } from "./pieces.ts";
 
-const PIECE_SIZE = 256 * 1024;
 /** Hexadecimal digits of a key that may be wrong in a damaged entry, which is told by the rest. */
 const WRONG_DIGITS_MAX = 8;
 
@@ -107,7 +107,7 @@ interface Content {
 async function contentAsIs(pack: PinnedPack, start: number, length: number): Promise<Content> {
   const hasher = createKeyHasher();
   let checksum = 0;
-  for (const piece of piecesOf(pack, start, length)) {
+  for (const piece of piecesIn(pack, start, start + length)) {
     hasher.update(piece);
     checksum = crc32Continue(checksum, piece);
   }
@@ -120,7 +120,7 @@ async function contentDecoded(pack: PinnedPack, start: number, length: number): 
   let checksum = 0;
   let rawSize = 0;
   const stored = function* (): Generator<Uint8Array> {
-    for (const piece of piecesOf(pack, start, length)) {
+    for (const piece of piecesIn(pack, start, start + length)) {
       checksum = crc32Continue(checksum, piece);
       yield piece;
     }
@@ -134,14 +134,4 @@ async function contentDecoded(pack: PinnedPack, start: number, length: number): 
     return undefined;
   }
   return { key: hasher.key(), rawSize, checksum };
-}
-
-function* piecesOf(pack: PinnedPack, start: number, length: number): Generator<Buffer> {
-  const buffer = Buffer.alloc(Math.min(length, PIECE_SIZE));
-  for (let at = 0; at < length; ) {
-    const got = pack.read(buffer, 0, Math.min(buffer.length, length - at), start + at);
-    if (got === 0) return;
-    yield buffer.subarray(0, got);
-    at += got;
-  }
 }

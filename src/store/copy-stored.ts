@@ -1,7 +1,9 @@
 import { crc32Continue } from "../format/crc32.ts";
 import { codecIds, codecName, FLAG_NO_CHECKSUM } from "../format/entry.ts";
+import { Pacer } from "./context.ts";
 import type { PackWriter } from "./pack-writer.ts";
 import type { PackedReader } from "./packed-reader.ts";
+import { SMALL_MAX } from "./source.ts";
 
 /**
  * Appends an object's stored bytes as they are, from a pack of this or of another container: nothing is decoded or hashed.
@@ -11,7 +13,7 @@ import type { PackedReader } from "./packed-reader.ts";
  * content has to be stored anew
  * @throws TsdosError `CORRUPT_OBJECT` when the checksum is wrong or the pack ends too early: what was appended is taken back
  */
-export function copyStored(writer: PackWriter, reader: PackedReader): boolean {
+export async function copyStored(writer: PackWriter, reader: PackedReader, signal?: AbortSignal): Promise<boolean> {
   const { rawSize, storedSize, flags, dictionaryId } = reader.entry;
   const codec = codecIn(writer.formatVersion, reader);
   if (codec === undefined || dictionaryId !== 0) return false;
@@ -19,9 +21,12 @@ export function copyStored(writer: PackWriter, reader: PackedReader): boolean {
   const start = writer.begin();
   try {
     let computed = 0;
+    const pacer = storedSize > SMALL_MAX ? new Pacer() : undefined;
     for (const piece of reader.stored()) {
+      signal?.throwIfAborted();
       if (!hasChecksum) computed = crc32Continue(computed, piece);
       writer.append(piece);
+      if (pacer?.due) await pacer.pause();
     }
     writer.finish(reader.key, { rawSize, storedSize, codec, checksum: hasChecksum ? reader.entry.checksum : computed });
     return true;

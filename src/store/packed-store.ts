@@ -23,6 +23,7 @@ import { PackedReader, type PackedReading } from "./packed-reader.ts";
 import { packedStat } from "./packed-stat.ts";
 import type { OnLockWait, PackerLock } from "./packer-lock.ts";
 import { type Located, type ReadAheadMemory, readRuns } from "./read-runs.ts";
+import { readsBack } from "./read-to-end.ts";
 import { removeLeftovers } from "./repack-leftovers.ts";
 import { ObjectSlice, type StoredObject } from "./stored-object.ts";
 
@@ -298,14 +299,8 @@ export class PackedStore extends BaseStore {
   }
 
   /** True when the stored copy reads back with the right hash. */
-  async isIntact(key: ObjectKey, entry: PackEntry): Promise<boolean> {
-    try {
-      for await (const _ of this.reader(key, entry, { verify: "hash" }).chunks(0, entry.rawSize, true));
-      return true;
-    } catch (error) {
-      if (isTsdosError(error, "CORRUPT_OBJECT") || isTsdosError(error, "NOT_FOUND")) return false;
-      throw error;
-    }
+  isIntact(key: ObjectKey, entry: PackEntry, signal?: AbortSignal): Promise<boolean> {
+    return readsBack(this.reader(key, entry, { verify: "hash" }), signal);
   }
 
   /** What a writer that is still open has not committed is taken back; its next call throws `CLOSED`. */

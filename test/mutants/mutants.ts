@@ -68,7 +68,7 @@ export const mutants: readonly Mutant[] = [
   {
     bug: "a loose copy is removed before the packed one is durable",
     file: "src/maintenance/clean.ts",
-    find: '        if (!packed.ensureDurable(entries.get(key) as Located["entry"])) continue;\n',
+    find: "        if (!packed.ensureDurable(reader.entry)) continue;\n",
     replace: "",
     caughtBy: "crash explorer",
   },

@@ -31,7 +31,7 @@ async function copyAll(from: PackedStore, to: PackedStore, contents: readonly Ui
   let refused = 0;
   try {
     for (const run of from.readMany(from.findMany(contents.map(keyOf)).found, {})) {
-      for (const reader of run) if (!copyStored(writer, reader)) refused++;
+      for (const reader of run) if (!(await copyStored(writer, reader))) refused++;
     }
     writer.commit();
   } finally {

@@ -152,6 +152,70 @@ test("what is damaged in the other container is told and not imported", async ()
   assert.deepEqual([imported.problems, await readAll(other)], [[], good]);
 });
 
+describe("an object that is read twice, since it is large", () => {
+  /** Does something when the first bytes of the archive are written: the large object was read once by then. */
+  const exportWith = async (container: Container, meanwhile: () => Promise<unknown>): Promise<Buffer[]> => {
+    const parts: Buffer[] = [];
+    await container.exportArchive(async (bytes) => {
+      if (parts.length === 0) await meanwhile();
+      parts.push(Buffer.from(bytes));
+    });
+    return parts;
+  };
+
+  for (const formatVersion of [1, 2] as const) {
+    test(`version ${formatVersion}: may be packed or repacked meanwhile`, async () => {
+      await using source = await make({ formatVersion });
+      const [small, large] = await Array.fromAsync(source.insertMany([noise(2_000), noise(6_000_000, 2)]));
+      await using elsewhere = await Container.open(source.path);
+      for (const change of ["pack", "repack"] as const) {
+        const parts = await exportWith(source, async () => {
+          if (change === "repack")
+            await elsewhere.delete([(await elsewhere.insert(noise(2_000, 3), { to: "packed" })).key]);
+          await elsewhere[change]({ all: true } as never);
+        });
+        await using target = await make();
+        const { importedObjects, problems } = await target.importArchive(parts);
+        assert.deepEqual([importedObjects, problems], [2, []], change);
+        assert.deepEqual(await readAll(target), [small?.key, large?.key].sort());
+      }
+    });
+  }
+
+  test("and deleted meanwhile ends the archive with an error", async () => {
+    await using source = await make();
+    const { key } = await source.insert(noise(6_000_000));
+    await assert.rejects(
+      exportWith(source, () => source.delete([key])),
+      (error) => isTsdosError(error, "NOT_FOUND"),
+    );
+  });
+});
+
+test("an archive of what is there already: an abort is heard, too", async () => {
+  await using source = await make();
+  await Array.fromAsync(source.insertMany(smallContents(500, 3)));
+  const archive = await archiveOf(source);
+  const controller = new AbortController();
+  let given = 0;
+  const aborting = function* (): Generator<Uint8Array> {
+    for (const piece of pieces(archive, 5_000)) {
+      if (++given === 3) controller.abort(new Error("enough"));
+      yield piece;
+    }
+  };
+  await assert.rejects(source.importArchive(aborting(), { signal: controller.signal }), /enough/);
+  assert.ok(given < 10, `${given} pieces were read`);
+});
+
+test("a key that is none is told before anything is imported", async () => {
+  await using source = await filled();
+  await using target = await make();
+  const isRefused = (error: unknown): boolean => isTsdosError(error, "INVALID_KEY");
+  await assert.rejects(target.importFrom(source, { keys: ["none"] }), isRefused);
+  await assert.rejects(target.importArchive([await archiveOf(source)], { keys: ["none"] }), isRefused);
+});
+
 describe("a damaged archive", () => {
   const records = (archive: Buffer): { at: number; key: string; storedSize: number }[] => {
     const found = [];

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Container } from "../../src/container/container.ts";
@@ -113,6 +113,26 @@ test("pack without verifying packs what is there, and keeps the loose copy that 
   assert.equal((await container.pack({ verifyHash: false })).cleanedObjects, 0);
   assert.ok(existsSync(looseFile(root, bytes)));
   assert.equal((await container.validate()).valid, false);
+});
+
+test("a loose copy stays when the pack with its twin is lost, and the others are packed and cleaned", async () => {
+  for (const work of ["pack", "clean"] as const) {
+    const { root, container } = await newContainer();
+    await using _ = container;
+    const [lost, kept] = [Buffer.from("in the lost pack"), Buffer.from("in the other pack")];
+    await container.insert(lost);
+    await container.pack({ clean: false });
+    rmSync(join(root, "packed/0.pack"));
+    await container.insert(kept);
+    await container.pack({ clean: false });
+    await using reopened = await Container.open(root, { durability: "process" });
+    await reopened[work]();
+    assert.deepEqual(
+      [lost, kept].map((bytes) => existsSync(looseFile(root, bytes))),
+      [true, false],
+    );
+    assert.deepEqual(await (await reopened.extract(keyOf(lost)))?.bytes(), lost);
+  }
 });
 
 test("an aborted pack, clean or validate stops with the signal's reason and loses nothing", async () => {

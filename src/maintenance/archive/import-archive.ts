@@ -5,6 +5,7 @@ import { codecIds } from "../../format/entry.ts";
 import { keyOf } from "../../key/hash.ts";
 import type { ObjectKey } from "../../key/object-key.ts";
 import type { CombinedStore } from "../../store/combined-store.ts";
+import { windowsOf } from "../../store/key-windows.ts";
 import type { Keys } from "../../store/object-store.ts";
 import { PackedReader } from "../../store/packed-reader.ts";
 import { SMALL_MAX } from "../../store/source.ts";
@@ -23,11 +24,11 @@ export async function importArchive(
   options: ImportOptions,
 ): Promise<ImportReport> {
   const tally = new CopyTally("import", options);
-  const wanted = options.keys === undefined ? undefined : await allOf(options.keys);
+  const wanted = options.keys === undefined ? undefined : await allOf(options.keys, options.signal);
   const importer = await Importer.open(store, tally, options);
   try {
     await readArchive(bytes, new ArchiveImport(importer, wanted));
-    for (const key of wanted ?? []) tally.isMissing(key as ObjectKey);
+    for (const key of wanted ?? []) tally.isMissing(key);
     return importer.finish(options.dryRun ?? false);
   } finally {
     importer.close();
@@ -35,18 +36,18 @@ export async function importArchive(
 }
 
 /** In memory: an archive has its objects in an order of its own. */
-async function allOf(keys: Keys): Promise<Set<string>> {
-  const all = new Set<string>();
-  for await (const key of keys) all.add(key);
+async function allOf(keys: Keys, signal: AbortSignal | undefined): Promise<Set<ObjectKey>> {
+  const all = new Set<ObjectKey>();
+  for await (const window of windowsOf(keys, signal)) for (const key of window) all.add(key);
   return all;
 }
 
 class ArchiveImport implements ArchiveVisitor {
   readonly #importer: Importer;
   /** Keys that were asked for and have not come. */
-  readonly #wanted: Set<string> | undefined;
+  readonly #wanted: Set<ObjectKey> | undefined;
 
-  constructor(importer: Importer, wanted: Set<string> | undefined) {
+  constructor(importer: Importer, wanted: Set<ObjectKey> | undefined) {
     this.#importer = importer;
     this.#wanted = wanted;
   }
@@ -60,10 +61,19 @@ class ArchiveImport implements ArchiveVisitor {
   }
 
   async small(record: ArchiveRecord, stored: Uint8Array): Promise<void> {
-    const key = record.key as ObjectKey;
-    if (this.#skips(key)) return;
-    const { codec, rawSize } = record;
-    if (codec === codecIds["zstd-frames"] || rawSize > SMALL_MAX) return this.large(record, [stored], true);
+    const isLarge = record.codec === codecIds["zstd-frames"] || record.rawSize > SMALL_MAX;
+    if (this.#skips(record.key as ObjectKey)) await this.#importer.settle();
+    else if (isLarge) await this.#addLarge(record, [stored]);
+    else await this.#addSmall(record, stored);
+  }
+
+  async large(record: ArchiveRecord, pieces: ArchiveBytes): Promise<void> {
+    if (this.#skips(record.key as ObjectKey)) await this.#importer.settle();
+    else await this.#addLarge(record, pieces);
+  }
+
+  async #addSmall({ key: text, codec, rawSize }: ArchiveRecord, stored: Uint8Array): Promise<void> {
+    const key = text as ObjectKey;
     let content: Uint8Array;
     try {
       content = decode(codec, stored, rawSize);
@@ -82,9 +92,7 @@ class ArchiveImport implements ArchiveVisitor {
   }
 
   /** Into the pack as it is, where it is read back and hashed before it gets an entry. */
-  async large(record: ArchiveRecord, pieces: ArchiveBytes, isWanted = false): Promise<void> {
-    const key = record.key as ObjectKey;
-    if (!isWanted && this.#skips(key)) return;
+  async #addLarge(record: ArchiveRecord, pieces: ArchiveBytes): Promise<void> {
     const { writer, tally } = this.#importer;
     if (writer === undefined) return tally.copied(record.rawSize);
     const start = writer.begin();
@@ -118,7 +126,7 @@ class ArchiveImport implements ArchiveVisitor {
         return true;
       }
       // Version 1 does not know the codec; loose objects have none, and a later pack compresses them.
-      await this.#importer.store.loose.insert(asSource(reader.chunks(0, rawSize, true)));
+      await this.#importer.addLoose(reader.chunks(0, rawSize, true));
       tally.copied(rawSize);
       return false;
     } catch (error) {
@@ -127,10 +135,6 @@ class ArchiveImport implements ArchiveVisitor {
       return false;
     }
   }
-}
-
-async function* asSource(pieces: ArchiveBytes): AsyncGenerator<Uint8Array> {
-  yield* pieces;
 }
 
 function decode(codec: number, stored: Uint8Array, rawSize: number): Uint8Array {

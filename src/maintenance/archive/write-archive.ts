@@ -1,16 +1,13 @@
 import { createHash, randomBytes } from "node:crypto";
-import { isTsdosError } from "../../errors.ts";
 import { printArchiveHeader, printArchiveRecord, printArchiveTrailer } from "../../format/archive.ts";
-import { crc32Continue } from "../../format/crc32.ts";
-import { codecIds } from "../../format/entry.ts";
 import type { ObjectKey } from "../../key/object-key.ts";
 import type { CombinedStore } from "../../store/combined-store.ts";
-import type { PackedReader } from "../../store/packed-reader.ts";
-import { SMALL_MAX } from "../../store/source.ts";
-import type { ObjectReader } from "../../store/stored-object.ts";
-import { CopyTally, totalsOf } from "../copy-tally.ts";
+import { Pacer } from "../../store/context.ts";
+import { CopyTally } from "../copy-tally.ts";
 import type { ExportArchiveOptions, ExportArchiveReport } from "../import-reports.ts";
+import { containerTotals } from "../progress-totals.ts";
 import { wantedObjects } from "../wanted-objects.ts";
+import { type ArchiveBody, readBody } from "./archive-body.ts";
 
 /** Takes the bytes of an archive in their order; a piece is valid until the promise is kept. */
 export type ArchiveSink = (bytes: Uint8Array) => void | Promise<void>;
@@ -25,7 +22,7 @@ export async function writeArchive(
   options: ExportArchiveOptions,
 ): Promise<ExportArchiveReport> {
   const { keys, signal } = options;
-  const totals = options.onProgress === undefined || keys !== undefined ? {} : totalsOf(store);
+  const totals = keys === undefined ? await containerTotals(store, options) : {};
   const tally = new CopyTally("export", options, totals);
   const writer = new ArchiveWriter(sink);
   // A key that is given twice, far apart, is written twice; an import passes over the second.
@@ -33,28 +30,18 @@ export async function writeArchive(
   const onMissing = (key: ObjectKey): void => tally.isMissing(key);
   for await (const objects of wantedObjects(store, { keys, signal, verifyHash: true, skip, onMissing })) {
     for (const { key, packed } of objects) {
-      try {
-        const size = await writer.add(store, key, packed);
-        if (size === undefined) tally.isMissing(key);
-        else tally.copied(size);
-      } catch (error) {
-        if (!isTsdosError(error, "CORRUPT_OBJECT") && !isTsdosError(error, "UNSUPPORTED_CODEC")) throw error;
-        tally.report(error);
+      using body = await tally.guarded(key, () => readBody(store, key, packed, signal));
+      // From here on an error ends the archive: it would go on in the middle of an object.
+      if (body !== undefined) {
+        await writer.add(key, body, signal);
+        tally.copied(body.rawSize);
       }
       await tally.breathe();
     }
   }
   await writer.finish();
   tally.tell();
-  const { objects, rawBytes, missing, missingObjects, problems } = tally;
-  return { objects, rawBytes, archiveBytes: writer.bytes, missing, missingObjects, problems };
-}
-
-/** Bytes of an object as they go into the archive, to be read twice. */
-interface Body {
-  readonly codec: number;
-  readonly rawSize: number;
-  readonly pieces: () => Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+  return { objects: tally.objects, archiveBytes: writer.bytes, ...tally.totals };
 }
 
 class ArchiveWriter {
@@ -73,44 +60,26 @@ class ArchiveWriter {
     this.#gather(printArchiveHeader({ id: this.#id }));
   }
 
-  /** Returns the size of the content; undefined when the object is not there any more. */
-  async add(store: CombinedStore, key: ObjectKey, packed: PackedReader | undefined): Promise<number | undefined> {
-    try {
-      const reader = packed ?? store.loose.reader(key, { verify: "hash" });
-      if (reader !== undefined) return await this.#add(key, bodyOf(reader, packed));
-    } catch (error) {
-      if (!isTsdosError(error, "NOT_FOUND")) throw error;
-    }
-    // It was moved; nothing of it was written, as all of it is read before.
-    const object = await store.extract(key, { verify: "hash" });
-    if (object === undefined) return undefined;
-    return this.#add(key, { codec: codecIds.none, rawSize: object.rawSize, pieces: () => object.pieces() });
-  }
-
-  async #add(key: ObjectKey, { codec, rawSize, pieces }: Body): Promise<number> {
-    let checksum = 0;
-    let storedSize = 0;
-    const kept: Uint8Array[] = [];
-    for await (const piece of pieces()) {
-      checksum = crc32Continue(checksum, piece);
-      storedSize += piece.length;
-      if (storedSize <= SMALL_MAX) kept.push(Buffer.from(piece));
-      else kept.length = 0;
-    }
+  async add(key: ObjectKey, body: ArchiveBody, signal: AbortSignal | undefined): Promise<void> {
+    const { rawSize, storedSize, codec, checksum } = body;
     const record = printArchiveRecord({ id: this.#id, key, storedSize, rawSize, codec, checksum });
     this.#records.update(record);
     this.#gather(record);
-    if (storedSize <= SMALL_MAX) {
-      for (const piece of kept) this.#gather(piece);
+    if (body.kept !== undefined) {
+      for (const piece of body.kept) this.#gather(piece);
     } else {
       await this.#flush();
-      for await (const piece of pieces()) await this.#write(piece);
+      const pacer = new Pacer();
+      for await (const piece of body.pieces()) {
+        signal?.throwIfAborted();
+        await this.#write(piece);
+        if (pacer.due) await pacer.pause();
+      }
     }
     if (this.#gatheredSize >= GATHER_SIZE) await this.#flush();
     this.#objects++;
     this.#rawBytes += rawSize;
     this.#storedBytes += storedSize;
-    return rawSize;
   }
 
   #gather(bytes: Uint8Array): void {
@@ -135,22 +104,4 @@ class ArchiveWriter {
     this.#gather(printArchiveTrailer({ id, objects, rawBytes, storedBytes, recordsHash }));
     await this.#flush();
   }
-}
-
-/** Stored bytes as they are; the first time, the content is compared with the key before them. */
-function bodyOf(reader: ObjectReader, packed: PackedReader | undefined): Body {
-  const { rawSize } = reader;
-  if (packed === undefined || packed.isLegacyZstd() || packed.entry.storedSize === 0) {
-    return { codec: codecIds.none, rawSize, pieces: () => reader.chunks(0, rawSize, true) };
-  }
-  let isVerified = false;
-  return {
-    codec: packed.entry.codec,
-    rawSize,
-    async *pieces() {
-      if (!isVerified) for await (const _ of packed.chunks(0, rawSize, true));
-      isVerified = true;
-      yield* packed.stored();
-    },
-  };
 }

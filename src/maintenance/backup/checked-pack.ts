@@ -1,6 +1,6 @@
 import type { FileSystem } from "../../file-system.ts";
 import { crc32Continue } from "../../format/crc32.ts";
-import { piecesOf } from "./staged-file.ts";
+import { piecesOf } from "../pieces.ts";
 import type { StoredRange } from "./toc-snapshot.ts";
 
 /**

@@ -15,8 +15,9 @@ import { SegmentedIndex } from "../../pack-index/segmented-index.ts";
 import { replaceFile } from "../../replace-file.ts";
 import { Pacer } from "../../store/context.ts";
 import { keptOpen } from "../../store/kept-open.ts";
+import { hashOfFile } from "../pieces.ts";
 import type { Base, Place } from "./place.ts";
-import { hashOfFile, StagedFile } from "./staged-file.ts";
+import { StagedFile } from "./staged-file.ts";
 import type {
   BackupSubject,
   BackupTarget,
@@ -49,7 +50,7 @@ export class Receiver implements BackupTarget {
   readonly #windowFiles: number;
   #receiving: Receiving | undefined;
   /** Written and not yet durable. */
-  #staged: StagedFile[] = [];
+  readonly #staged: StagedFile[] = [];
   #counter = 0;
   /** Folders below the backup's that were made. */
   readonly #folders = new Set<string>();
@@ -78,7 +79,7 @@ export class Receiver implements BackupTarget {
     const wanted: number[] = [];
     const pacer = new Pacer();
     for (const [i, file] of files.entries()) {
-      const base = this.#baseWith(file);
+      const base = await this.#baseWith(file);
       if (base === undefined) wanted.push(i);
       else if (!this.#now.options.dryRun) await this.#take(file.path, base, file.size);
       if (pacer.due) await pacer.pause();
@@ -86,14 +87,15 @@ export class Receiver implements BackupTarget {
     return wanted;
   }
 
-  #baseWith({ path, size, sha256 }: FileOffer): Base | undefined {
+  async #baseWith({ path, size, sha256 }: FileOffer): Promise<Base | undefined> {
     const { bases, options } = this.#now;
     refuseForeignPath(path);
-    return bases.find((base) => {
+    for (const base of bases) {
       const stat = this.#fs.stat(`${base.path}/${path}`);
-      if (!stat?.isFile || stat.size !== size) return false;
-      return options.verify === "written" || hashOfFile(this.#fs, `${base.path}/${path}`, size) === sha256;
-    });
+      if (!stat?.isFile || stat.size !== size) continue;
+      if (options.verify === "written" || (await hashOfFile(this.#fs, `${base.path}/${path}`)) === sha256) return base;
+    }
+    return undefined;
   }
 
   /** Gives a file of an earlier backup its name in this one: moved if nobody needs it there, or linked, or else copied. */
@@ -124,35 +126,37 @@ export class Receiver implements BackupTarget {
   async find(path: string, hashUpTo?: number): Promise<readonly FoundFile[]> {
     refuseForeignPath(path);
     await this.#settle();
-    const found = this.#now.bases.map((base, i) => {
+    const found: FoundFile[] = [];
+    for (const [i, base] of this.#now.bases.entries()) {
       const stat = this.#fs.stat(`${base.path}/${path}`);
-      if (!stat?.isFile) return undefined;
-      const hash = hashUpTo === undefined ? undefined : hashOfFile(this.#fs, `${base.path}/${path}`, hashUpTo);
+      if (!stat?.isFile) continue;
+      const hash = hashUpTo === undefined ? undefined : await hashOfFile(this.#fs, `${base.path}/${path}`, hashUpTo);
       const { size, mtimeMs } = stat;
-      return { base: i, size, mtimeMs, ...(hash !== undefined && { sha256: hash }) };
-    });
-    return found.filter((one) => one !== undefined);
+      found.push({ base: i, size, mtimeMs, ...(hash !== undefined && { sha256: hash }) });
+    }
+    return found;
   }
 
   async put(file: PutFile, chunks: Chunks): Promise<void> {
     refuseForeignPath(file.path);
     const base = this.#baseOf(file);
     const iterator = iteratorOf(chunks);
-    const first = await iterator.next();
-    if (first.done && base?.isWhole) return this.#take(file.path, base, base.length);
-    this.#makeFolder(dirname(`${this.#now.live}/${file.path}`));
-    const staged = this.#stage(
-      file.path,
-      base === undefined ? undefined : { path: `${base.path}/${file.path}`, length: base.length },
-    );
     const pacer = new Pacer();
+    let staged: StagedFile | undefined;
     try {
-      for (let next = first; !next.done; next = await iterator.next()) {
+      let next = await iterator.next();
+      if (next.done && base?.isWhole) return await this.#take(file.path, base, base.length);
+      this.#makeFolder(dirname(`${this.#now.live}/${file.path}`));
+      staged = this.#stage(
+        file.path,
+        base === undefined ? undefined : { path: `${base.path}/${file.path}`, length: base.length },
+      );
+      for (; !next.done; next = await iterator.next()) {
         staged.append(next.value);
         if (pacer.due) await pacer.pause();
       }
     } catch (error) {
-      staged.discard();
+      staged?.discard();
       await iterator.return?.();
       throw error;
     }
@@ -182,11 +186,9 @@ export class Receiver implements BackupTarget {
 
   /** Makes what was written durable, and gives it its names. */
   async #settle(): Promise<void> {
-    const staged = this.#staged;
-    if (staged.length === 0) return;
-    await this.#fs.syncAll(staged.map(({ file }) => file));
-    this.#staged = [];
-    for (const file of staged) file.place();
+    if (this.#staged.length === 0) return;
+    await this.#fs.syncAll(this.#staged.map(({ file }) => file));
+    for (let file = this.#staged.shift(); file !== undefined; file = this.#staged.shift()) await file.place();
   }
 
   async drop(path: string): Promise<void> {

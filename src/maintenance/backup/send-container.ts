@@ -1,15 +1,16 @@
 import { basename } from "node:path";
 import { CONFIG_FILE, SQLITE_INDEX_FILE, tocFileName } from "../../format/paths.ts";
+import type { LongOperationOptions } from "../../progress.ts";
 import type { CombinedStore } from "../../store/combined-store.ts";
-import { Pacer } from "../../store/context.ts";
 import type { BackupOptions, BackupReport } from "../backup-reports.ts";
 import { readHistory } from "../history.ts";
+import { countLoose } from "../progress-totals.ts";
+import { BackupTally, type Totals } from "./backup-tally.ts";
 import { plainId } from "./config-facts.ts";
 import { sendWhole } from "./send-file.ts";
 import { sendLegacyPacks } from "./send-legacy.ts";
 import { sendLoose } from "./send-loose.ts";
 import { sendPacks } from "./send-packs.ts";
-import { Tally, type Totals } from "./tally.ts";
 import type { BackupTarget } from "./target.ts";
 
 /**
@@ -31,8 +32,8 @@ export async function sendContainer(
     { containerId: plainId(config.containerId), formatVersion: config.containerVersion },
     { verify, dryRun },
   );
-  const tally = new Tally(options, options.onProgress === undefined ? { objects: 0, bytes: 0 } : await totalsOf(store));
-  const sending = { store, target, tally, verify, dryRun };
+  const tally = new BackupTally(options, await totalsOf(store, options));
+  const sending = { store, target, tally, verify, dryRun, signal };
   tally.enter("loose");
   await sendLoose(sending);
   tally.enter("packs");
@@ -53,20 +54,19 @@ export async function sendContainer(
   return { ...counts, ...(await target.finish({ ...(record && { record }), ...(keep !== undefined && { keep }) })) };
 }
 
-async function totalsOf({ loose, packed }: CombinedStore): Promise<Totals> {
+/** Not counted when nobody wants to know. */
+async function totalsOf(
+  { loose, packed }: CombinedStore,
+  { onProgress, signal }: LongOperationOptions,
+): Promise<Totals> {
+  if (onProgress === undefined) return { objects: 0, bytes: 0 };
   const { fs, config, root } = packed.context;
-  const pacer = new Pacer();
-  let objects = 0;
-  let bytes = 0;
-  for (const keys of loose.sortedKeys()) {
-    objects += keys.length;
-    for (const key of keys) bytes += loose.sizeOf(key) ?? 0;
-    if (pacer.due) await pacer.pause();
-  }
+  let { objects, bytes } = await countLoose(loose, { signal, sizes: true });
   const paths = packed.files
     .ids()
     .flatMap((id) => [packed.files.pathOf(id), `${packed.files.folder}/${tocFileName(id)}`]);
   if (config.containerVersion === 1) paths.push(`${root}/${SQLITE_INDEX_FILE}`);
   for (const path of paths) bytes += fs.stat(path)?.size ?? 0;
-  return { objects: objects + packed.index.totals().objects, bytes };
+  objects += packed.index.totals().objects;
+  return { objects, bytes };
 }

@@ -1,6 +1,6 @@
 import type { FileSystem } from "../../file-system.ts";
+import { piecesOf } from "../pieces.ts";
 import type { Sending } from "./sending.ts";
-import { piecesOf } from "./staged-file.ts";
 import type { Chunks, FoundFile } from "./target.ts";
 
 /** A file that stays readable when it is removed or replaced meanwhile. */
@@ -60,7 +60,8 @@ export async function sendFile(sending: Sending, file: SentFile, chunks: () => C
   );
 }
 
-async function* counted({ tally }: Sending, chunks: Chunks): AsyncGenerator<Uint8Array> {
+/** Passes pieces on, and counts them as copied. */
+export async function* counted({ tally }: Sending, chunks: Chunks): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {
     tally.copiedBytes += chunk.length;
     yield chunk;

@@ -2,10 +2,10 @@ import { tmpdir } from "node:os";
 import { isTsdosError, TsdosError } from "../../errors.ts";
 import { LEGACY_REPACK_ID, packFileName, SANDBOX_FOLDER, SQLITE_INDEX_FILE } from "../../format/paths.ts";
 import { openSqliteIndex, SqliteIndex } from "../../pack-index/sqlite-index.ts";
+import { piecesOf } from "../pieces.ts";
 import { randomSuffix } from "./backups-folder.ts";
 import { type HeldFile, hold, type SentFile, sendFile, sendWhole } from "./send-file.ts";
 import type { Sending } from "./sending.ts";
-import { piecesOf } from "./staged-file.ts";
 import { prefixHashes } from "./toc-snapshot.ts";
 
 /** How often a snapshot is taken again because a repack by disk-objectstore goes on. */
@@ -113,7 +113,7 @@ async function sendLegacyPack(
 
 /** What an earlier backup has of the pack: all of it if it has its size and time, or else what is the same by its SHA-256. */
 async function legacyBase(sending: Sending, name: string, pack: HeldFile, end: number): Promise<SentFile["base"]> {
-  const { target, verify, store } = sending;
+  const { target, verify, store, signal } = sending;
   const found = await target.find(name);
   const unchanged = found.find(
     ({ size, mtimeMs }) => size >= end && size <= pack.size && Math.abs(mtimeMs - pack.mtimeMs) < SAME_TIME_MS,
@@ -122,11 +122,8 @@ async function legacyBase(sending: Sending, name: string, pack: HeldFile, end: n
   if (found.length === 0) return undefined;
   const hashed = (await target.find(name, end)).filter(({ size }) => size > 0);
   const lengthOf = (size: number): number => Math.min(size, end);
-  const hashes = prefixHashes(
-    store.packed.context.fs,
-    pack.file,
-    hashed.map(({ size }) => lengthOf(size)),
-  );
+  const lengths = hashed.map(({ size }) => lengthOf(size));
+  const hashes = await prefixHashes(store.packed.context.fs, pack.file, lengths, signal);
   const same = hashed.filter(({ size, sha256 }) => sha256 === hashes.get(lengthOf(size)));
   const [best] = same.sort((a, b) => b.size - a.size);
   return best === undefined ? undefined : { found: best, length: lengthOf(best.size) };

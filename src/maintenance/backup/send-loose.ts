@@ -2,6 +2,7 @@ import { isTsdosError } from "../../errors.ts";
 import { LOOSE_FOLDER, loosePath } from "../../format/paths.ts";
 import type { ObjectKey } from "../../key/object-key.ts";
 import type { LooseStore } from "../../store/loose-store.ts";
+import { counted } from "./send-file.ts";
 import type { Sending } from "./sending.ts";
 import type { FileOffer } from "./target.ts";
 
@@ -34,7 +35,8 @@ interface LooseOffer extends FileOffer {
   readonly key: ObjectKey;
 }
 
-async function sendBatch({ target, tally, dryRun }: Sending, loose: LooseStore, offers: LooseOffer[]): Promise<void> {
+async function sendBatch(sending: Sending, loose: LooseStore, offers: LooseOffer[]): Promise<void> {
+  const { target, tally, dryRun } = sending;
   const wanted = new Set(await target.offer(offers.map(({ path, size, sha256 }) => ({ path, size, sha256 }))));
   for (const [i, { key, path, size }] of offers.entries()) {
     await tally.breathe();
@@ -43,20 +45,23 @@ async function sendBatch({ target, tally, dryRun }: Sending, loose: LooseStore, 
       tally.objects++;
       continue;
     }
-    if (!dryRun) {
+    if (dryRun) {
+      tally.copiedBytes += size;
+    } else {
       // Verified: the last piece is given out only when all has the hash.
       const reader = loose.reader(key, { verify: "hash" });
       if (reader === undefined) continue;
+      const before = tally.copiedBytes;
       try {
-        await target.put({ path }, reader.chunks(0, reader.rawSize, true));
+        await target.put({ path }, counted(sending, reader.chunks(0, reader.rawSize, true)));
       } catch (error) {
+        tally.copiedBytes = before;
         if (isTsdosError(error, "CORRUPT_OBJECT")) tally.report(error);
         else if (!isTsdosError(error, "NOT_FOUND") || loose.sizeOf(key) !== undefined) throw error;
         continue;
       }
     }
     tally.copiedFiles++;
-    tally.copiedBytes += size;
     tally.objects++;
   }
 }

@@ -1,10 +1,10 @@
 import { TsdosError } from "../../errors.ts";
 import { packFileName, parseTocFileName, tocFileName } from "../../format/paths.ts";
 import { corruptObject } from "../../store/corruption.ts";
+import { piecesOf } from "../pieces.ts";
 import { checkedPack } from "./checked-pack.ts";
 import { type HeldFile, hold, type SentFile, sendFile } from "./send-file.ts";
 import type { Sending } from "./sending.ts";
-import { piecesOf } from "./staged-file.ts";
 import type { FoundFile } from "./target.ts";
 import { prefixHashes, snapshotToc, storedRanges, type TocSnapshot } from "./toc-snapshot.ts";
 
@@ -67,7 +67,7 @@ async function sendPack(
   using toc = hold(context.fs, tocPath);
   using pack = hold(context.fs, files.pathOf(id));
   if (toc === undefined) return undefined;
-  const snapshot = snapshotToc(context.fs, tocPath, id);
+  const snapshot = await snapshotToc(context.fs, tocPath, id);
   // What is held stays readable; what was opened by its name, or not found, must have been there all the time.
   if (context.fs.stat(tocPath)?.inode !== toc.inode) return undefined;
   if (snapshot.size === (before?.size ?? 0)) return snapshot;
@@ -91,16 +91,13 @@ async function sendPack(
  * begins as ours does, too, as bytes with an entry never change.
  */
 async function sameHistory(
-  { target, store }: Sending,
+  { target, store, signal }: Sending,
   { folder, id, toc, snapshot }: OpenPack,
 ): Promise<SentFile["base"]> {
   const { size } = snapshot;
   const found = (await target.find(`${folder}/${tocFileName(id)}`, size)).filter((one) => one.size <= size);
-  const hashes = prefixHashes(
-    store.packed.context.fs,
-    toc.file,
-    found.map((one) => one.size),
-  );
+  const sizes = found.map((one) => one.size);
+  const hashes = await prefixHashes(store.packed.context.fs, toc.file, sizes, signal);
   const same = found.filter((one) => one.sha256 === hashes.get(one.size)).sort((a, b) => b.size - a.size);
   const [best] = same;
   return best === undefined ? undefined : { found: best, length: best.size };
@@ -142,7 +139,7 @@ async function sendPackFile(sending: Sending, open: OpenPack, history: SentFile[
 
 /** What an earlier backup has of a pack whose table of contents there is `history`. */
 async function packBase(
-  { target, verify, store }: Sending,
+  { target, verify, store, signal }: Sending,
   { folder, id, pack, snapshot }: OpenPack,
   history: FoundFile | undefined,
 ): Promise<SentFile["base"]> {
@@ -155,6 +152,6 @@ async function packBase(
   if (found === undefined) return undefined;
   const length = Math.min(found.size, packEnd);
   if (!mustCompare) return { found, length };
-  const hash = prefixHashes(store.packed.context.fs, pack.file, [length]).get(length);
-  return hash === found.sha256 ? { found, length } : undefined;
+  const hashes = await prefixHashes(store.packed.context.fs, pack.file, [length], signal);
+  return hashes.get(length) === found.sha256 ? { found, length } : undefined;
 }

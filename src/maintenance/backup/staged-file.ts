@@ -1,33 +1,8 @@
 import { createHash } from "node:crypto";
 import { TsdosError } from "../../errors.ts";
 import type { FileSystem } from "../../file-system.ts";
-
-/** Bytes of one read. */
-const READ_SIZE: number = 1024 ** 2;
-
-/** The bytes of an open file from `start` to before `end`, or to its end; a piece is valid until the next one. */
-export function* piecesOf(fs: FileSystem, file: number, start: number, end: number): Generator<Uint8Array> {
-  const buffer = Buffer.allocUnsafeSlow(Math.max(1, Math.min(READ_SIZE, end - start)));
-  for (let at = start; at < end; ) {
-    const got = fs.read(file, buffer, 0, Math.min(buffer.length, end - at), at);
-    if (got === 0) return;
-    yield buffer.subarray(0, got);
-    at += got;
-  }
-}
-
-/** The SHA-256 of the first bytes of a file, up to `end`; undefined when there is no such file. */
-export function hashOfFile(fs: FileSystem, path: string, end: number): string | undefined {
-  const file = fs.openIfExists(path);
-  if (file === undefined) return undefined;
-  try {
-    const hash = createHash("sha256");
-    for (const piece of piecesOf(fs, file, 0, Math.min(end, fs.size(file)))) hash.update(piece);
-    return hash.digest("hex");
-  } finally {
-    fs.close(file);
-  }
-}
+import { Pacer } from "../../store/context.ts";
+import { piecesOf } from "../pieces.ts";
 
 /** A file that is written under a temporary name and gets its own when it is complete and durable. */
 export class StagedFile {
@@ -76,9 +51,9 @@ export class StagedFile {
   }
 
   /** Once it was synced: compares what is there with what was written, if so asked, and gives it its name. */
-  place(): void {
+  async place(): Promise<void> {
     try {
-      this.#compare();
+      await this.#compare();
     } finally {
       this.#fs.close(this.#file);
     }
@@ -86,10 +61,14 @@ export class StagedFile {
     this.#fs.rename(this.#temporary, this.path);
   }
 
-  #compare(): void {
+  async #compare(): Promise<void> {
     if (this.#hash === undefined) return;
     const readBack = createHash("sha256");
-    for (const piece of piecesOf(this.#fs, this.#file, this.#start, this.#end)) readBack.update(piece);
+    const pacer = new Pacer();
+    for (const piece of piecesOf(this.#fs, this.#file, this.#start, this.#end)) {
+      readBack.update(piece);
+      if (pacer.due) await pacer.pause();
+    }
     if (readBack.digest("hex") === this.#hash.digest("hex")) return;
     const message = `${this.path} does not read back as it was written: check the disk, and do not trust it with backups`;
     throw new TsdosError("IO_ERROR", message, { path: this.path });

@@ -12,7 +12,8 @@ import type { TocDamage } from "../../format/manifest.ts";
 import { tocHeaderSize } from "../../format/toc-header.ts";
 import type { ObjectKey } from "../../key/object-key.ts";
 import { TocFile } from "../../pack-index/toc-file.ts";
-import { piecesOf } from "./staged-file.ts";
+import { Pacer } from "../../store/context.ts";
+import { piecesOf } from "../pieces.ts";
 
 /** What a table of contents held at one moment. It only grows: its first `size` bytes stay what they were. */
 export interface TocSnapshot {
@@ -24,12 +25,12 @@ export interface TocSnapshot {
   readonly damage: readonly TocDamage[];
 }
 
-export function snapshotToc(fs: FileSystem, path: string, packId: number): TocSnapshot {
+export async function snapshotToc(fs: FileSystem, path: string, packId: number): Promise<TocSnapshot> {
   const toc = new TocFile(fs, path, packId);
   let packEnd = 0;
   let objects = 0;
   try {
-    const damage = toc.readNew(0, 0, (bytes, at) => {
+    const pieces = toc.pieces(0, 0, (bytes, at) => {
       if (isTombstone(bytes, at)) {
         objects--;
         return;
@@ -38,19 +39,32 @@ export function snapshotToc(fs: FileSystem, path: string, packId: number): TocSn
       packEnd = Math.max(packEnd, offset + storedSize);
       objects++;
     });
-    return { size: toc.position, packEnd, objects, damage };
+    const pacer = new Pacer();
+    let step = pieces.next();
+    for (; !step.done; step = pieces.next()) if (pacer.due) await pacer.pause();
+    return { size: toc.position, packEnd, objects, damage: step.value };
   } finally {
     toc.close();
   }
 }
 
 /** The SHA-256 of the beginnings of an open file, by their lengths. */
-export function prefixHashes(fs: FileSystem, file: number, lengths: readonly number[]): Map<number, string> {
+export async function prefixHashes(
+  fs: FileSystem,
+  file: number,
+  lengths: readonly number[],
+  signal: AbortSignal | undefined,
+): Promise<Map<number, string>> {
   const hashes = new Map<number, string>();
   const hash = createHash("sha256");
+  const pacer = new Pacer();
   let at = 0;
   for (const length of [...new Set(lengths)].sort((a, b) => a - b)) {
-    for (const piece of piecesOf(fs, file, at, length)) hash.update(piece);
+    for (const piece of piecesOf(fs, file, at, length)) {
+      signal?.throwIfAborted();
+      hash.update(piece);
+      if (pacer.due) await pacer.pause();
+    }
     hashes.set(length, hash.copy().digest("hex"));
     at = length;
   }
@@ -70,8 +84,7 @@ export interface StoredRange {
 export function* storedRanges(fs: FileSystem, file: number, size: number): Generator<StoredRange> {
   const first = new Uint8Array(ENTRY_SIZE);
   fs.read(file, first, 0, ENTRY_SIZE, 0);
-  for (const piece of piecesOf(fs, file, tocHeaderSize(first) ?? ENTRY_SIZE, size)) {
-    const bytes = piece as Buffer;
+  for (const bytes of piecesOf(fs, file, tocHeaderSize(first) ?? ENTRY_SIZE, size)) {
     for (let at = 0; at + ENTRY_SIZE <= bytes.length; at += ENTRY_SIZE) {
       if (!isValidTocEntry(bytes, at) || isTombstone(bytes, at)) continue;
       const { offset, storedSize, checksum, flags } = readRecord(bytes, at);

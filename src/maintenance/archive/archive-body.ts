@@ -1,0 +1,97 @@
+import { isTsdosError, TsdosError } from "../../errors.ts";
+import { crc32Continue } from "../../format/crc32.ts";
+import { codecIds } from "../../format/entry.ts";
+import type { ObjectKey } from "../../key/object-key.ts";
+import type { CombinedStore } from "../../store/combined-store.ts";
+import { Pacer } from "../../store/context.ts";
+import type { PackedReader } from "../../store/packed-reader.ts";
+import { readToEnd } from "../../store/read-to-end.ts";
+import { SMALL_MAX } from "../../store/source.ts";
+import { piecesIn } from "../pieces.ts";
+
+type Pieces = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+
+/** An object that was read and compared with its key, as it goes into an archive. */
+export interface ArchiveBody extends Disposable {
+  readonly codec: number;
+  readonly rawSize: number;
+  readonly storedSize: number;
+  /** CRC-32 of the stored bytes. */
+  readonly checksum: number;
+  /** The stored bytes, where they are few enough to be held. */
+  readonly kept: readonly Uint8Array[] | undefined;
+  /** The stored bytes once more. Throws when they are not the same, and when the object was deleted meanwhile. */
+  pieces(): Pieces;
+}
+
+/**
+ * Reads an object: its stored bytes, or else its content.
+ * @throws TsdosError `CORRUPT_OBJECT`, `UNSUPPORTED_CODEC`; `NOT_FOUND` when it is not there any more
+ */
+export async function readBody(
+  store: CombinedStore,
+  key: ObjectKey,
+  packed: PackedReader | undefined,
+  signal: AbortSignal | undefined,
+): Promise<ArchiveBody> {
+  try {
+    if (packed !== undefined && packed.entry.storedSize > 0 && !packed.isLegacyZstd())
+      return await storedBody(store, packed, signal);
+  } catch (error) {
+    // It was moved.
+    if (!isTsdosError(error, "NOT_FOUND")) throw error;
+  }
+  const object = await store.extract(key, { verify: "hash" });
+  if (object === undefined) throw new TsdosError("NOT_FOUND", `object ${key} was deleted meanwhile`, { key });
+  const { rawSize } = object;
+  return bodyOf({ codec: codecIds.none, rawSize }, () => object.pieces(), signal);
+}
+
+async function storedBody(
+  { packed: { files } }: CombinedStore,
+  packed: PackedReader,
+  signal: AbortSignal | undefined,
+): Promise<ArchiveBody> {
+  const { rawSize } = packed;
+  const { codec, packId, offset, storedSize } = packed.entry;
+  // A large one is held: a repack may remove the pack before its bytes are read again.
+  const pack = storedSize > SMALL_MAX ? files.pin(packId) : undefined;
+  try {
+    await readToEnd(packed.chunks(0, rawSize, true), signal);
+    const pieces = (): Pieces => (pack === undefined ? packed.stored() : piecesIn(pack, offset, offset + storedSize));
+    return { ...(await bodyOf({ codec, rawSize }, pieces, signal)), [Symbol.dispose]: () => pack?.[Symbol.dispose]() };
+  } catch (error) {
+    pack?.[Symbol.dispose]();
+    throw error;
+  }
+}
+
+async function bodyOf(
+  { codec, rawSize }: Pick<ArchiveBody, "codec" | "rawSize">,
+  pieces: () => Pieces,
+  signal: AbortSignal | undefined,
+): Promise<ArchiveBody> {
+  const pacer = new Pacer();
+  let checksum = 0;
+  let storedSize = 0;
+  let kept: Uint8Array[] | undefined = [];
+  for await (const piece of pieces()) {
+    signal?.throwIfAborted();
+    checksum = crc32Continue(checksum, piece);
+    storedSize += piece.length;
+    if (storedSize > SMALL_MAX) kept = undefined;
+    kept?.push(Buffer.from(piece));
+    if (pacer.due) await pacer.pause();
+  }
+  const again = (): Pieces => compared(pieces(), checksum);
+  return { codec, rawSize, storedSize, checksum, kept, pieces: again, [Symbol.dispose]() {} };
+}
+
+async function* compared(pieces: Pieces, checksum: number): AsyncGenerator<Uint8Array> {
+  let now = 0;
+  for await (const piece of pieces) {
+    now = crc32Continue(now, piece);
+    yield piece;
+  }
+  if (now !== checksum) throw new TsdosError("IO_ERROR", "an object did not read the same twice; check the disk");
+}

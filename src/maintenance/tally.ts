@@ -1,0 +1,38 @@
+import type { TsdosError } from "../errors.ts";
+import type { LongOperationOptions, Progress } from "../progress.ts";
+import { Pacer } from "../store/context.ts";
+import type { BackupProblem } from "./backup-reports.ts";
+import { problemOf } from "./findings.ts";
+
+/** Problems, and missing keys, that are listed at most. */
+export const LISTED_MAX = 10_000;
+
+/** Tells how far a copy has come, lets others work meanwhile, and keeps what is damaged. */
+export abstract class Tally {
+  readonly problems: BackupProblem[] = [];
+  readonly #options: LongOperationOptions;
+  readonly #pacer = new Pacer();
+
+  constructor(options: LongOperationOptions) {
+    this.#options = options;
+  }
+
+  protected abstract get progress(): Progress;
+
+  report(error: TsdosError): void {
+    if (this.problems.length < LISTED_MAX) this.problems.push(problemOf(error));
+  }
+
+  tell(): void {
+    this.#options.onProgress?.(this.progress);
+  }
+
+  /** To be called between pieces of work. */
+  async breathe(): Promise<void> {
+    this.#options.signal?.throwIfAborted();
+    if (!this.#pacer.due) return;
+    this.tell();
+    await this.#pacer.pause();
+    this.#options.signal?.throwIfAborted();
+  }
+}
