@@ -34,8 +34,9 @@ export type Elsewhere = (key: ObjectKey, rawSize: number) => Stored | undefined 
 export class LooseStore extends BaseStore {
   readonly #context: StoreContext;
   readonly folder: string;
-  /** Prefix folders whose names are durable. */
+  /** Prefix folders whose names are durable, as long as `loose/` has last changed when it had then: milliseconds since 1970. */
   readonly #namedDurably = new Set<string>();
+  #namedAt: number | undefined;
   /** Folders of objects of which a sync failed: what of them is on the disk is unknown, and a later sync does not tell. */
   readonly #suspect = new Set<string>();
   /** When the folders had last changed whose removals are durable. Milliseconds since 1970. */
@@ -251,8 +252,9 @@ export class LooseStore extends BaseStore {
     const unnamed = [...folders].filter((folder) => folder !== this.folder && !this.#namedDurably.has(folder));
     if (unnamed.length === 0) return;
     for (const folder of unnamed) this.#context.fs.makeDirectory(folder);
+    const changedAt = this.#changedAt(this.folder);
     this.#context.fs.syncDirectory(this.folder);
-    for (const folder of unnamed) this.#namedDurably.add(folder);
+    this.#named(unnamed, changedAt);
   }
 
   /** Makes the presence or absence of these keys' files durable, and the names of their folders, which others may have made. */
@@ -268,27 +270,40 @@ export class LooseStore extends BaseStore {
   #syncFoldersOf(keys: readonly ObjectKey[]): void {
     let mustName = false;
     const named: string[] = [];
+    const changedAt = this.#changedAt(this.folder);
+    // A folder may have been removed, and made again by somebody who syncs nothing.
+    if (changedAt !== this.#namedAt) this.#namedDurably.clear();
     for (const folder of new Set(keys.map((key) => this.folderOf(key)))) {
       const isThere = this.#syncIfThere(folder);
       if (folder === this.folder || (isThere && this.#namedDurably.has(folder))) continue;
       mustName = true;
       if (isThere) named.push(folder);
     }
-    if (mustName) this.#syncIfThere(this.folder);
-    for (const folder of named) this.#namedDurably.add(folder);
+    if (!mustName) return;
+    this.#syncIfThere(this.folder);
+    this.#named(named, changedAt);
+  }
+
+  /** After `loose/` was synced, which had last changed at `changedAt` before. */
+  #named(folders: readonly string[], changedAt: number | undefined): void {
+    for (const folder of folders) this.#namedDurably.add(folder);
+    this.#namedAt = changedAt;
+  }
+
+  #changedAt(folder: string): number | undefined {
+    return this.#context.fs.stat(folder)?.mtimeMs;
   }
 
   /** Makes it durable that these keys are not loose (any more). Folders that have not changed since are left out. */
   syncRemovals(keys: readonly ObjectKey[]): void {
-    const { fs } = this.#context;
     for (const folder of new Set(keys.map((key) => this.folderOf(key)))) {
-      const settled = [folder, this.folder].find((one) => fs.stat(one) !== undefined);
-      if (settled === undefined) continue;
-      const mtimeMs = fs.stat(settled)?.mtimeMs ?? 0;
-      if (this.#settled.get(settled) === mtimeMs) continue;
+      const own = this.#changedAt(folder);
+      const settled = own === undefined ? this.folder : folder;
+      const changedAt = own ?? this.#changedAt(this.folder);
+      if (changedAt === undefined || this.#settled.get(settled) === changedAt) continue;
       this.#syncIfThere(settled);
       // The clock of file systems ticks slowly: what changes next may have the same time.
-      if (mtimeMs < Date.now() - CLOCK_TICK_MS) this.#settled.set(settled, mtimeMs);
+      if (changedAt < Date.now() - CLOCK_TICK_MS) this.#settled.set(settled, changedAt);
     }
   }
 
