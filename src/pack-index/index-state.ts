@@ -7,6 +7,7 @@ import { isCompletePack } from "./complete-pack.ts";
 import { type ManifestState, manifestStamp, readManifest, replaceManifest } from "./manifest-file.ts";
 import { MemoryIndex } from "./memory-index.ts";
 import { SegmentFile } from "./segment-file.ts";
+import { syncOrSuspect } from "./sync-or-suspect.ts";
 import { TocFile } from "./toc-file.ts";
 
 /** Records outside of segments that are held in memory at most, where they can be written: 8 MiB. */
@@ -294,17 +295,20 @@ export class IndexState {
   #validEnds(sync: boolean): Map<number, number> {
     const known = this.#read.manifest.valid;
     const ends = new Map<number, number>();
+    let hasSynced = false;
     for (const { packId, solidEnd } of this.tocs.values()) {
       const before = known.get(packId) ?? 0;
-      const isSolid = sync && !this.suspect.has(packId);
-      if (isSolid && solidEnd > before) this.syncToc(packId);
-      ends.set(packId, isSolid ? Math.max(solidEnd, before) : before);
+      const isNew = sync && !this.suspect.has(packId) && solidEnd > before;
+      if (isNew) this.#syncToc(packId);
+      hasSynced ||= isNew;
+      ends.set(packId, isNew ? solidEnd : before);
     }
+    if (hasSynced) this.#fs.syncDirectory(this.folder);
     return ends;
   }
 
   /**
-   * Makes a TOC durable, if it still has what the segments took from it: of what was not synced, a power cut may have left only
+   * Makes a TOC's content durable, if it still has what the segments took from it: of what was not synced, a power cut may have left only
    * the copy. If not, the pack is suspect.
    */
   ensureDurable(packId: number): void {
@@ -313,31 +317,20 @@ export class IndexState {
     const to = covered.get(packId) ?? 0;
     const isKnown = from >= to || this.#whole.get(packId) === to;
     if (isKnown || this.tocs.get(packId)?.isValidBetween(from, to)) {
-      this.syncToc(packId);
+      this.#syncToc(packId);
       this.#whole.set(packId, to);
     } else {
       this.suspect.add(packId);
     }
   }
 
-  syncToc(packId: number): void {
+  #syncToc(packId: number): void {
     const file = this.#fs.openIfExists(this.tocPath(packId));
     if (file === undefined) return;
     try {
-      this.syncOrSuspect(packId, () => this.#fs.sync(file));
+      syncOrSuspect(this.suspect, packId, () => this.#fs.sync(file));
     } finally {
       this.#fs.close(file);
-    }
-    this.#fs.syncDirectory(this.folder);
-  }
-
-  /** Syncs something of a TOC. A failure is remembered: the next sync would succeed, and what was lost would stay lost. */
-  syncOrSuspect(packId: number, sync: () => void): void {
-    try {
-      sync();
-    } catch (error) {
-      this.suspect.add(packId);
-      throw error;
     }
   }
 

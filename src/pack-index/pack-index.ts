@@ -52,7 +52,7 @@ export interface PackIndex {
    * commit too (version 1), `check` is called when none of them can any more, and throws if the records have become wrong.
    */
   commit(packId: number, batch: RecordBatch, sync: boolean, check?: () => void): void;
-  /** Makes what was committed for the pack without `sync`, by whomever, durable. */
+  /** Makes what was committed for the pack without `sync`, by whomever, durable; but for the names in the folder of the packs. */
   sync(packId: number): void;
   /** True when what this index has of a pack cannot be made durable: a sync failed, or a power cut has left too little. */
   isSuspect(packId: number): boolean;

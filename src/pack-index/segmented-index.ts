@@ -19,6 +19,7 @@ import type { IndexTotals, PackIndex, RebuildCounts } from "./pack-index.ts";
 import { above, batchCursor, keptRecords, liveBatches, type RecordCursor, withoutPacks } from "./record-cursor.ts";
 import { SegmentFile, writeSegment } from "./segment-file.ts";
 import { SegmentedRepacking } from "./segmented-repacking.ts";
+import { syncOrSuspect } from "./sync-or-suspect.ts";
 import { liveEntries, NewestLive, visitRecords } from "./visit-records.ts";
 
 const KEY_SIZE = 32;
@@ -210,11 +211,11 @@ export class SegmentedIndex implements PackIndex {
     toc.append(
       batch,
       this.#containerId,
-      sync ? (file) => state.syncOrSuspect(packId, () => this.#fs.sync(file)) : undefined,
+      sync ? (file) => syncOrSuspect(state.suspect, packId, () => this.#fs.sync(file)) : undefined,
     );
     this.#commits++;
     if (!sync) state.version++;
-    if (isNew && sync) state.syncOrSuspect(packId, () => this.#fs.syncDirectory(state.folder));
+    if (isNew && sync) syncOrSuspect(state.suspect, packId, () => this.#fs.syncDirectory(state.folder));
     state.addToTail(batch);
     if (state.tail.count >= FLUSH_MAX_RECORDS) this.flush(sync, true);
   }

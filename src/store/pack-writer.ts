@@ -5,6 +5,7 @@ import { LEGACY_REPACK_ID, MAX_PACK_ID } from "../format/paths.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { MemoryIndex } from "../pack-index/memory-index.ts";
 import type { PackIndex } from "../pack-index/pack-index.ts";
+import { syncOrSuspect } from "../pack-index/sync-or-suspect.ts";
 import { type StoreContext, withoutRemovals } from "./context.ts";
 import { knownEntry } from "./known-entry.ts";
 import type { PackFiles } from "./pack-files.ts";
@@ -26,22 +27,12 @@ export interface PackWriting {
   readonly lock: PackerLock;
   /** Makes an object that is there durable; false when that cannot be. */
   readonly ensureDurable: (entry: PackEntry) => boolean;
-  /** Packs whose names in the folder are durable. */
-  readonly namedDurably: Set<number>;
+  /** Packs whose names in the folder are durable, with the inodes that they lead to: in version 1, others put new files in their place. */
+  readonly namedDurably: Map<number, number | undefined>;
   /** Packs of which a sync failed. */
   readonly suspect: Set<number>;
   /** Everything goes to this pack, which is new, however large it becomes. */
   readonly into?: number;
-}
-
-/** Syncs something of a pack. A failure is remembered: the next sync would succeed, and what was lost would stay lost. */
-export function syncOrSuspect(suspect: Set<number>, packId: number, sync: () => void): void {
-  try {
-    sync();
-  } catch (error) {
-    suspect.add(packId);
-    throw error;
-  }
 }
 
 /** How the stored bytes of an object were made. */
@@ -201,11 +192,12 @@ export class PackWriter {
     if (this.#pending.count > 0) {
       this.flush();
       if (this.#sync) {
+        const isNamed = namedDurably.has(this.#packId) && namedDurably.get(this.#packId) === this.#inode;
         syncOrSuspect(suspect, this.#packId, () => {
           context.fs.sync(this.#file as number);
-          if (!namedDurably.has(this.#packId)) context.fs.syncDirectory(files.folder);
+          if (!isNamed) context.fs.syncDirectory(files.folder);
         });
-        namedDurably.add(this.#packId);
+        namedDurably.set(this.#packId, this.#inode);
       }
       // From here on the bytes stay: if the index fails half-way, it may have entries that point to them.
       this.#committed = this.#end;

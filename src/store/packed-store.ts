@@ -2,6 +2,7 @@ import { isTsdosError, type LockHolder } from "../errors.ts";
 import type { PackEntry } from "../format/entry.ts";
 import { type ObjectKey, parseKey } from "../key/object-key.ts";
 import type { PackIndex } from "../pack-index/pack-index.ts";
+import { syncOrSuspect } from "../pack-index/sync-or-suspect.ts";
 import { BaseStore } from "./base-store.ts";
 import type { StoreContext } from "./context.ts";
 import { collectKeys, windowsOf } from "./key-windows.ts";
@@ -17,7 +18,7 @@ import type {
   Sources,
 } from "./object-store.ts";
 import type { PackFiles } from "./pack-files.ts";
-import { PackWriter, syncOrSuspect } from "./pack-writer.ts";
+import { PackWriter } from "./pack-writer.ts";
 import { insertPacked } from "./packed-insert.ts";
 import { PackedReader, type PackedReading } from "./packed-reader.ts";
 import { packedStat } from "./packed-stat.ts";
@@ -63,7 +64,7 @@ export class PackedStore extends BaseStore {
   readonly #durable = new Map<number, number>();
   /** Packs of which a sync failed: how much of them is on the disk is unknown, and a sync that succeeds later does not tell. */
   readonly #suspect = new Set<number>();
-  readonly #namedDurably = new Set<number>();
+  readonly #namedDurably = new Map<number, number | undefined>();
   #writer: PackWriter | undefined;
   readonly #verified = new Set<string>();
   readonly #key = Buffer.alloc(32);
@@ -284,6 +285,7 @@ export class PackedStore extends BaseStore {
       syncOrSuspect(this.#suspect, packId, () => fs.sync(file));
       this.index.sync(packId);
       if (this.index.isSuspect(packId)) return false;
+      syncOrSuspect(this.#suspect, packId, () => fs.syncDirectory(this.files.folder));
       this.#durable.set(packId, version);
       return true;
     } finally {

@@ -18,5 +18,5 @@ export function replacementWriter(
     holder: () => lock.holder(),
   };
   const writing = { context, files, index, lock: held, into: packId };
-  return new PackWriter({ ...writing, ensureDurable: () => false, namedDurably: new Set(), suspect: new Set() }, false);
+  return new PackWriter({ ...writing, ensureDurable: () => false, namedDurably: new Map(), suspect: new Set() }, false);
 }
