@@ -104,7 +104,7 @@ export class Container implements ObjectStore, AsyncDisposable {
         });
       }
     } catch (error) {
-      if (!isTsdosError(error) || !["ACCESS_DENIED", "NO_SPACE", "IO_ERROR"].includes(error.code)) throw error;
+      if (!isTsdosError(error)) throw error;
     }
   }
 

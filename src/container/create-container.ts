@@ -63,8 +63,13 @@ export function createContainer(
   const folders = config.containerVersion === 1 ? [PACKS_FOLDER, DUPLICATES_FOLDER] : [PACKED_FOLDER];
   for (const folder of [LOOSE_FOLDER, SANDBOX_FOLDER, ...folders]) fs.makeDirectory(`${root}/${folder}`);
   const stores = openStores({ fs, root, config, create: true, ...settings(options) });
-  for (const folder of made) fs.syncDirectory(dirname(folder));
-  writeConfig(fs, root, config);
+  try {
+    for (const folder of made) fs.syncDirectory(dirname(folder));
+    writeConfig(fs, root, config);
+  } catch (error) {
+    stores.close();
+    throw error;
+  }
   return { config, stores };
 }
 

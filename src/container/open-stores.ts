@@ -20,6 +20,7 @@ import { holdLock, OsLock } from "../fs/os-lock.ts";
 import type { PackIndex } from "../pack-index/pack-index.ts";
 import { SegmentedIndex } from "../pack-index/segmented-index.ts";
 import { openSqliteIndex } from "../pack-index/sqlite-index.ts";
+import { closeAll } from "../store/close-all.ts";
 import { CombinedStore } from "../store/combined-store.ts";
 import type { RemovalLock, StoreContext } from "../store/context.ts";
 import { LooseStore } from "../store/loose-store.ts";
@@ -59,9 +60,11 @@ export function openStores(options: OpenStoresOptions): OpenStores {
   return {
     combined: new CombinedStore(context, new LooseStore(context), packed),
     close() {
-      packed.close();
-      lock.close();
-      removals.close();
+      closeAll(
+        () => packed.close(),
+        () => lock.close(),
+        () => removals.close(),
+      );
     },
   };
 }

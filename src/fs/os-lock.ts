@@ -115,7 +115,9 @@ export class OsLock {
       }
     } catch (error) {
       const madeByAnother = isTsdosError(error, "LOCKED") || (error as NodeJS.ErrnoException).code === "EPERM";
-      if (!madeByAnother) throw error;
+      if (madeByAnother) return database;
+      database.close();
+      throw isTsdosError(error) ? error : fromSystemError(error, "prepare", this.path);
     }
     return database;
   }

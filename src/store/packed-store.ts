@@ -4,6 +4,7 @@ import { type ObjectKey, parseKey } from "../key/object-key.ts";
 import type { PackIndex } from "../pack-index/pack-index.ts";
 import { syncOrSuspect } from "../pack-index/sync-or-suspect.ts";
 import { BaseStore } from "./base-store.ts";
+import { closeAll } from "./close-all.ts";
 import type { StoreContext } from "./context.ts";
 import { collectKeys, windowsOf } from "./key-windows.ts";
 import { keysOf } from "./merged-keys.ts";
@@ -307,8 +308,10 @@ export class PackedStore extends BaseStore {
 
   /** What a writer that is still open has not committed is taken back; its next call throws `CLOSED`. */
   close(): void {
-    this.#writer?.close();
-    this.files.close();
-    this.index.close();
+    closeAll(
+      () => this.#writer?.close(),
+      () => this.files.close(),
+      () => this.index.close(),
+    );
   }
 }

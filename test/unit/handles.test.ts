@@ -1,0 +1,85 @@
+// What is open is closed also when something fails.
+import assert from "node:assert/strict";
+import fs, { existsSync, readdirSync, readlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { Container } from "../../src/container/container.ts";
+import { createContainer } from "../../src/container/create-container.ts";
+import { TsdosError } from "../../src/errors.ts";
+import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
+import { OsLock } from "../../src/fs/os-lock.ts";
+import { keyOf } from "../../src/key/hash.ts";
+import { type FileCall, InterceptedFileSystem } from "../../src/testing.ts";
+import { flip, newContainer } from "../support/damage.ts";
+import { temporaryFolder } from "../support/folders.ts";
+
+const skip = !existsSync("/proc/self/fd") && "needs /proc";
+
+/** The files below a folder that this process has open. */
+function openBelow(folder: string): string[] {
+  return readdirSync("/proc/self/fd").flatMap((fd) => {
+    try {
+      const path = readlinkSync(`/proc/self/fd/${fd}`);
+      return path.startsWith(folder) ? [path] : [];
+    } catch {
+      // That of the listing itself.
+      return [];
+    }
+  });
+}
+
+const broken = (): { readonly error: Error } => ({ error: new TsdosError("IO_ERROR", "the disk does not answer") });
+
+for (const formatVersion of [1, 2] as const) {
+  test(`a container that cannot be completed leaves nothing open (version ${formatVersion})`, { skip }, () => {
+    const root = join(temporaryFolder(), "container");
+    const files = new InterceptedFileSystem(new NodeFileSystem(), ({ name, to }: FileCall) =>
+      name === "rename" && to?.endsWith("config.json") ? broken() : undefined,
+    );
+    assert.throws(() => createContainer(files, root, { formatVersion }), { code: "IO_ERROR" });
+    assert.deepEqual(openBelow(root), []);
+  });
+
+  test(`closing goes on when a part of it fails (version ${formatVersion})`, { skip }, async () => {
+    const root = join(temporaryFolder(), "container");
+    let isBroken = false;
+    const files = new InterceptedFileSystem(new NodeFileSystem(), ({ name }: FileCall) =>
+      isBroken && name === "truncate" ? broken() : undefined,
+    );
+    const { stores } = createContainer(files, root, { formatVersion, durability: "process" });
+    const { packed } = stores.combined;
+    const writer = await packed.openWriter("test", false, {});
+    const bytes = new Uint8Array(200_000);
+    writer.add(keyOf(bytes), bytes, bytes.length, 0);
+    isBroken = true;
+    assert.throws(() => stores.close(), { code: "IO_ERROR" });
+    assert.deepEqual(openBelow(root), []);
+  });
+}
+
+test("a lock file that cannot be prepared is closed", { skip }, (t: TestContext) => {
+  const folder = temporaryFolder();
+  const lock = new OsLock(join(folder, "lock"), join(folder, "lock.holder"));
+  const chmod = t.mock.method(fs, "chmodSync", () => {
+    throw Object.assign(new Error("EIO: i/o error, chmod"), { code: "EIO" });
+  });
+  assert.throws(() => lock.tryAcquire("test"), { code: "IO_ERROR" });
+  assert.deepEqual(openBelow(folder), []);
+  chmod.mock.restore();
+  assert.equal(lock.tryAcquire("test"), true);
+  lock.close();
+});
+
+test("a container opens, and reads, when neither its lock nor its index can be used", async () => {
+  const { root, container } = await newContainer();
+  const bytes = Buffer.from("content");
+  const { key } = await container.insert(bytes, { to: "packed" });
+  await container.rebuildIndex();
+  await container.close();
+  flip(join(root, "packed/index/MANIFEST"), 10);
+  truncateSync(join(root, "packed/lock"), 0);
+  writeFileSync(join(root, "packed/lock"), Buffer.alloc(4096, "no database "));
+  await using opened = await Container.open(root);
+  assert.equal(await (await opened.extract(key))?.text(), "content");
+  await assert.rejects(opened.insert(Buffer.from("more"), { to: "packed" }), { code: "CORRUPT_INDEX" });
+});
