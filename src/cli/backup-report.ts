@@ -1,4 +1,5 @@
-import { type BackupReport, TsdosError } from "../index.ts";
+import type { BackupReport } from "../index.ts";
+import { tellDamage } from "./damage.ts";
 import type { Session } from "./session.ts";
 import { count, exactSize, humanNumber } from "./units.ts";
 
@@ -22,8 +23,5 @@ export async function printBackupReport(session: Session, report: BackupReport, 
       "the destination has no hard links: what the backups share was copied, and takes its space in each of them",
     );
   }
-  for (const { code, message, path, key, offset } of report.problems) {
-    const details = { ...(path && { path }), ...(key && { key }), ...(offset !== undefined && { offset }) };
-    await session.fail(new TsdosError(code, message, details));
-  }
+  await tellDamage(session, report.problems);
 }

@@ -54,7 +54,7 @@ function describeOption({ short, long, flags, description, required, optional, a
 /** What a value is, by its choices or by its name in the help text. */
 function kindOfValue(name: string, choices: Argument["argChoices"]): Value {
   if (choices !== undefined) return { choices };
-  if (name === "DIR" || name === "DEST") return "folder";
+  if (["DIR", "DEST", "SOURCE", "CONTAINER"].includes(name)) return "folder";
   return name === "FILE" || name === "PATH" ? "file" : "text";
 }
 

@@ -122,6 +122,7 @@ export class NewFile {
   readonly #file: number;
   #buffer = "";
   #open = true;
+  #isCommitted = false;
 
   constructor(at: string) {
     this.path = attempt("write", at, () => {
@@ -147,17 +148,22 @@ export class NewFile {
     this.#flush();
     attempt("write", this.path, () => {
       fs.fsyncSync(this.#file);
-      fs.closeSync(this.#file);
+      this.#close();
       fs.renameSync(this.temporaryPath, this.path);
-      this.#open = false;
     });
+    this.#isCommitted = true;
+  }
+
+  #close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    fs.closeSync(this.#file);
   }
 
   /** Leaves nothing behind, unless it was committed. */
   [Symbol.dispose](): void {
-    if (!this.#open) return;
-    this.#open = false;
-    fs.closeSync(this.#file);
+    if (this.#isCommitted) return;
+    this.#close();
     fs.rmSync(this.temporaryPath, { force: true });
   }
 

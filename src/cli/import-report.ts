@@ -1,4 +1,5 @@
 import { type ImportReport, TsdosError } from "../index.ts";
+import { tellDamage } from "./damage.ts";
 import { missing } from "./keys.ts";
 import type { Session } from "./session.ts";
 import { exactSize, humanNumber } from "./units.ts";
@@ -21,10 +22,7 @@ export async function tellProblems(
   session: Session,
   report: Pick<ImportReport, "problems" | "missing" | "missingObjects">,
 ): Promise<void> {
-  for (const { code, message, path, key, offset } of report.problems) {
-    const details = { ...(path && { path }), ...(key && { key }), ...(offset !== undefined && { offset }) };
-    await session.fail(new TsdosError(code, message, details));
-  }
+  await tellDamage(session, report.problems);
   for (const key of report.missing) await session.fail(missing(key));
   const unlisted = report.missingObjects - report.missing.length;
   if (unlisted > 0)

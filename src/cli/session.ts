@@ -69,12 +69,16 @@ export class Session {
   }
 
   open(options: OpenOptions = {}): Promise<Container> {
-    const { path, wait } = this.#options;
-    return Container.open(path, {
-      ...options,
+    return Container.open(this.#options.path, { ...this.lockOptions, ...options });
+  }
+
+  /** How containers that this run opens wait for their locks. */
+  get lockOptions(): OpenOptions {
+    const { wait } = this.#options;
+    return {
       onLockWait: (holder) => this.#tellWaiting(holder),
       ...(wait !== undefined && { lockTimeoutMs: wait }),
-    });
+    };
   }
 
   /** Says for whom it waits, each time that this has changed: only on a terminal. */

@@ -211,8 +211,8 @@ export class Container implements ObjectStore, AsyncDisposable {
     return importArchive(this.#store, bytes, options);
   }
 
-  async status(): Promise<ContainerStatus> {
-    return statusOf(this.#store);
+  async status(options: { readonly signal?: AbortSignal } = {}): Promise<ContainerStatus> {
+    return statusOf(this.#store, options.signal);
   }
 
   /** Every object in one place, in ascending order of keys; an object may be in both. */

@@ -7,11 +7,11 @@ import { Quarantine } from "./quarantine.ts";
 import type { ContainerStatus } from "./reports.ts";
 
 /** Counts everything in a container. */
-export async function statusOf(store: CombinedStore): Promise<ContainerStatus> {
+export async function statusOf(store: CombinedStore, signal?: AbortSignal): Promise<ContainerStatus> {
   const { packed } = store;
   const { context, lockHolder } = packed;
   packed.index.refresh();
-  const loose = await countLoose(store);
+  const loose = await countLoose(store, signal);
   const totals = packed.index.totals();
   const ids = packed.files.ids();
   const packSizes = ids.map((id) => packed.files.sizeOf(id) ?? 0);
@@ -42,12 +42,16 @@ export async function statusOf(store: CombinedStore): Promise<ContainerStatus> {
   };
 }
 
-async function countLoose({ loose, packed }: CombinedStore): Promise<ContainerStatus["loose"]> {
+async function countLoose(
+  { loose, packed }: CombinedStore,
+  signal: AbortSignal | undefined,
+): Promise<ContainerStatus["loose"]> {
   const pacer = new Pacer();
   const waiting = { objects: 0, bytes: 0 };
   const packedAlready = { objects: 0, bytes: 0 };
   const bytes = Buffer.alloc(32);
   for (const keys of loose.sortedKeys()) {
+    signal?.throwIfAborted();
     for (const key of keys) {
       const size = loose.sizeOf(key);
       if (size === undefined) continue;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, statSync, truncateSync } from "node:fs";
+import { OsLock } from "../../src/fs/os-lock.ts";
 import { cliTest, errorOf, json, lines } from "./support.ts";
 
 const texts = ["one", "two", "three", "four"];
@@ -60,6 +61,18 @@ cliTest("import and export between containers", async (workspace) => {
   assert.equal((await workspace.run(["import"])).code, 2);
   assert.equal((await workspace.run(["export", "x", "--archive", "y"])).code, 2);
   assert.equal((await workspace.run(["export", "missing", "--dry-run"])).code, 1);
+});
+
+cliTest("export waits for the packer of the other container as long as it is told to", async (workspace) => {
+  await workspace.container(texts);
+  await workspace.run(["-p", "other", "init"]);
+  const lock = new OsLock(workspace.path("other/packed/lock"), workspace.path("other/packed/lock.holder"));
+  assert.ok(lock.tryAcquire("a test"));
+  const result = await workspace.run(["--wait", "0", "export", "other"]);
+  lock.close();
+  assert.equal(result.code, 5);
+  assert.match(result.stderr, /"a test"/);
+  assert.doesNotMatch(result.stderr, /waited/);
 });
 
 cliTest(

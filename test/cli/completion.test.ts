@@ -30,6 +30,11 @@ for (const shell of shells) {
   });
 }
 
+test("folders are offered where another container or a backup is wanted", () => {
+  for (const name of ["export", "import", "backup", "restore-backup", "backups"])
+    assert.equal(program.commands.find(({ names }) => names.includes(name))?.argument, "folder", name);
+});
+
 /** What bash offers for the last of `words`. */
 function completeInBash(...words: string[]): string[] {
   const script = `${printCompletion("bash", program)}

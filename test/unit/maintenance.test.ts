@@ -135,6 +135,13 @@ test("a loose copy stays when the pack with its twin is lost, and the others are
   }
 });
 
+test("status hears of an abort", async () => {
+  const { container } = await newContainer();
+  await using _ = container;
+  await container.insert(Buffer.from("content"));
+  await assert.rejects(container.status({ signal: AbortSignal.abort(new Error("enough")) }), /enough/);
+});
+
 test("an aborted pack, clean or validate stops with the signal's reason and loses nothing", async () => {
   const { container } = await newContainer();
   await Array.fromAsync(container.insertMany([...smallContents(800, 7), noise(6 * 1024 ** 2, 7)]));

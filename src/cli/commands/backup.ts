@@ -38,7 +38,7 @@ async function backup(session: Session, destination: string, flags: BackupFlags)
   session.output.goOnWithoutReader();
   await using container = await session.open();
   const report = await container.backup(destination, {
-    ...(await longOperation(session, container)),
+    ...(await longOperation(session)),
     ...remoteOptionsOf(flags),
     dryRun,
     ...(keep !== undefined && { keep }),

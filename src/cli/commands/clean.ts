@@ -20,7 +20,7 @@ async function clean(session: Session, { dryRun = false, vacuum = false }: Clean
   const { output } = session;
   output.goOnWithoutReader();
   await using container = await session.open();
-  const report = await container.clean({ ...(await longOperation(session, container)), dryRun, vacuum });
+  const report = await container.clean({ ...(await longOperation(session)), dryRun, vacuum });
   session.finished({ objects: report.looseObjects, bytes: report.looseBytes });
   const done = report.dryRun ? "would remove" : "removed";
   await output.report(report, [

@@ -1,17 +1,10 @@
 import { Command } from "commander";
 import { Container } from "../../index.ts";
+import { type CounterpartFlags, copyOptions, counterpartOf } from "../counterpart.ts";
 import { UsageError } from "../exit-codes.ts";
 import { fileBytes } from "../files.ts";
 import { printImportReport } from "../import-report.ts";
-import { keysIn } from "../keys.ts";
-import { longOperation } from "../long-operation.ts";
 import type { Session } from "../session.ts";
-
-interface ImportFlags {
-  readonly archive?: string;
-  readonly keys?: string;
-  readonly dryRun?: boolean;
-}
 
 export function importCommand(session: Session): Command {
   return new Command("import")
@@ -22,28 +15,21 @@ export function importCommand(session: Session): Command {
     .option("--archive <FILE>", "import from an archive that 'export --archive' made (- is standard input)")
     .option("--keys <FILE>", "only the objects with these keys, one a line (- is standard input)")
     .option("--dry-run", "only tell what would be imported")
-    .action((other: string | undefined, flags: ImportFlags) => importObjects(session, other, flags));
+    .action((other: string | undefined, flags: CounterpartFlags) => importObjects(session, other, flags));
 }
 
-async function importObjects(session: Session, other: string | undefined, flags: ImportFlags): Promise<void> {
-  const { archive, keys, dryRun = false } = flags;
-  const { signal } = session;
-  if ((other === undefined) === (archive === undefined))
-    throw new UsageError("give a container, or an archive with --archive");
-  if (archive === "-" && keys === "-")
+async function importObjects(session: Session, other: string | undefined, flags: CounterpartFlags): Promise<void> {
+  const from = counterpartOf(other, flags);
+  if (flags.archive === "-" && flags.keys === "-")
     throw new UsageError("the archive and the keys cannot both come from standard input");
   session.output.goOnWithoutReader();
   await using container = await session.open();
-  const options = {
-    ...(await longOperation(session)),
-    dryRun,
-    ...(keys !== undefined && { keys: keysIn(keys, signal) }),
-  };
-  if (other !== undefined) {
-    await using source = await Container.open(other);
-    await printImportReport(session, await container.importFrom(source, options));
-  } else {
-    const bytes = fileBytes(archive as string, signal);
+  const options = await copyOptions(session, flags);
+  if (from.container === undefined) {
+    const bytes = fileBytes(from.archive, session.signal);
     await printImportReport(session, await container.importArchive(bytes, options));
+  } else {
+    await using source = await Container.open(from.container);
+    await printImportReport(session, await container.importFrom(source, options));
   }
 }

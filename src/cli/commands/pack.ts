@@ -32,11 +32,12 @@ async function pack(session: Session, { compress, verify, clean, dryRun = false 
   const { output } = session;
   output.goOnWithoutReader();
   await using container = await session.open();
+  const expected = async (): Promise<{ readonly objects: number; readonly bytes: number }> => {
+    const { loose } = await container.status({ signal: session.signal });
+    return { objects: loose.objects, bytes: loose.waiting.bytes };
+  };
   const report = await container.pack({
-    ...(await longOperation(session, container, ({ loose }) => ({
-      objects: loose.objects,
-      bytes: loose.waiting.bytes,
-    }))),
+    ...(await longOperation(session, expected)),
     verifyHash: verify,
     clean,
     dryRun,

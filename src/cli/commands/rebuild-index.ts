@@ -14,7 +14,7 @@ async function rebuildIndex(session: Session, dryRun: boolean): Promise<void> {
   const { output } = session;
   output.goOnWithoutReader();
   await using container = await session.open();
-  const report = await container.rebuildIndex({ ...(await longOperation(session, container)), dryRun });
+  const report = await container.rebuildIndex({ ...(await longOperation(session)), dryRun });
   session.finished({ objects: report.objects });
   await output.report(report, [
     ["packs", humanNumber(report.packs)],

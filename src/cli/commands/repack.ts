@@ -1,6 +1,7 @@
 import { Command, Option } from "commander";
-import { type CompressMode, type RepackOptions, TsdosError } from "../../index.ts";
+import type { CompressMode, RepackOptions } from "../../index.ts";
 import { parsePart } from "../arguments.ts";
+import { tellDamage } from "../damage.ts";
 import { UsageError } from "../exit-codes.ts";
 import { longOperation } from "../long-operation.ts";
 import type { Session } from "../session.ts";
@@ -42,7 +43,7 @@ async function repack(session: Session, flags: RepackFlags): Promise<void> {
   output.goOnWithoutReader();
   await using container = await session.open();
   const options: RepackOptions = {
-    ...(await longOperation(session, container)),
+    ...(await longOperation(session)),
     dryRun,
     all: flags.all ?? false,
     recompress: flags.recompress ?? false,
@@ -62,8 +63,8 @@ async function repack(session: Session, flags: RepackFlags): Promise<void> {
     ["extra space needed", exactSize(report.extraBytes)],
     ["packs left as they are", humanNumber(report.skipped.length)],
   ]);
-  for (const { code, message, path, key } of report.skipped) {
-    if (code === "LOCKED") await session.note(message);
-    else await session.fail(new TsdosError(code, message, key === undefined ? { path } : { path, key }));
+  for (const skipped of report.skipped) {
+    if (skipped.code === "LOCKED") await session.note(skipped.message);
+    else await tellDamage(session, [skipped]);
   }
 }

@@ -30,7 +30,7 @@ async function repair(session: Session, { dryRun = false, from = [] }: Flags): P
   let report: RepairReport;
   try {
     for (const path of from) others.push(await Container.open(path, { tidyIndex: false }));
-    report = await container.repair({ ...(await longOperation(session, container)), dryRun, from: others });
+    report = await container.repair({ ...(await longOperation(session)), dryRun, from: others });
   } finally {
     for (const other of others) await other.close();
   }

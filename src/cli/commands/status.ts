@@ -11,7 +11,7 @@ export function statusCommand(session: Session): Command {
 
 async function status(session: Session): Promise<void> {
   await using container = await session.open();
-  const status = await container.status();
+  const status = await container.status({ signal: session.signal });
   const { loose, packed, lastValidation, lastBackup, lockHolder, quarantine } = status;
   await session.output.report(status, [
     ["path", status.path],

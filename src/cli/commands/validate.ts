@@ -33,7 +33,7 @@ async function validate(session: Session, flags: Flags): Promise<void> {
   output.goOnWithoutReader();
   // What opening would mend is to be seen.
   await using container = await session.open({ tidyIndex: false });
-  const report = await container.validate({ ...(await longOperation(session, container)), ...flags });
+  const report = await container.validate({ ...(await longOperation(session)), ...flags });
   session.finished(report);
   if (!report.valid) session.exitCode = exitCodes.integrity;
   await output.report(report, [
