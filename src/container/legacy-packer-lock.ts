@@ -6,6 +6,7 @@ import { packFileName, packLockName, parsePackLockName } from "../format/paths.t
 import { examineForeignLock, FOREIGN_LOCK_AGE_MS } from "../fs/foreign-lock.ts";
 import { describeHolder, HOLDER_MAX_BYTES, parseHolder, printHolder, thisProcess } from "../fs/lock-holder.ts";
 import { acquireLock, type OsLock, pause } from "../fs/os-lock.ts";
+import { readText } from "../read-text.ts";
 import type { AcquireOptions, PackerLock } from "../store/packer-lock.ts";
 
 /** Milliseconds between two looks whether any `N.lock` is there. */
@@ -83,7 +84,7 @@ export class LegacyPackerLock implements PackerLock {
   /** Why we may not write the pack, undefined when its lock is gone or was left behind by a process that has ended. */
   #refusal(packId: number): TsdosError | undefined {
     const path = this.#lockPathOf(packId);
-    const text = this.#read(path);
+    const text = readText(this.#fs, path, HOLDER_MAX_BYTES);
     if (text === undefined) return undefined;
     const holder = parseHolder(text);
     // Who lives and writes a pack holds the operating system's lock, which we have.
@@ -103,7 +104,7 @@ export class LegacyPackerLock implements PackerLock {
       if (this.#fs.size(file) > bytes.length) this.#fs.truncate(file, bytes.length);
       const inode = this.#fs.stat(path)?.inode;
       // A packer of disk-objectstore that is refused removes the lock of the one that has it.
-      if (this.#read(path) !== text) throw refusal(path, undefined);
+      if (readText(this.#fs, path, HOLDER_MAX_BYTES) !== text) throw refusal(path, undefined);
       this.#entered.push({ packId, path, text, file, inode });
     } catch (error) {
       this.#fs.close(file);
@@ -202,17 +203,6 @@ export class LegacyPackerLock implements PackerLock {
 
   #lockPathOf(packId: number): string {
     return `${this.#paths.packs}/${packLockName(packId)}`;
-  }
-
-  #read(path: string): string | undefined {
-    const file = this.#fs.openIfExists(path);
-    if (file === undefined) return undefined;
-    try {
-      const bytes = Buffer.alloc(HOLDER_MAX_BYTES);
-      return bytes.toString("utf8", 0, this.#fs.read(file, bytes, 0, bytes.length, 0));
-    } finally {
-      this.#fs.close(file);
-    }
   }
 
   release(): void {

@@ -3,6 +3,7 @@ import type { ValidationMode } from "../format/history.ts";
 import { ownPath, SANDBOX_FOLDER } from "../format/paths.ts";
 import { parseSealedJson, printSealedJson } from "../format/sealed-json.ts";
 import { isObjectKey } from "../key/object-key.ts";
+import { readText } from "../read-text.ts";
 import { replaceFile } from "../replace-file.ts";
 import type { StoreContext } from "../store/context.ts";
 import type { SearchMark } from "./damage-search.ts";
@@ -67,16 +68,8 @@ export class CheckpointFile {
   }
 
   #parse(): Checkpoint | undefined {
-    const { fs } = this.#context;
-    const file = fs.openIfExists(this.#path);
-    if (file === undefined) return undefined;
-    try {
-      const bytes = Buffer.alloc(Math.min(fs.size(file), MAX_SIZE));
-      const found = parseSealedJson(bytes.toString("utf8", 0, fs.read(file, bytes, 0, bytes.length, 0)));
-      return found !== undefined && isCheckpoint(found) ? found : undefined;
-    } finally {
-      fs.close(file);
-    }
+    const found = parseSealedJson(readText(this.#context.fs, this.#path, MAX_SIZE) ?? "");
+    return found !== undefined && isCheckpoint(found) ? found : undefined;
   }
 
   /** True when it is time to write one. */

@@ -1,18 +1,16 @@
-import { isKeptInSandbox, SANDBOX_FOLDER } from "../format/paths.ts";
+import { SANDBOX_FOLDER } from "../format/paths.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { SqliteIndex } from "../pack-index/sqlite-index.ts";
 import type { LongOperationOptions } from "../progress.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
-import { Pacer } from "../store/context.ts";
+import { Pacer, type StoreContext } from "../store/context.ts";
 import { readsBack } from "../store/read-to-end.ts";
 import { removeLeftovers } from "../store/repack-leftovers.ts";
 import { tidyDuplicates } from "./duplicates.ts";
 import { recoverLegacy } from "./legacy-repack.ts";
 import { looseTotal } from "./progress-totals.ts";
 import type { CleanOptions, CleanReport } from "./reports.ts";
-
-/** One hour. */
-const SANDBOX_AGE_MS = 3_600_000;
+import { STALE_MS, staleFiles } from "./stale-files.ts";
 
 /**
  * Removes the loose copies of objects whose packed copies are durable and were read back and verified just now (I4).
@@ -64,9 +62,10 @@ export async function clean(store: CombinedStore, options: CleanOptions): Promis
       examined += keys.length;
       options.onProgress?.({ phase: "clean", objects: examined, bytes: looseBytes, ...total });
     }
-    const sandbox = removeStale(store, `${context.root}/${SANDBOX_FOLDER}`, options);
-    const duplicates = await tidyDuplicates(store, staleBefore(options), dryRun);
-    const leftovers = recoverLegacy(store, staleBefore(options), dryRun);
+    const before = Date.now() - (options.sandboxAgeMs ?? STALE_MS);
+    const sandbox = removeStale(context, before, dryRun);
+    const duplicates = await tidyDuplicates(store, before, dryRun);
+    const leftovers = recoverLegacy(store, before, dryRun);
     const indexFiles = store.packed.index.removeOrphans(dryRun) + leftovers;
     if (!dryRun) removeEmptyPrefixes(store);
     const vacuumedBytes = options.vacuum ? vacuum(store, dryRun) : 0;
@@ -100,26 +99,15 @@ function vacuum({ packed }: CombinedStore, dryRun: boolean): number {
   return packed.index instanceof SqliteIndex ? packed.index.vacuum(dryRun) : 0;
 }
 
-/** Milliseconds since 1970: what was not changed since then is not being written any more. */
-function staleBefore(options: CleanOptions): number {
-  return Date.now() - (options.sandboxAgeMs ?? SANDBOX_AGE_MS);
-}
-
-/** Removes the files of a folder that nobody has written to for a while. */
-function removeStale(store: CombinedStore, folder: string, options: CleanOptions): { files: number; bytes: number } {
-  const { fs } = store.packed.context;
-  const before = staleBefore(options);
-  let files = 0;
-  let bytes = 0;
-  for (const name of fs.list(folder) ?? []) {
-    const path = `${folder}/${name}`;
-    const stat = fs.stat(path);
-    if (!stat?.isFile || stat.mtimeMs > before || isKeptInSandbox(name)) continue;
-    if (!options.dryRun && !fs.remove(path)) continue;
-    files++;
-    bytes += stat.size;
+/** Removes sandbox files that nobody has written to since `before`. */
+function removeStale({ fs, root }: StoreContext, before: number, dryRun: boolean): { files: number; bytes: number } {
+  const removed = { files: 0, bytes: 0 };
+  for (const { path, bytes } of staleFiles(fs, `${root}/${SANDBOX_FOLDER}`, before)) {
+    if (!dryRun && !fs.remove(path)) continue;
+    removed.files++;
+    removed.bytes += bytes;
   }
-  return { files, bytes };
+  return removed;
 }
 
 function removeEmptyPrefixes(store: CombinedStore): void {

@@ -26,13 +26,13 @@ import { FOOTER_SIZE, parseSegmentFooter } from "../format/segment.ts";
 import { parseTocHeader, tocHeaderSize } from "../format/toc-header.ts";
 import { NodeFileSystem } from "../fs/node-file-system.ts";
 import { openSqliteIndex } from "../pack-index/sqlite-index.ts";
+import { readText } from "../read-text.ts";
 import { locatedBatches } from "./located-batches.ts";
+import { slotsOf } from "./toc-slots.ts";
 
 /** One line of {@link describeFile}. What does not hold what it should has `damaged`, which says what is wrong. */
 export type DumpRecord = Readonly<Record<string, unknown>> & { readonly damaged?: string };
 
-/** Entries that are read at once. */
-const BATCH = 4096;
 /** Bytes; text files of the format are far smaller. */
 const TEXT_MAX = 64 * 1024 ** 2;
 
@@ -68,7 +68,7 @@ function recordsOf(path: string): Iterable<DumpRecord> {
 
 function* describeConfig(fs: FileSystem, path: string): Generator<DumpRecord> {
   yield { file: "config", path };
-  const text = readText(fs, path);
+  const text = textOf(fs, path);
   try {
     yield { ...parseConfig(text, path) };
   } catch (error) {
@@ -78,7 +78,7 @@ function* describeConfig(fs: FileSystem, path: string): Generator<DumpRecord> {
 
 function* describeManifest(fs: FileSystem, path: string): Generator<DumpRecord> {
   yield { file: "manifest", path };
-  const manifest = parseManifest(readText(fs, path));
+  const manifest = parseManifest(textOf(fs, path));
   if (manifest === undefined) {
     yield { damaged: "the checksum is wrong, or it is cut" };
     return;
@@ -117,7 +117,7 @@ function* describeToc(fs: FileSystem, path: string, packId: number): Generator<D
     fs.read(file, header, 0, headerSize, 0);
     const parsed = parseTocHeader(header);
     yield parsed === undefined ? { at: 0, damaged: "no valid header" } : { at: 0, ...parsed };
-    for (const { at, bytes } of slots(fs, file, headerSize, size)) {
+    for (const { at, bytes } of slotsOf(fs, file, headerSize, size)) {
       if (bytes.length < ENTRY_SIZE) {
         yield { at, damaged: `the file ends with ${bytes.length} bytes of an entry` };
       } else if (isValidTocEntry(bytes, 0)) {
@@ -145,7 +145,7 @@ function* describeSegment(fs: FileSystem, path: string): Generator<DumpRecord> {
       return;
     }
     yield { at: size - FOOTER_SIZE, ...footer };
-    for (const { at, bytes } of slots(fs, file, 0, footer.entries * ENTRY_SIZE)) yield { at, ...entryFields(bytes) };
+    for (const { at, bytes } of slotsOf(fs, file, 0, footer.entries * ENTRY_SIZE)) yield { at, ...entryFields(bytes) };
   } finally {
     fs.close(file);
   }
@@ -166,16 +166,6 @@ function* describePack(fs: FileSystem, path: string, packId: number): Generator<
   }
 }
 
-/** 64-byte slots from `from` to `to`; the last one may be shorter. */
-function* slots(fs: FileSystem, file: number, from: number, to: number): Generator<{ at: number; bytes: Buffer }> {
-  for (let start = from; start < to; start += BATCH * ENTRY_SIZE) {
-    const batch = Buffer.alloc(Math.min(BATCH * ENTRY_SIZE, to - start));
-    const got = fs.read(file, batch, 0, batch.length, start);
-    for (let at = 0; at < got; at += ENTRY_SIZE)
-      yield { at: start + at, bytes: batch.subarray(at, Math.min(at + ENTRY_SIZE, got)) };
-  }
-}
-
 function entryFields(bytes: Buffer): DumpRecord {
   const { codec, checksum, flags, ...entry } = readRecord(bytes, 0);
   return {
@@ -188,12 +178,8 @@ function entryFields(bytes: Buffer): DumpRecord {
   };
 }
 
-function readText(fs: FileSystem, path: string): string {
-  const file = fs.open(path, "read");
-  try {
-    const bytes = Buffer.alloc(Math.min(fs.size(file), TEXT_MAX));
-    return bytes.toString("utf8", 0, fs.read(file, bytes, 0, bytes.length, 0));
-  } finally {
-    fs.close(file);
-  }
+function textOf(fs: FileSystem, path: string): string {
+  const text = readText(fs, path, TEXT_MAX);
+  if (text === undefined) throw new TsdosError("NOT_FOUND", `there is no file ${path}`, { path });
+  return text;
 }

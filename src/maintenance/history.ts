@@ -2,6 +2,7 @@ import { isTsdosError } from "../errors.ts";
 import type { ContainerConfig } from "../format/config.ts";
 import { type History, parseHistory, printHistory } from "../format/history.ts";
 import { ownPath, SANDBOX_FOLDER } from "../format/paths.ts";
+import { readText } from "../read-text.ts";
 import { replaceFile } from "../replace-file.ts";
 import type { StoreContext } from "../store/context.ts";
 
@@ -15,14 +16,7 @@ type HistoryPlace = Pick<StoreContext, "fs" | "root"> & { readonly config: Pick<
 export function readHistory(context: HistoryPlace): History {
   const { fs } = context;
   try {
-    const file = fs.openIfExists(historyPath(context));
-    if (file === undefined) return {};
-    try {
-      const bytes = Buffer.alloc(Math.min(fs.size(file), MAX_SIZE));
-      return parseHistory(bytes.toString("utf8", 0, fs.read(file, bytes, 0, bytes.length, 0)));
-    } finally {
-      fs.close(file);
-    }
+    return parseHistory(readText(fs, historyPath(context), MAX_SIZE) ?? "");
   } catch (error) {
     if (isTsdosError(error)) return {};
     throw error;

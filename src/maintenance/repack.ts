@@ -1,6 +1,7 @@
 import { TsdosError } from "../errors.ts";
 import { parseCompression } from "../format/compression-spec.ts";
 import { LEGACY_REPACK_ID } from "../format/paths.ts";
+import { FOREIGN_LOCK_AGE_MS } from "../fs/foreign-lock.ts";
 import type { LongOperationOptions } from "../progress.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { compressingOf } from "../store/large-object.ts";
@@ -111,15 +112,12 @@ function movingOf({ context }: PackedStore, options: RepackOptions): Omit<Moving
 function refuseLegacyRepack(store: CombinedStore): void {
   const { context, files } = store.packed;
   if (context.config.containerVersion === 2) return;
-  recoverLegacy(store, Date.now() - LEGACY_REPACK_MS, false);
+  recoverLegacy(store, Date.now() - FOREIGN_LOCK_AGE_MS, false);
   const path = files.pathOf(LEGACY_REPACK_ID);
   if (context.fs.stat(path) === undefined) return;
   const message = `${path} exists: a repack by disk-objectstore goes on, or was interrupted; try again when it has finished`;
   throw new TsdosError("LOCKED", message, { path });
 }
-
-/** One hour. */
-const LEGACY_REPACK_MS = 3_600_000;
 
 async function planOf(packed: PackedStore, options: RepackOptions): Promise<RepackPlan> {
   const uses = await packUses(packed, options);

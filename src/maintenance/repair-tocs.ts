@@ -10,18 +10,18 @@ import {
   tocEntryToRecord,
 } from "../format/entry.ts";
 import { INDEX_FOLDER, tocFileName } from "../format/paths.ts";
-import { parseTocHeader, printTocHeader, type TocHeader, tocHeaderSize } from "../format/toc-header.ts";
+import { printTocHeader, type TocHeader } from "../format/toc-header.ts";
 import { isObjectKey, type ObjectKey } from "../key/object-key.ts";
 import { readManifest, replaceManifest } from "../pack-index/manifest-file.ts";
+import { readTocHeader } from "../pack-index/toc-file.ts";
 import type { PackedStore } from "../store/packed-store.ts";
 import { EntryWriter } from "./entry-writer.ts";
 import { findOrUndefined } from "./placed-entries.ts";
 import type { Quarantine } from "./quarantine.ts";
 import type { ObjectRepair } from "./repair-objects.ts";
 import { type Gap, printRecord, salvageEntry } from "./salvage.ts";
+import { type Slot, slotsOf } from "./toc-slots.ts";
 
-/** Bytes that are read at once. */
-const PIECE_SIZE = 1024 ** 2;
 /** Entries that are held at once to be compared with the index. */
 const COMPARED_MAX = 200_000;
 
@@ -45,7 +45,6 @@ export class TocRepair {
     for (const packId of packIds) await this.#rewrite(packId);
     this.counts.rewrittenTocs = packIds.length;
     this.counts.indexRebuilt = true;
-    this.#objects.settle();
     if (this.#dryRun) return;
     this.#forgetManifest(packIds);
     this.#packed.index.rebuild(true);
@@ -79,15 +78,15 @@ export class TocRepair {
     const file = fs.openIfExists(path);
     const writer = new EntryWriter(this.#dryRun ? undefined : `${path}.repair`, fs);
     try {
-      const header =
-        file === undefined ? undefined : readHeader((into, length, at) => fs.read(file, into, 0, length, at));
+      const size = file === undefined ? 0 : fs.size(file);
+      const header = file === undefined ? undefined : readTocHeader(fs, file, size);
       const own = header?.packId === packId ? header : undefined;
       writer.begin(printTocHeader(this.#headerOf(packId, own)));
       const from = own === undefined ? ENTRY_SIZE : printTocHeader(own).length;
-      const size = file === undefined ? 0 : fs.size(file);
-      const read = (into: Buffer, length: number, at: number): number => fs.read(file as number, into, 0, length, at);
-      const compared = await this.#copyEntries(packId, slotsOf(read, from, size), writer);
-      this.#addFromIndex(packId, compared, () => slotsOf(read, from, size), writer);
+      const end = size - (size % ENTRY_SIZE);
+      const slots = (): Iterable<Slot> => (file === undefined ? [] : slotsOf(fs, file, from, end));
+      const compared = await this.#copyEntries(packId, slots(), writer);
+      this.#addFromIndex(packId, compared, slots, writer);
       writer.finish();
     } finally {
       if (file !== undefined) fs.close(file);
@@ -95,6 +94,8 @@ export class TocRepair {
     }
     if (file === undefined && writer.entries === 0) this.#quarantinePack(packId);
     else this.#listCut(packId, fs.stat(path)?.size ?? 0);
+    // What is lost is listed before nothing tells of it any more.
+    this.#objects.settle();
     if (this.#dryRun) return;
     fs.rename(`${path}.repair`, path);
     fs.syncDirectory(files.folder);
@@ -215,38 +216,6 @@ export class TocRepair {
     const copies = [{ ...copy, ...(quarantined !== undefined && { quarantined }) }];
     this.#objects.list({ at: new Date().toISOString(), reason, copies });
   }
-}
-
-interface Slot {
-  /** Where it stands in the file. */
-  readonly at: number;
-  readonly bytes: Buffer;
-}
-
-/** The slots of a table of contents, each in memory of its own. */
-function* slotsOf(
-  read: (into: Buffer, length: number, at: number) => number,
-  from: number,
-  to: number,
-): Generator<Slot> {
-  const piece = Buffer.alloc(PIECE_SIZE);
-  for (let at = from; at + ENTRY_SIZE <= to; ) {
-    const got = read(piece, Math.min(piece.length, to - at), at) & ~(ENTRY_SIZE - 1);
-    if (got === 0) return;
-    for (let slot = 0; slot < got; slot += ENTRY_SIZE)
-      yield { at: at + slot, bytes: Buffer.from(piece.subarray(slot, slot + ENTRY_SIZE)) };
-    at += got;
-  }
-}
-
-function readHeader(read: (into: Buffer, length: number, at: number) => number): TocHeader | undefined {
-  const first = Buffer.alloc(ENTRY_SIZE);
-  read(first, ENTRY_SIZE, 0);
-  const size = tocHeaderSize(first);
-  if (size === undefined) return undefined;
-  const bytes = Buffer.alloc(size);
-  read(bytes, size, 0);
-  return parseTocHeader(bytes);
 }
 
 function placeOf(bytes: Buffer, at: number): string {

@@ -2,7 +2,6 @@ import { TsdosError } from "../errors.ts";
 import {
   DUPLICATES_FOLDER,
   INDEX_FOLDER,
-  isKeptInSandbox,
   isLoosePrefix,
   LOCK_FILE,
   LOCK_HOLDER_FILE,
@@ -20,10 +19,8 @@ import type { ObjectKey } from "../key/object-key.ts";
 import { readManifest } from "../pack-index/manifest-file.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { findOrUndefined } from "./placed-entries.ts";
+import { STALE_MS, staleFiles } from "./stale-files.ts";
 import type { Leftover } from "./validate-reports.ts";
-
-/** A younger file in the sandbox may be in use. One hour. */
-const SANDBOX_AGE_MS = 3_600_000;
 
 /** A loose object in a place where nobody looks for it. */
 export interface Misplaced {
@@ -37,13 +34,9 @@ export function* findStrays(store: CombinedStore): Generator<Misplaced | Leftove
   yield* looseStrays(store);
   yield* packStrays(store);
   const { root, fs } = store.packed.context;
-  const before = Date.now() - SANDBOX_AGE_MS;
   for (const folder of [SANDBOX_FOLDER, DUPLICATES_FOLDER]) {
-    for (const name of fs.list(`${root}/${folder}`) ?? []) {
-      const stat = fs.stat(`${root}/${folder}/${name}`);
-      if (!stat?.isFile || stat.mtimeMs > before || isKeptInSandbox(name)) continue;
-      yield { path: `${root}/${folder}/${name}`, bytes: stat.size, reason: "left by a program that was interrupted" };
-    }
+    for (const file of staleFiles(fs, `${root}/${folder}`, Date.now() - STALE_MS))
+      yield { ...file, reason: "left by a program that was interrupted" };
   }
 }
 

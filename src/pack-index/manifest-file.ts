@@ -1,6 +1,7 @@
 import type { FileSystem } from "../file-system.ts";
 import { EMPTY_MANIFEST, type Manifest, parseManifest, printManifest } from "../format/manifest.ts";
 import { MANIFEST_FILE } from "../format/paths.ts";
+import { readText } from "../read-text.ts";
 import { replaceFile } from "../replace-file.ts";
 
 /** More than this is not a MANIFEST of ours: a bound before allocating. Bytes. */
@@ -23,17 +24,10 @@ export function manifestStamp(fs: FileSystem, folder: string): string {
 
 export function readManifest(fs: FileSystem, folder: string): ManifestState {
   const stamp = manifestStamp(fs, folder);
-  const file = fs.openIfExists(`${folder}/${MANIFEST_FILE}`);
-  if (file === undefined) return { manifest: EMPTY_MANIFEST, damaged: false, stamp: "" };
-  try {
-    const size = fs.size(file);
-    const bytes = Buffer.alloc(Math.min(size, MAX_SIZE));
-    const got = fs.read(file, bytes, 0, bytes.length, 0);
-    const manifest = size <= MAX_SIZE ? parseManifest(bytes.toString("utf8", 0, got)) : undefined;
-    return { manifest: manifest ?? EMPTY_MANIFEST, damaged: manifest === undefined, stamp };
-  } finally {
-    fs.close(file);
-  }
+  const text = readText(fs, `${folder}/${MANIFEST_FILE}`, MAX_SIZE);
+  if (text === undefined) return { manifest: EMPTY_MANIFEST, damaged: false, stamp: "" };
+  const manifest = parseManifest(text);
+  return { manifest: manifest ?? EMPTY_MANIFEST, damaged: manifest === undefined, stamp };
 }
 
 /** Replaces MANIFEST as a whole: write beside it, sync, rename, sync the folder. */

@@ -4,12 +4,16 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
 import { Container } from "../../src/container/container.ts";
+import { TsdosError } from "../../src/errors.ts";
 import { readRecord } from "../../src/format/entry.ts";
 import { keyOf } from "../../src/key/hash.ts";
+import { Quarantine } from "../../src/maintenance/quarantine.ts";
+import { repair } from "../../src/maintenance/repair.ts";
 import { prose } from "../../src/testing/contents.ts";
+import { InterceptedFileSystem } from "../../src/testing/intercepted-file-system.ts";
 import { appendEntry, cut, flip, newContainer, sql } from "../support/damage.ts";
-
 import { filled, readableIn, repaired } from "../support/repaired.ts";
+import { emptyMemoryFolder, MEMORY_ROOT, openOn } from "../support/stores.ts";
 
 test("every byte of a table of contents may be wrong, and nothing is lost", async () => {
   const { root, container } = await newContainer({ compression: "zstd:+3" });
@@ -147,4 +151,24 @@ test("what cannot be read for now, or is not known to this tsdos, is left as it 
   const { unrepaired, lost, quarantined } = await opened.repair();
   assert.deepEqual([unrepaired.map(({ code }) => code), lost, quarantined], [["UNSUPPORTED_CODEC"], 0, 0]);
   assert.ok(await opened.has(keyOf(bytes)));
+});
+
+test("what is lost is on the list, also when the repair fails before the new table of contents is in its place", async () => {
+  const memory = emptyMemoryFolder();
+  const filling = openOn(memory, {});
+  await Array.fromAsync(filling.combined.insertMany([prose(3000, 1), prose(60, 2)], { to: "packed" }));
+  filling.close();
+  memory.remove(`${MEMORY_ROOT}/packed/0.toc`);
+  const fault = { error: new TsdosError("IO_ERROR", "the disk fails") };
+  const fs = new InterceptedFileSystem(memory, ({ name, to }) =>
+    name === "rename" && to?.endsWith("/0.toc") ? fault : undefined,
+  );
+  const { combined, close } = openOn(fs, {});
+  await assert.rejects(repair(combined, {}), /the disk fails/);
+  const quarantine = new Quarantine(combined.packed.context);
+  close();
+  assert.deepEqual(
+    Array.from(quarantine.lost(), ({ copies }) => copies.map(({ quarantined }) => quarantined)),
+    [["0.pack"]],
+  );
 });

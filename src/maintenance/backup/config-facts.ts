@@ -1,6 +1,7 @@
 import type { FileSystem } from "../../file-system.ts";
 import { parseConfig } from "../../format/config.ts";
 import { CONFIG_FILE } from "../../format/paths.ts";
+import { readText } from "../../read-text.ts";
 import type { BackupSubject } from "./target.ts";
 
 /** Bytes; what is larger is no configuration. */
@@ -17,16 +18,8 @@ export function plainId(containerId: string): string {
 /** Reads the configuration of a container; undefined when there is none. */
 export function readConfigFacts(fs: FileSystem, root: string): ConfigFacts | undefined {
   const path = `${root}/${CONFIG_FILE}`;
-  const file = fs.openIfExists(path);
-  if (file === undefined) return undefined;
-  try {
-    const bytes = Buffer.alloc(Math.min(MAX_SIZE, fs.size(file)));
-    const { containerId, containerVersion } = parseConfig(
-      bytes.toString("utf8", 0, fs.read(file, bytes, 0, bytes.length, 0)),
-      path,
-    );
-    return { containerId: plainId(containerId), formatVersion: containerVersion };
-  } finally {
-    fs.close(file);
-  }
+  const text = readText(fs, path, MAX_SIZE);
+  if (text === undefined) return undefined;
+  const { containerId, containerVersion } = parseConfig(text, path);
+  return { containerId: plainId(containerId), formatVersion: containerVersion };
 }
