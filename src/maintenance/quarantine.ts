@@ -36,21 +36,33 @@ export class Quarantine {
   /** How many files were put in. */
   files = 0;
 
-  /** Moves a file in, durably, and returns its new name. Its old folder is for the caller to sync. */
-  move(path: string, name: string): string {
-    const free = this.#freeName(name);
-    this.#fs.rename(path, `${this.folder}/${free}`);
-    this.#fs.syncDirectory(this.folder);
-    this.files++;
-    return free;
+  /** Names for files that are still to come. */
+  readonly #reserved = new Set<string>();
+
+  /** A name that no file has, and that is given to nobody else: the given one, or with a number behind it. */
+  reserve(name: string): string {
+    this.#make();
+    for (let number = 1; ; number++) {
+      const free = number === 1 ? name : `${name}.${number}`;
+      if (this.#reserved.has(free) || this.#fs.stat(`${this.folder}/${free}`) !== undefined) continue;
+      this.#reserved.add(free);
+      return free;
+    }
   }
 
-  /** Copies a file in, durably. */
-  copy(path: string): void {
+  /** Moves a file in, durably, to a name that was reserved, or over a copy of it. Its old folder is for the caller to sync. */
+  move(path: string, name: string): void {
+    this.#fs.rename(path, `${this.folder}/${name}`);
+    this.#fs.syncDirectory(this.folder);
+    if (this.#reserved.delete(name)) this.files++;
+  }
+
+  /** Copies a file in, durably; returns the copy's name. */
+  copy(path: string, name: string = basename(path)): string | undefined {
     const file = this.#fs.openIfExists(path);
-    if (file === undefined) return;
+    if (file === undefined) return undefined;
     try {
-      this.#copy(this.#freeName(basename(path)), piecesOf(this.#fs, file, 0, this.#fs.size(file)));
+      return this.#copy(this.reserve(name), piecesOf(this.#fs, file, 0, this.#fs.size(file)));
     } finally {
       this.#fs.close(file);
     }
@@ -61,13 +73,11 @@ export class Quarantine {
     const size = files.sizeOf(entry.packId);
     const length = Math.min(entry.storedSize, Math.max(0, (size ?? 0) - entry.offset));
     if (size === undefined || length === 0) return undefined;
-    const name = this.#freeName(`${key}.packed`);
     using pack = files.pin(entry.packId);
-    this.#copy(name, piecesIn(pack, entry.offset, entry.offset + length));
-    return name;
+    return this.#copy(this.reserve(`${key}.packed`), piecesIn(pack, entry.offset, entry.offset + length));
   }
 
-  #copy(name: string, pieces: Iterable<Uint8Array>): void {
+  #copy(name: string, pieces: Iterable<Uint8Array>): string {
     const fs = this.#fs;
     const file = fs.open(`${this.folder}/${name}`, "create");
     try {
@@ -81,16 +91,9 @@ export class Quarantine {
       fs.close(file);
     }
     fs.syncDirectory(this.folder);
+    this.#reserved.delete(name);
     this.files++;
-  }
-
-  /** A name that no file has: the given one, or with a number behind it. */
-  #freeName(name: string): string {
-    this.#make();
-    for (let number = 1; ; number++) {
-      const free = number === 1 ? name : `${name}.${number}`;
-      if (this.#fs.stat(`${this.folder}/${free}`) === undefined) return free;
-    }
+    return name;
   }
 
   #make(): void {

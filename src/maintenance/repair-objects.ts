@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import { type ErrorCode, isTsdosError } from "../errors.ts";
 import type { LostCopy, LostObject } from "../format/lost-keys.ts";
 import { isObjectKey, type ObjectKey } from "../key/object-key.ts";
@@ -29,8 +30,12 @@ export class ObjectRepair {
   readonly #toRemove = new Set<ObjectKey>();
   readonly #rows: number[] = [];
   #toList: LostObject[] = [];
-  /** The damaged loose copy that was moved last, to make way for a good one. */
-  #movedLoose: { readonly key: ObjectKey; readonly name: string | undefined } | undefined;
+  /** What goes to quarantine, under these names, once it is on the list. */
+  #toMove: { readonly path: string; readonly name: string }[] = [];
+  /** Keys that are lost, and not settled. */
+  readonly #lost = new Set<ObjectKey>();
+  /** The damaged loose copy of which quarantine got a copy last, before a good one took its place. */
+  #copiedLoose: { readonly path: string; readonly name: string | undefined } | undefined;
   readonly lostKeys: string[] = [];
   readonly unrepaired: ProblemList = new ProblemList();
   readonly counts = { replaced: 0, moved: 0, adopted: 0, lost: 0, quarantined: 0 };
@@ -51,19 +56,23 @@ export class ObjectRepair {
     if (finding.kind === "row") await this.#repairRow(finding);
     else if (key === undefined) this.unrepaired.add(finding);
     else if (finding.kind === "misplaced") await this.#repairMisplaced(key, finding);
-    else if (!this.#toRemove.has(key)) await this.#repairCopies(key, finding);
-    if (this.#toRemove.size + this.#rows.length >= BATCH) this.settle();
+    else if (!this.#toRemove.has(key) && !this.#lost.has(key)) await this.#repairCopies(key, finding);
+    if (this.#toRemove.size + this.#rows.length + this.#toList.length >= BATCH) this.settle();
   }
 
-  /** Does what was put off: lists what is lost, and only then takes packed copies back. */
+  /** Does what was put off: lists what is lost, and only then takes it out of its places. */
   settle(): void {
-    const { index } = this.#store.packed;
+    const { index, context } = this.#store.packed;
     if (!this.#dryRun) {
       this.#quarantine.addLost(this.#toList);
+      for (const { path, name } of this.#toMove) this.#quarantine.move(path, name);
+      for (const folder of new Set(this.#toMove.map(({ path }) => dirname(path)))) context.fs.syncDirectory(folder);
       if (this.#toRemove.size > 0) index.remove(collectKeys([...this.#toRemove]), this.#toRemove.size, true);
       if (index instanceof SqliteIndex && this.#rows.length > 0) index.removeRows(this.#rows);
     }
     this.#toList = [];
+    this.#toMove = [];
+    this.#lost.clear();
     this.#toRemove.clear();
     this.#rows.length = 0;
   }
@@ -94,7 +103,7 @@ export class ObjectRepair {
         this.unrepaired.add(finding);
         return;
       }
-      this.#quarantineLoose(key);
+      this.moveLater(loose.pathOf(key), `${key}.loose`);
       this.counts.replaced++;
       return;
     }
@@ -113,10 +122,9 @@ export class ObjectRepair {
   #lose(key: ObjectKey, { error }: Pick<Finding, "error">): void {
     const { loose, packed } = this.#store;
     const copies: LostCopy[] = [];
-    const wasMoved = this.#movedLoose?.key === key;
-    if (wasMoved || loose.sizeOf(key) !== undefined) {
+    if (loose.sizeOf(key) !== undefined) {
       const path = this.#quarantine.relative(loose.pathOf(key));
-      copies.push({ where: "loose", path, ...named(wasMoved ? this.#movedLoose?.name : this.#quarantineLoose(key)) });
+      copies.push({ where: "loose", path, ...named(this.moveLater(loose.pathOf(key), `${key}.loose`)) });
     }
     const entry = findOrUndefined(packed, key);
     if (entry !== undefined) {
@@ -126,6 +134,7 @@ export class ObjectRepair {
       copies.push({ where: "packed", path, offset, storedSize, rawSize, codec, ...named(file) });
       this.#toRemove.add(key);
     }
+    this.#lost.add(key);
     this.list({ key, at: new Date().toISOString(), reason: error.message, copies });
   }
 
@@ -144,12 +153,13 @@ export class ObjectRepair {
     this.#toList.push(lost);
   }
 
-  #quarantineLoose(key: ObjectKey): string | undefined {
-    const { loose } = this.#store;
-    this.counts.quarantined++;
+  /** Puts a file in quarantine with the next {@link settle}; returns the name that it will have there. */
+  moveLater(path: string, wanted: string): string | undefined {
+    const isCopied = this.#copiedLoose?.path === path;
+    if (!isCopied) this.counts.quarantined++;
     if (this.#dryRun) return undefined;
-    const name = this.#quarantine.move(loose.pathOf(key), `${key}.loose`);
-    loose.syncFoldersOf([key]);
+    const name = (isCopied ? this.#copiedLoose?.name : undefined) ?? this.#quarantine.reserve(wanted);
+    this.#toMove.push({ path, name });
     return name;
   }
 
@@ -191,12 +201,15 @@ export class ObjectRepair {
   /** Stores the content of a handle as a loose object, verified; false when that is damaged, too. */
   async #adopt(key: ObjectKey, object: StoredObject): Promise<boolean> {
     const { loose } = this.#store;
-    if (loose.sizeOf(key) !== undefined && this.#movedLoose?.key !== key)
-      this.#movedLoose = { key, name: this.#quarantineLoose(key) };
+    const path = loose.pathOf(key);
+    if (loose.sizeOf(key) !== undefined && this.#copiedLoose?.path !== path) {
+      this.counts.quarantined++;
+      this.#copiedLoose = { path, name: this.#dryRun ? undefined : this.#quarantine.copy(path, `${key}.loose`) };
+    }
     if (this.#dryRun) return this.#isReadable(object);
     // Whatever else fails is the disk that it is written to.
     const stored = await readable(
-      () => loose.insert(object, { durability: "full" }),
+      () => loose.insert(object, { durability: "full", checkExisting: true }),
       ["SOURCE_FAILED", "CORRUPT_OBJECT"],
     );
     return stored?.key === key;
@@ -223,14 +236,14 @@ export class ObjectRepair {
       loose.makeFolderOf(key);
       fs.rename(path, loose.pathOf(key));
       loose.ensureDurable(key);
+      fs.syncDirectory(dirname(path));
     } else {
-      this.counts.quarantined++;
-      const file = this.#dryRun ? undefined : this.#quarantine.move(path, `${key}.loose`);
-      if (await this.#adoptAny(key)) return;
+      const isFound = await this.#adoptAny(key);
+      const file = this.moveLater(path, `${key}.loose`);
+      if (isFound) return;
       const copies = [{ where: "loose", path: this.#quarantine.relative(path), ...named(file) }] as const;
       this.list({ key, at: new Date().toISOString(), reason: error.message, copies });
     }
-    fs.syncDirectory(path.slice(0, path.lastIndexOf("/")));
   }
 
   /** Version 1: where an object stands that is intact, and of which only the key is damaged a little, it gets its own key. */

@@ -204,13 +204,11 @@ export class TocRepair {
 
   /** Bytes of which nobody knows where an object begins: they would be taken for dead ones. */
   #quarantinePack(packId: number): void {
-    const { files, context } = this.#packed;
+    const { files } = this.#packed;
     const size = files.sizeOf(packId) ?? 0;
     if (size === 0) return;
     const path = files.pathOf(packId);
-    const quarantined = this.#dryRun ? undefined : this.#quarantine.move(path, `${packId}.pack`);
-    if (!this.#dryRun) context.fs.syncDirectory(files.folder);
-    this.#objects.counts.quarantined++;
+    const quarantined = this.#objects.moveLater(path, `${packId}.pack`);
     const reason = `the table of contents of ${path} is lost: its objects cannot be found, nor can their keys be told`;
     const copy = { where: "packed", path: this.#quarantine.relative(path), offset: 0, storedSize: size } as const;
     const copies = [{ ...copy, ...(quarantined !== undefined && { quarantined }) }];
