@@ -153,7 +153,8 @@ export class CheckPool implements Disposable {
   /** Ends the threads, whatever they are doing. */
   [Symbol.dispose](): void {
     for (const { worker, waiting } of this.#threads.splice(0)) {
-      worker.removeAllListeners();
+      // An error that nobody listens to would end the process.
+      worker.removeAllListeners().on("error", () => undefined);
       waiting.length = 0;
       void worker.terminate();
     }

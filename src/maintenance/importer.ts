@@ -59,8 +59,8 @@ export class Importer {
     if (this.writer?.has(key)) return packed.find(key)?.rawSize ?? 0;
     const size = loose.sizeOf(key);
     if (this.writer === undefined) return size ?? packed.find(key)?.rawSize;
-    if (size !== undefined && this.#sync) loose.ensureDurable(key);
-    return size;
+    // What cannot be made durable where it is goes to a pack, too.
+    return size !== undefined && this.#sync && !loose.ensureDurable(key) ? undefined : size;
   }
 
   /** Adds content that is in memory, if it has its key. */

@@ -29,7 +29,7 @@ export async function rebuildIndex(packed: PackedStore, options: RebuildOptions)
   });
 }
 
-/** Segments are those that there are now: how many there will be depends on how the entries come. */
+/** One segment is what a rebuild of up to 131,072 entries makes; of more, their number depends on how they are merged. */
 async function planRebuild(packed: PackedStore, { signal }: LongOperationOptions): Promise<RebuildReport> {
   const pacer = new Pacer();
   const steps = auditIndex(packed.context.fs, packed.files.folder);

@@ -217,6 +217,7 @@ export class ObjectRepair {
 
   /** Once more for an object that was lost earlier: true when it is there again. */
   async recover(key: string | undefined): Promise<boolean> {
+    this.#options.signal?.throwIfAborted();
     if (!isObjectKey(key)) return false;
     const { loose, packed } = this.#store;
     if (loose.sizeOf(key) !== undefined || findOrUndefined(packed, key) !== undefined) return true;

@@ -1,13 +1,19 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { describe, test } from "node:test";
+import { Container } from "../../src/container/container.ts";
+import { backupsIn } from "../../src/container/restore-backup.ts";
 import { isTsdosError, TsdosError } from "../../src/errors.ts";
 import { Connection } from "../../src/maintenance/backup/connection.ts";
 import { Receiver } from "../../src/maintenance/backup/receiver.ts";
 import { RestorePlace } from "../../src/maintenance/backup/restore-place.ts";
+import { sendContainer } from "../../src/maintenance/backup/send-container.ts";
 import { type Fault, type FileCall, InterceptedFileSystem } from "../../src/testing/intercepted-file-system.ts";
-import { emptyMemoryFolder } from "../support/stores.ts";
+import { temporaryFolder } from "../support/folders.ts";
+import { emptyMemoryFolder, MEMORY_ROOT, openOn } from "../support/stores.ts";
 
 describe("a backup that cannot be written to its end", () => {
   const receiving = async (before: (call: FileCall) => Fault | undefined) => {
@@ -52,4 +58,46 @@ test("what is sent after the other end has gone fails, and does not wait for it"
   output.destroy();
   await once(output, "close");
   await assert.rejects(connection.send("data", Buffer.from("content")), (error) => isTsdosError(error, "IO_ERROR"));
+});
+
+test("an abort is heard between packs that the last backup has", async () => {
+  const memory = emptyMemoryFolder();
+  const writeConfig = memory.open(`${MEMORY_ROOT}/config.json`, "create");
+  memory.close(writeConfig);
+  const controller = new AbortController();
+  const opened: string[] = [];
+  const fs = new InterceptedFileSystem(memory, ({ name, path }) => {
+    if (controller.signal.aborted && name === "openIfExists" && path.endsWith(".toc")) opened.push(path);
+    return undefined;
+  });
+  const { combined, close } = openOn(fs, { durability: "process", packSizeTarget: 1 });
+  for (let i = 0; i < 8; i++) await Array.fromAsync(combined.packed.insertMany([Buffer.from(`content ${i}`)]));
+  const target = new Receiver(fs, new RestorePlace(fs, "/there"));
+  const find = target.find.bind(target);
+  target.find = (path, hashUpTo) => {
+    if (path.endsWith("/2.toc")) controller.abort(new Error("enough"));
+    return find(path, hashUpTo);
+  };
+  await assert.rejects(
+    sendContainer(combined, target, undefined, { signal: controller.signal, dryRun: true }),
+    /enough/,
+  );
+  assert.deepEqual(opened, []);
+  close();
+});
+
+test("a backup whose configuration is damaged does not hide the others", async () => {
+  const parent = temporaryFolder();
+  await using container = await Container.create(join(parent, "container"), { durability: "process" });
+  const { name: first = "" } = await container.backup(join(parent, "backups"));
+  const { name: second = "" } = await container.backup(join(parent, "backups"));
+  writeFileSync(join(parent, "backups", first, "config.json"), "damaged");
+  const listed = await backupsIn(join(parent, "backups"));
+  assert.deepEqual(
+    listed.map(({ name, objects }) => [name, objects]),
+    [
+      [first, undefined],
+      [second, 0],
+    ],
+  );
 });

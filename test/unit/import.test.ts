@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Container } from "../../src/container/container.ts";
 import type { CreateOptions } from "../../src/container/create-container.ts";
-import { isTsdosError } from "../../src/errors.ts";
+import { isTsdosError, TsdosError } from "../../src/errors.ts";
 import {
   parseArchiveHeader,
   parseArchiveRecord,
@@ -12,11 +12,13 @@ import {
 } from "../../src/format/archive.ts";
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { keyOf } from "../../src/key/hash.ts";
+import { importFrom } from "../../src/maintenance/import.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
+import { InterceptedFileSystem } from "../../src/testing/intercepted-file-system.ts";
 import { readAll } from "../support/backup.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { property, randomBytes, spoiled } from "../support/random.ts";
-import { flipByte } from "../support/stores.ts";
+import { emptyMemoryFolder, flipByte, openOn } from "../support/stores.ts";
 
 const process_ = { durability: "process" } as const;
 const NONE = "0".repeat(64);
@@ -206,6 +208,23 @@ test("an archive of what is there already: an abort is heard, too", async () => 
   };
   await assert.rejects(source.importArchive(aborting(), { signal: controller.signal }), /enough/);
   assert.ok(given < 10, `${given} pieces were read`);
+});
+
+test("what is loose and cannot be made durable does not count as there", async () => {
+  let isFailing = false;
+  const fault = { error: new TsdosError("IO_ERROR", "the disk fails") };
+  const fs = new InterceptedFileSystem(emptyMemoryFolder(), ({ name, path }) =>
+    isFailing && name === "syncDirectory" && /loose\/..$/.test(path) ? fault : undefined,
+  );
+  const [target, source] = [openOn(fs, {}), openOn(emptyMemoryFolder(), {})];
+  const bytes = noise(200);
+  await source.combined.insert(bytes);
+  isFailing = true;
+  await assert.rejects(target.combined.insert(bytes), /the disk fails/);
+  isFailing = false;
+  const { importedObjects } = await importFrom(target.combined, source.combined, {});
+  assert.deepEqual([importedObjects, target.combined.packed.find(keyOf(bytes)) !== undefined], [1, true]);
+  for (const one of [target, source]) one.close();
 });
 
 test("a key that is none is told before anything is imported", async () => {

@@ -62,33 +62,40 @@ class ArchiveImport implements ArchiveVisitor {
 
   async small(record: ArchiveRecord, stored: Uint8Array): Promise<void> {
     const isLarge = record.codec === codecIds["zstd-frames"] || record.rawSize > SMALL_MAX;
-    if (this.#skips(record.key as ObjectKey)) await this.#importer.settle();
-    else if (isLarge) await this.#addLarge(record, [stored]);
-    else await this.#addSmall(record, stored);
+    if (isLarge) return this.large(record, [stored]);
+    if (!this.#skips(record.key as ObjectKey)) this.#addSmall(record, stored);
+    await this.#importer.settle();
   }
 
   async large(record: ArchiveRecord, pieces: ArchiveBytes): Promise<void> {
-    if (this.#skips(record.key as ObjectKey)) await this.#importer.settle();
-    else await this.#addLarge(record, pieces);
+    if (!this.#skips(record.key as ObjectKey)) await this.#addLarge(record, pieces);
+    await this.#importer.settle();
   }
 
-  async #addSmall({ key: text, codec, rawSize }: ArchiveRecord, stored: Uint8Array): Promise<void> {
-    const key = text as ObjectKey;
-    let content: Uint8Array;
-    try {
-      content = decode(codec, stored, rawSize);
-    } catch (error) {
-      return this.damaged(wrongContent(key, error));
-    }
-    if (keyOf(content) !== key) return this.damaged(wrongContent(key));
+  #addSmall(record: ArchiveRecord, stored: Uint8Array): void {
+    const content = this.#contentOf(record, stored);
+    if (content === undefined) return;
     const { writer, tally } = this.#importer;
+    const { codec, rawSize } = record;
+    const key = record.key as ObjectKey;
     if (!this.#importer.knows(codec)) {
       this.#importer.addSmall(key, content);
     } else {
       writer?.add(key, stored, rawSize, codec);
       tally.copied(rawSize);
     }
-    await this.#importer.settle();
+  }
+
+  /** Undefined, which is told, when it is not that of the key. */
+  #contentOf({ key, codec, rawSize }: ArchiveRecord, stored: Uint8Array): Uint8Array | undefined {
+    try {
+      const content = decode(codec, stored, rawSize);
+      if (keyOf(content) === key) return content;
+      this.damaged(wrongContent(key));
+    } catch (error) {
+      this.damaged(wrongContent(key, error));
+    }
+    return undefined;
   }
 
   /** Into the pack as it is, where it is read back and hashed before it gets an entry. */
@@ -106,7 +113,6 @@ class ArchiveImport implements ArchiveVisitor {
     } finally {
       if (!isAdded) writer.rollback(start);
     }
-    await this.#importer.settle();
   }
 
   async #addWritten(record: ArchiveRecord, start: number): Promise<boolean> {

@@ -1,4 +1,4 @@
-import { TsdosError } from "../../errors.ts";
+import { isTsdosError, TsdosError } from "../../errors.ts";
 import type { FileSystem } from "../../file-system.ts";
 import { isUnfinishedName, parseBackupName } from "../../format/backup-paths.ts";
 import type { BackupInfo } from "../backup-reports.ts";
@@ -12,9 +12,9 @@ export function listBackups(fs: FileSystem, folder: string): BackupInfo[] {
   if (names === undefined) throw new TsdosError("NOT_FOUND", `there is no folder ${folder}`, { path: folder });
   const complete = completeBackups(fs, folder).map((name) => {
     const path = `${folder}/${name}`;
-    const facts = readConfigFacts(fs, path);
+    const version = versionOf(fs, path);
     const { lastBackup } =
-      facts === undefined ? {} : readHistory({ fs, root: path, config: { containerVersion: facts.formatVersion } });
+      version === undefined ? {} : readHistory({ fs, root: path, config: { containerVersion: version } });
     const counts = lastBackup === undefined ? {} : { objects: lastBackup.objects, bytes: lastBackup.bytes };
     return { name, path, complete: true, at: parseBackupName(name) as string, ...counts };
   });
@@ -22,6 +22,16 @@ export function listBackups(fs: FileSystem, folder: string): BackupInfo[] {
     .filter(isUnfinishedName)
     .map((name) => ({ name, path: `${folder}/${name}`, complete: false }));
   return [...complete, ...unfinished];
+}
+
+/** Undefined for a backup whose configuration is damaged, which does not hide the others. */
+function versionOf(fs: FileSystem, path: string): 1 | 2 | undefined {
+  try {
+    return readConfigFacts(fs, path)?.formatVersion;
+  } catch (error) {
+    if (isTsdosError(error)) return undefined;
+    throw error;
+  }
 }
 
 /** The folder of the container that is meant by a folder of backups (the last complete one), or by one backup. */

@@ -28,6 +28,7 @@ export async function sendLegacyPacks(sending: Sending, folder: string): Promise
     try {
       for (const [id, end] of [...index.packEnds()].sort(([a], [b]) => a - b)) {
         await sendLegacyPack(sending, folder, id, end, held.get(id));
+        await sending.tally.breathe();
       }
       sending.tally.objects += index.totals().objects;
     } finally {
@@ -71,9 +72,14 @@ async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path:
     fs.remove(path);
     index.snapshot(path);
     const snapshot = openSqliteIndex({ fs, path, readOnly: true });
-    const moved = [...snapshot.packEnds().keys()].find(
-      (id) => fs.stat(files.pathOf(id))?.inode !== held.get(id)?.inode,
-    );
+    let moved: number | undefined;
+    try {
+      const ids = [...snapshot.packEnds().keys()];
+      moved = ids.find((id) => fs.stat(files.pathOf(id))?.inode !== held.get(id)?.inode);
+    } catch (error) {
+      snapshot.close();
+      throw error;
+    }
     if (moved === undefined) return snapshot;
     snapshot.close();
     if (attempt === ATTEMPTS_MAX) {
@@ -82,6 +88,7 @@ async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path:
         path: place,
       });
     }
+    sending.signal?.throwIfAborted();
     sending.tally.tell();
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }

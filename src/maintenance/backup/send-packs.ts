@@ -30,6 +30,7 @@ export async function sendPacks(sending: Sending, folder: string): Promise<void>
       const snapshot = await sendPack(sending, folder, id, sent.get(id));
       if (snapshot === undefined) vanished ??= files.pathOf(id);
       else sent.set(id, snapshot);
+      await sending.tally.breathe();
     }
     if (vanished === undefined) return;
     if (pass === PASSES_MAX) {
