@@ -53,8 +53,8 @@ export interface SoakOptions {
   readonly seed: number;
   readonly seconds: number;
   /**
-   * Version 1: live processes of disk-objectstore take part. Its packer brings back what is deleted while it packs, and commits rows
-   * before it has written the bytes: so with it nothing is deleted, and no backup made.
+   * Version 1: live processes of disk-objectstore take part. Its packer brings back what is deleted while it packs: so with it
+   * nothing is deleted.
    */
   readonly dos?: "reads and writes" | "packs";
   readonly onMinute?: (tally: Tally) => void;
@@ -93,7 +93,7 @@ class Soak {
 
   async work(): Promise<void> {
     const { dos, seconds, onMinute } = this.#options;
-    this.#readers = this.#start(dos === "packs" ? READERS : [...READERS, BACKUP]);
+    this.#readers = this.#start([...READERS, BACKUP]);
     this.#writers = this.#start(WRITERS);
     this.#start(MAINTAINERS);
     if (dos !== "packs") [this.#deleter] = this.#start([DELETER]);

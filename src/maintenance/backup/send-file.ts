@@ -6,6 +6,7 @@ import type { Chunks, FoundFile } from "./target.ts";
 /** A file that stays readable when it is removed or replaced meanwhile. */
 export interface HeldFile extends Disposable {
   readonly file: number;
+  /** Bytes that it has now: others may append to it. */
   readonly size: number;
   readonly inode: number;
   readonly mtimeMs: number;
@@ -20,7 +21,15 @@ export function hold(fs: FileSystem, path: string): HeldFile | undefined {
     const after = fs.stat(path);
     if (after?.inode === before.inode) {
       const { inode, mtimeMs } = after;
-      return { file, size: fs.size(file), inode, mtimeMs, [Symbol.dispose]: () => fs.close(file) };
+      return {
+        file,
+        get size() {
+          return fs.size(file);
+        },
+        inode,
+        mtimeMs,
+        [Symbol.dispose]: () => fs.close(file),
+      };
     }
     fs.close(file);
   }

@@ -1,6 +1,7 @@
 import { tmpdir } from "node:os";
+import { setTimeout } from "node:timers/promises";
 import { isTsdosError, TsdosError } from "../../errors.ts";
-import { LEGACY_REPACK_ID, packFileName, SANDBOX_FOLDER, SQLITE_INDEX_FILE } from "../../format/paths.ts";
+import { LEGACY_REPACK_ID, packFileName, packLockName, SANDBOX_FOLDER, SQLITE_INDEX_FILE } from "../../format/paths.ts";
 import { openSqliteIndex, SqliteIndex } from "../../pack-index/sqlite-index.ts";
 import { piecesOf } from "../pieces.ts";
 import { randomSuffix } from "./backups-folder.ts";
@@ -8,7 +9,7 @@ import { type HeldFile, hold, type SentFile, sendFile, sendWhole } from "./send-
 import type { Sending } from "./sending.ts";
 import { prefixHashes } from "./toc-snapshot.ts";
 
-/** How often a snapshot is taken again because a repack by disk-objectstore goes on. */
+/** How often we look again because disk-objectstore has not finished something: 10 seconds. */
 const ATTEMPTS_MAX = 100;
 const PAUSE_MS = 100;
 /** Milliseconds; file systems round the times of files that are set. */
@@ -90,7 +91,7 @@ async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path:
     }
     sending.signal?.throwIfAborted();
     sending.tally.tell();
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    await setTimeout(PAUSE_MS);
   }
 }
 
@@ -103,6 +104,7 @@ async function sendLegacyPack(
 ): Promise<void> {
   const { files, context } = sending.store.packed;
   const path = files.pathOf(id);
+  if (pack !== undefined) await bytesWritten(sending, id, end, pack);
   const copied = Math.min(end, pack?.size ?? 0);
   if (pack === undefined || copied < end) {
     const reason =
@@ -116,6 +118,17 @@ async function sendLegacyPack(
   await sendFile(sending, { path: name, base, mtimeMs: pack.mtimeMs, added: Math.max(0, copied - start) }, () =>
     piecesOf(context.fs, pack.file, start, copied),
   );
+}
+
+/** disk-objectstore commits rows before it has written all of their bytes: waits for those while its lock of the pack is there. */
+async function bytesWritten({ store, tally }: Sending, id: number, end: number, pack: HeldFile): Promise<void> {
+  const { files, context } = store.packed;
+  const lock = `${files.folder}/${packLockName(id)}`;
+  for (let attempt = 1; pack.size < end && attempt < ATTEMPTS_MAX; attempt++) {
+    if (context.fs.stat(lock) === undefined) return;
+    tally.tell();
+    await setTimeout(PAUSE_MS);
+  }
 }
 
 /** What an earlier backup has of the pack: all of it if it has its size and time, or else what is the same by its SHA-256. */

@@ -66,9 +66,12 @@ async function sendPack(
   const { files, context } = sending.store.packed;
   const tocPath = `${files.folder}/${tocFileName(id)}`;
   using toc = hold(context.fs, tocPath);
-  using pack = hold(context.fs, files.pathOf(id));
+  using early = hold(context.fs, files.pathOf(id));
   if (toc === undefined) return undefined;
   const snapshot = await snapshotToc(context.fs, tocPath, id);
+  // A table of contents is there before its pack.
+  using late = early === undefined ? hold(context.fs, files.pathOf(id)) : undefined;
+  const pack = early ?? late;
   // What is held stays readable; what was opened by its name, or not found, must have been there all the time.
   if (context.fs.stat(tocPath)?.inode !== toc.inode) return undefined;
   if (snapshot.size === (before?.size ?? 0)) return snapshot;
