@@ -67,7 +67,6 @@ export async function clean(store: CombinedStore, options: CleanOptions): Promis
     const duplicates = await tidyDuplicates(store, before, dryRun);
     const leftovers = recoverLegacy(store, before, dryRun);
     const indexFiles = store.packed.index.removeOrphans(dryRun) + leftovers;
-    if (!dryRun) removeEmptyPrefixes(store);
     const vacuumedBytes = options.vacuum ? vacuum(store, dryRun) : 0;
     return {
       looseObjects,
@@ -108,10 +107,4 @@ function removeStale({ fs, root }: StoreContext, before: number, dryRun: boolean
     removed.bytes += bytes;
   }
   return removed;
-}
-
-function removeEmptyPrefixes(store: CombinedStore): void {
-  for (const prefix of store.loose.prefixes()) {
-    if (prefix !== "") store.packed.context.fs.removeDirectory(`${store.loose.folder}/${prefix}`);
-  }
 }

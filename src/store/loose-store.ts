@@ -307,7 +307,7 @@ export class LooseStore extends BaseStore {
     }
   }
 
-  /** False when it is not there: `clean` removes a prefix folder once its objects are durable in packs. */
+  /** False when it is not there. */
   #syncIfThere(folder: string): boolean {
     try {
       this.#context.fs.syncDirectory(folder);

@@ -14,9 +14,6 @@ const WINDOW_FILES = 128;
 /** Results that wait at most. */
 const WINDOW_RESULTS = 512;
 
-/** How often a prefix folder is made again that `clean` removes at the same time. */
-const RENAME_ATTEMPTS = 10;
-
 /** A file whose name or bytes are not durable yet. */
 interface Pending {
   readonly key: ObjectKey;
@@ -213,21 +210,23 @@ export class LooseWriter implements Inserter {
     const { fs } = this.#context;
     const path = this.#store.pathOf(key);
     try {
-      for (let attempt = 0; !this.#tryRename(temporary, path, attempt); attempt++) this.#store.makeFolderOf(key);
+      if (this.#tryRename(temporary, path)) return;
+      this.#store.makeFolderOf(key);
+      fs.rename(temporary, path);
     } catch (error) {
       fs.remove(temporary);
       throw error;
     }
   }
 
-  /** False when there is no prefix folder yet, or `clean` removed it just now. */
-  #tryRename(temporary: string, path: string, attempt: number): boolean {
+  /** False when there is no prefix folder yet. */
+  #tryRename(temporary: string, path: string): boolean {
     try {
       this.#context.fs.rename(temporary, path);
       return true;
     } catch (error) {
-      if (!isTsdosError(error, "NOT_FOUND") || attempt === RENAME_ATTEMPTS) throw error;
-      return false;
+      if (isTsdosError(error, "NOT_FOUND")) return false;
+      throw error;
     }
   }
 
