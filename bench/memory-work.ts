@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { setFlagsFromString } from "node:v8";
 import type * as Tsdos from "../src/index.ts";
 
 const LIMIT = 250e6;
@@ -23,6 +24,8 @@ const { values: options } = parseArgs({
 const count = Number(options.objects);
 const largeSize = Number(options["largest-mib"]) * 2 ** 20;
 
+// As the command line does: or V8's young generation alone takes 128 MB, whatever there is to do.
+setFlagsFromString("--semi-space-growth-factor=1");
 const { Container }: typeof Tsdos = await import(pathToFileURL(resolve("dist/index.js")).href);
 
 /** Text with little to find for a compressor, and enough of it to cut objects out of. */
