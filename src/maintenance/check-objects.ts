@@ -1,12 +1,12 @@
 import { isTsdosError, type TsdosError } from "../errors.ts";
-import { codecIds, ENTRY_SIZE, FLAG_NO_CHECKSUM, readRecord } from "../format/entry.ts";
+import { codecIds, ENTRY_SIZE, FLAG_NO_CHECKSUM } from "../format/entry.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { StoreContext } from "../store/context.ts";
 import { LooseStore } from "../store/loose-store.ts";
-import { keysOf } from "../store/merged-keys.ts";
 import { PackFiles } from "../store/pack-files.ts";
 import type { PackedReader, PackedReading } from "../store/packed-reader.ts";
 import { type Located, type ReadAheadMemory, readRuns } from "../store/read-runs.ts";
+import { locatedIn } from "./located-batches.ts";
 
 /** Some objects to verify; it can be handed to another thread. */
 export type CheckTask =
@@ -82,8 +82,7 @@ export class ObjectChecker {
       return;
     }
     const { records, quick } = task;
-    const keys = keysOf({ bytes: records, count: records.length / ENTRY_SIZE });
-    const located = keys.map((key, i) => ({ key, entry: readRecord(records, i * ENTRY_SIZE) }));
+    const located = locatedIn({ bytes: records, count: records.length / ENTRY_SIZE });
     for (const run of readRuns(this.#reading, located, this.#memory)) {
       for (const reader of run) {
         const { key, entry } = reader;

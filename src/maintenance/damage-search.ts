@@ -1,5 +1,4 @@
 import { isTsdosError, TsdosError } from "../errors.ts";
-import { ENTRY_SIZE, writeRecord } from "../format/entry.ts";
 import { SQLITE_INDEX_FILE, tocFileName } from "../format/paths.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { auditIndex } from "../pack-index/index-audit.ts";
@@ -13,6 +12,7 @@ import type { ObjectReader } from "../store/stored-object.ts";
 import type { CheckFailure, CheckResult, CheckTask } from "./check-objects.ts";
 import { CheckPool } from "./check-pool.ts";
 import type { Finding } from "./findings.ts";
+import { printRecord } from "./located-batches.ts";
 import { checkPlaces, outOfBounds, type PackSizes } from "./overlaps.ts";
 import {
   findOrUndefined,
@@ -269,11 +269,7 @@ export class DamageSearch {
   }
 
   #packedUnit(some: readonly Placed[]): Unit {
-    const records = Buffer.alloc(some.length * ENTRY_SIZE);
-    some.forEach(({ key, entry }, i) => {
-      records.write(key, i * ENTRY_SIZE, "hex");
-      writeRecord(records, i * ENTRY_SIZE, entry);
-    });
+    const records = Buffer.concat(some.map(printRecord));
     const { mark } = some.at(-1) as Placed;
     return { task: { where: "packed", records, quick: this.#options.quick ?? false }, mark: { place: mark } };
   }

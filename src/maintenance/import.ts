@@ -63,11 +63,14 @@ class Copier {
 
   async copy(key: ObjectKey, packed: PackedReader | undefined): Promise<void> {
     try {
-      if (packed !== undefined) await this.#copyPacked(key, packed);
+      if (packed !== undefined) await this.#copyPacked(packed);
       else if (!(await this.#copyLoose(key))) await this.#copyMoved(key);
     } catch (error) {
-      if (!isTsdosError(error, "NOT_FOUND")) throw error;
-      await this.#copyMoved(key);
+      const isDamagedLoose = packed === undefined && isTsdosError(error, "CORRUPT_OBJECT");
+      const twin = isDamagedLoose ? this.#other.packed.find(key) : undefined;
+      if (twin !== undefined) await this.#copyPacked(this.#other.packed.reader(key, twin, { verify: "hash" }));
+      else if (isTsdosError(error, "NOT_FOUND")) await this.#copyMoved(key);
+      else throw error;
     }
   }
 
@@ -94,10 +97,10 @@ class Copier {
     else await this.#importer.addLarge(key, object.pieces(), object.rawSize);
   }
 
-  async #copyPacked(key: ObjectKey, reader: PackedReader): Promise<void> {
+  async #copyPacked(reader: PackedReader): Promise<void> {
     const { writer, tally } = this.#importer;
     if (this.#verifyHash) await readToEnd(reader.chunks(0, reader.rawSize, true), this.#signal);
     if (writer === undefined || (await copyStored(writer, reader, this.#signal))) tally.copied(reader.rawSize);
-    else await this.#importer.addLarge(key, reader.chunks(0, reader.rawSize, true), reader.rawSize);
+    else await this.#importer.addLarge(reader.key, reader.chunks(0, reader.rawSize, true), reader.rawSize);
   }
 }

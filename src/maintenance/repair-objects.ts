@@ -10,11 +10,12 @@ import type { Located } from "../store/read-runs.ts";
 import { readsBack, readToEnd } from "../store/read-to-end.ts";
 import type { ObjectReader, StoredObject } from "../store/stored-object.ts";
 import { type Finding, ProblemList } from "./findings.ts";
+import { printRecord } from "./located-batches.ts";
 import { otherCopies } from "./other-copies.ts";
 import { findOrUndefined } from "./placed-entries.ts";
 import type { Quarantine } from "./quarantine.ts";
 import type { RepairOptions } from "./repair-reports.ts";
-import { printRecord, salvageEntry } from "./salvage.ts";
+import { salvageEntry } from "./salvage.ts";
 
 /** Packed copies that are taken back together: each time costs some syncs. */
 const BATCH = 1000;

@@ -9,8 +9,6 @@ export interface RepairOptions extends LongOperationOptions {
   readonly from?: readonly Pick<ObjectStore, "extract">[];
   /** Threads that verify objects, from 1 on. Default: as many as there are processors, up to 4. */
   readonly threads?: number;
-  /** Milliseconds to wait for the packer lock; that of the container by default. */
-  readonly lockTimeoutMs?: number;
 }
 
 export interface RepairReport {

@@ -16,10 +16,11 @@ import { readManifest, replaceManifest } from "../pack-index/manifest-file.ts";
 import { readTocHeader } from "../pack-index/toc-file.ts";
 import type { PackedStore } from "../store/packed-store.ts";
 import { EntryWriter } from "./entry-writer.ts";
+import { printRecord } from "./located-batches.ts";
 import { findOrUndefined } from "./placed-entries.ts";
 import type { Quarantine } from "./quarantine.ts";
 import type { ObjectRepair } from "./repair-objects.ts";
-import { type Gap, printRecord, salvageEntry } from "./salvage.ts";
+import { type Gap, salvageEntry } from "./salvage.ts";
 import { type Slot, slotsOf } from "./toc-slots.ts";
 
 /** Entries that are held at once to be compared with the index. */

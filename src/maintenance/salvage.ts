@@ -1,14 +1,6 @@
 import { decompressStream } from "../codec/stream-codec.ts";
 import { crc32Continue } from "../format/crc32.ts";
-import {
-  codecIds,
-  codecName,
-  ENTRY_SIZE,
-  type PackEntry,
-  readRecord,
-  recordKey,
-  writeRecord,
-} from "../format/entry.ts";
+import { codecIds, codecName, type PackEntry, readRecord, recordKey } from "../format/entry.ts";
 import { compressedFormat, MAGIC_PREFIX } from "../format/magic.ts";
 import { createKeyHasher } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
@@ -60,14 +52,6 @@ export async function salvageEntry(
     }
   }
   return undefined;
-}
-
-/** An index record. */
-export function printRecord({ key, entry }: Located): Buffer {
-  const record = Buffer.alloc(ENTRY_SIZE);
-  record.write(key, 0, "hex");
-  writeRecord(record, 0, entry);
-  return record;
 }
 
 /** Where the object may stand, each place once. */

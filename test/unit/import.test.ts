@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Container } from "../../src/container/container.ts";
 import type { CreateOptions } from "../../src/container/create-container.ts";
-import { isTsdosError, TsdosError } from "../../src/errors.ts";
+import { isTsdosError } from "../../src/errors.ts";
 import {
   parseArchiveHeader,
   parseArchiveRecord,
@@ -12,13 +12,11 @@ import {
 } from "../../src/format/archive.ts";
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { keyOf } from "../../src/key/hash.ts";
-import { importFrom } from "../../src/maintenance/import.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
-import { InterceptedFileSystem } from "../../src/testing/intercepted-file-system.ts";
 import { readAll } from "../support/backup.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { property, randomBytes, spoiled } from "../support/random.ts";
-import { emptyMemoryFolder, flipByte, openOn } from "../support/stores.ts";
+import { flipByte } from "../support/stores.ts";
 
 const process_ = { durability: "process" } as const;
 const NONE = "0".repeat(64);
@@ -154,46 +152,6 @@ test("what is damaged in the other container is told and not imported", async ()
   assert.deepEqual([imported.problems, await readAll(other)], [[], good]);
 });
 
-describe("an object that is read twice, since it is large", () => {
-  /** Does something when the first bytes of the archive are written: the large object was read once by then. */
-  const exportWith = async (container: Container, meanwhile: () => Promise<unknown>): Promise<Buffer[]> => {
-    const parts: Buffer[] = [];
-    await container.exportArchive(async (bytes) => {
-      if (parts.length === 0) await meanwhile();
-      parts.push(Buffer.from(bytes));
-    });
-    return parts;
-  };
-
-  for (const formatVersion of [1, 2] as const) {
-    test(`version ${formatVersion}: may be packed or repacked meanwhile`, async () => {
-      await using source = await make({ formatVersion });
-      const [small, large] = await Array.fromAsync(source.insertMany([noise(2_000), noise(6_000_000, 2)]));
-      await using elsewhere = await Container.open(source.path);
-      for (const change of ["pack", "repack"] as const) {
-        const parts = await exportWith(source, async () => {
-          if (change === "repack")
-            await elsewhere.delete([(await elsewhere.insert(noise(2_000, 3), { to: "packed" })).key]);
-          await elsewhere[change]({ all: true } as never);
-        });
-        await using target = await make();
-        const { importedObjects, problems } = await target.importArchive(parts);
-        assert.deepEqual([importedObjects, problems], [2, []], change);
-        assert.deepEqual(await readAll(target), [small?.key, large?.key].sort());
-      }
-    });
-  }
-
-  test("and deleted meanwhile ends the archive with an error", async () => {
-    await using source = await make();
-    const { key } = await source.insert(noise(6_000_000));
-    await assert.rejects(
-      exportWith(source, () => source.delete([key])),
-      (error) => isTsdosError(error, "NOT_FOUND"),
-    );
-  });
-});
-
 test("an archive of what is there already: an abort is heard, too", async () => {
   await using source = await make();
   await Array.fromAsync(source.insertMany(smallContents(500, 3)));
@@ -210,21 +168,17 @@ test("an archive of what is there already: an abort is heard, too", async () => 
   assert.ok(given < 10, `${given} pieces were read`);
 });
 
-test("what is loose and cannot be made durable does not count as there", async () => {
-  let isFailing = false;
-  const fault = { error: new TsdosError("IO_ERROR", "the disk fails") };
-  const fs = new InterceptedFileSystem(emptyMemoryFolder(), ({ name, path }) =>
-    isFailing && name === "syncDirectory" && /loose\/..$/.test(path) ? fault : undefined,
-  );
-  const [target, source] = [openOn(fs, {}), openOn(emptyMemoryFolder(), {})];
-  const bytes = noise(200);
-  await source.combined.insert(bytes);
-  isFailing = true;
-  await assert.rejects(target.combined.insert(bytes), /the disk fails/);
-  isFailing = false;
-  const { importedObjects } = await importFrom(target.combined, source.combined, {});
-  assert.deepEqual([importedObjects, target.combined.packed.find(keyOf(bytes)) !== undefined], [1, true]);
-  for (const one of [target, source]) one.close();
+test("an intact packed copy is taken where the loose one is damaged", async () => {
+  await using source = await make();
+  const inserted = await Array.fromAsync(source.insertMany([noise(300, 1), noise(5_000_000, 2)]));
+  await source.pack({ clean: false });
+  const keys = inserted.map(({ key }) => key as string).sort();
+  for (const key of keys) flipByte(new NodeFileSystem(), join(source.path, "loose", key.slice(0, 2), key.slice(2)), 9);
+  for (const copy of Object.values(ways)) {
+    await using target = await make();
+    assert.deepEqual((await copy(source, target)).problems, []);
+    assert.deepEqual(await readAll(target), keys);
+  }
 });
 
 test("a key that is none is told before anything is imported", async () => {

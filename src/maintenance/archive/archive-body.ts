@@ -44,7 +44,15 @@ export async function readBody(
   const object = await store.extract(key, { verify: "hash" });
   if (object === undefined) throw new TsdosError("NOT_FOUND", `object ${key} was deleted meanwhile`, { key });
   const { rawSize } = object;
-  return bodyOf({ codec: codecIds.none, rawSize }, () => object.pieces(), signal);
+  try {
+    return await bodyOf({ codec: codecIds.none, rawSize }, () => object.pieces(), signal);
+  } catch (error) {
+    // A loose copy that is found damaged only at its end: a packed one may be intact.
+    const isDamagedLoose = packed === undefined && isTsdosError(error, "CORRUPT_OBJECT");
+    const twin = isDamagedLoose ? store.packed.find(key) : undefined;
+    if (twin === undefined) throw error;
+    return readBody(store, key, store.packed.reader(key, twin, { verify: "hash" }), signal);
+  }
 }
 
 async function storedBody(

@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { Container } from "../../src/container/container.ts";
+import type { CreateOptions } from "../../src/container/create-container.ts";
+import { isTsdosError, TsdosError } from "../../src/errors.ts";
+import { keyOf } from "../../src/key/hash.ts";
+import { importFrom } from "../../src/maintenance/import.ts";
+import { noise } from "../../src/testing/contents.ts";
+import { InterceptedFileSystem } from "../../src/testing/intercepted-file-system.ts";
+import { readAll } from "../support/backup.ts";
+import { temporaryFolder } from "../support/folders.ts";
+import { emptyMemoryFolder, openOn } from "../support/stores.ts";
+
+const make = (options: CreateOptions = {}): Promise<Container> =>
+  Container.create(join(temporaryFolder(), "container"), { durability: "process", ...options });
+
+describe("an object that is read twice, since it is large", () => {
+  /** Does something when the first bytes of the archive are written: the large object was read once by then. */
+  const exportWith = async (container: Container, meanwhile: () => Promise<unknown>): Promise<Buffer[]> => {
+    const parts: Buffer[] = [];
+    await container.exportArchive(async (bytes) => {
+      if (parts.length === 0) await meanwhile();
+      parts.push(Buffer.from(bytes));
+    });
+    return parts;
+  };
+
+  for (const formatVersion of [1, 2] as const) {
+    test(`version ${formatVersion}: may be packed or repacked meanwhile`, async () => {
+      await using source = await make({ formatVersion });
+      const [small, large] = await Array.fromAsync(source.insertMany([noise(2_000), noise(6_000_000, 2)]));
+      await using elsewhere = await Container.open(source.path);
+      for (const change of ["pack", "repack"] as const) {
+        const parts = await exportWith(source, async () => {
+          if (change === "repack")
+            await elsewhere.delete([(await elsewhere.insert(noise(2_000, 3), { to: "packed" })).key]);
+          await elsewhere[change]({ all: true } as never);
+        });
+        await using target = await make();
+        const { importedObjects, problems } = await target.importArchive(parts);
+        assert.deepEqual([importedObjects, problems], [2, []], change);
+        assert.deepEqual(await readAll(target), [small?.key, large?.key].sort());
+      }
+    });
+  }
+
+  test("and deleted meanwhile ends the archive with an error", async () => {
+    await using source = await make();
+    const { key } = await source.insert(noise(6_000_000));
+    await assert.rejects(
+      exportWith(source, () => source.delete([key])),
+      (error) => isTsdosError(error, "NOT_FOUND"),
+    );
+  });
+});
+
+test("what is loose and cannot be made durable does not count as there", async () => {
+  let isFailing = false;
+  const fault = { error: new TsdosError("IO_ERROR", "the disk fails") };
+  const fs = new InterceptedFileSystem(emptyMemoryFolder(), ({ name, path }) =>
+    isFailing && name === "syncDirectory" && /loose\/..$/.test(path) ? fault : undefined,
+  );
+  const [target, source] = [openOn(fs, {}), openOn(emptyMemoryFolder(), {})];
+  const bytes = noise(200);
+  await source.combined.insert(bytes);
+  isFailing = true;
+  await assert.rejects(target.combined.insert(bytes), /the disk fails/);
+  isFailing = false;
+  const { importedObjects } = await importFrom(target.combined, source.combined, {});
+  assert.deepEqual([importedObjects, target.combined.packed.find(keyOf(bytes)) !== undefined], [1, true]);
+  for (const one of [target, source]) one.close();
+});
