@@ -15,9 +15,9 @@ type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /** Adds objects whose keys are known to the packs of a container; what is there already is passed over. */
 export class Importer {
-  readonly store: CombinedStore;
+  readonly #store: CombinedStore;
   readonly tally: CopyTally;
-  readonly compressing: Compressing;
+  readonly #compressing: Compressing;
   /** Undefined in a dry run. */
   readonly writer: PackWriter | undefined;
   readonly #sync: boolean;
@@ -29,12 +29,12 @@ export class Importer {
     options: ImportOptions,
     { writer, sync }: { readonly writer: PackWriter | undefined; readonly sync: boolean },
   ) {
-    this.store = store;
+    this.#store = store;
     this.tally = tally;
     this.writer = writer;
     this.#sync = sync;
     this.#signal = options.signal;
-    this.compressing = compressingOf(store.packed.context.config, options);
+    this.#compressing = compressingOf(store.packed.context.config, options);
   }
 
   /** Takes the packer lock, unless it is a dry run. */
@@ -55,7 +55,7 @@ export class Importer {
 
   /** Bytes of its content; of what waits for the commit, 0. */
   #sizeOf(key: ObjectKey): number | undefined {
-    const { loose, packed } = this.store;
+    const { loose, packed } = this.#store;
     if (this.writer?.has(key)) return packed.find(key)?.rawSize ?? 0;
     const size = loose.sizeOf(key);
     if (this.writer === undefined) return size ?? packed.find(key)?.rawSize;
@@ -66,7 +66,7 @@ export class Importer {
   /** Adds content that is in memory, if it has its key. */
   addSmall(key: ObjectKey, bytes: Uint8Array): boolean {
     if (keyOf(bytes) !== key) return false;
-    if (this.writer !== undefined) addSmall(this.writer, key, bytes, this.compressing);
+    if (this.writer !== undefined) addSmall(this.writer, key, bytes, this.#compressing);
     this.tally.copied(bytes.length);
     return true;
   }
@@ -74,7 +74,7 @@ export class Importer {
   /** Adds content of any size, if it has its key. */
   async addLarge(key: ObjectKey, chunks: Chunks, size: number): Promise<boolean> {
     if (this.writer !== undefined) {
-      const { compressing } = this;
+      const compressing = this.#compressing;
       const added = await addLarge(this.writer, chunks, { compressing, size, signal: this.#signal, expected: key });
       if (added.key !== key) return false;
     }
@@ -85,7 +85,7 @@ export class Importer {
   /** Adds content of any size as a loose object. */
   async addLoose(chunks: Chunks): Promise<void> {
     const durability = this.#sync ? "full" : "process";
-    await this.store.loose.insert(asSource(chunks), { durability, ...(this.#signal && { signal: this.#signal }) });
+    await this.#store.loose.insert(asSource(chunks), { durability, ...(this.#signal && { signal: this.#signal }) });
   }
 
   /** To be called after each object. */
@@ -99,7 +99,7 @@ export class Importer {
 
   finish(dryRun: boolean): ImportReport {
     this.writer?.commit();
-    if (this.writer !== undefined) this.store.packed.index.flush(this.#sync);
+    if (this.writer !== undefined) this.#store.packed.index.flush(this.#sync);
     this.tally.tell();
     const { objects, presentObjects, totals } = this.tally;
     return { importedObjects: objects, presentObjects, ...totals, dryRun };
@@ -111,7 +111,7 @@ export class Importer {
 
   /** Whether the format of the container has this codec. */
   knows(codec: number): boolean {
-    return this.store.packed.context.config.containerVersion === 2 || codec <= codecIds.zlib;
+    return this.#store.packed.context.config.containerVersion === 2 || codec <= codecIds.zlib;
   }
 }
 

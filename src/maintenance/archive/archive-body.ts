@@ -1,5 +1,5 @@
 import { isTsdosError, TsdosError } from "../../errors.ts";
-import { crc32Continue } from "../../format/crc32.ts";
+import { crc32Continue, crc32Of } from "../../format/crc32.ts";
 import { codecIds } from "../../format/entry.ts";
 import type { ObjectKey } from "../../key/object-key.ts";
 import type { CombinedStore } from "../../store/combined-store.ts";
@@ -62,14 +62,23 @@ async function storedBody(
 ): Promise<ArchiveBody> {
   const { rawSize } = packed;
   const { codec, packId, offset, storedSize } = packed.entry;
-  // A large one is held: a repack may remove the pack before its bytes are read again.
-  const pack = storedSize > SMALL_MAX ? files.pin(packId) : undefined;
+  const verify = (): Promise<void> => readToEnd(packed.chunks(0, rawSize, true), signal);
+  if (storedSize <= SMALL_MAX) {
+    await verify();
+    // Copied at once: their memory is that of the next read of anybody.
+    const stored = Buffer.concat([...packed.stored()]);
+    const kept = { kept: [stored], pieces: () => [stored], [Symbol.dispose]() {} };
+    return { codec, rawSize, storedSize, checksum: crc32Of(stored), ...kept };
+  }
+  // Held: a repack may remove the pack before its bytes are read again.
+  const pack = files.pin(packId);
+  const release = (): void => pack[Symbol.dispose]();
   try {
-    await readToEnd(packed.chunks(0, rawSize, true), signal);
-    const pieces = (): Pieces => (pack === undefined ? packed.stored() : piecesIn(pack, offset, offset + storedSize));
-    return { ...(await bodyOf({ codec, rawSize }, pieces, signal)), [Symbol.dispose]: () => pack?.[Symbol.dispose]() };
+    await verify();
+    const body = await bodyOf({ codec, rawSize }, () => piecesIn(pack, offset, offset + storedSize), signal);
+    return { ...body, [Symbol.dispose]: release };
   } catch (error) {
-    pack?.[Symbol.dispose]();
+    release();
     throw error;
   }
 }
