@@ -1,5 +1,6 @@
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
+import { Pacer } from "../store/context.ts";
 import { windowsOf } from "../store/key-windows.ts";
 import { mergedKeys } from "../store/merged-keys.ts";
 import type { Keys } from "../store/object-store.ts";
@@ -15,7 +16,7 @@ export interface Wanted {
   readonly keys: Keys | undefined;
   readonly signal: AbortSignal | undefined;
   readonly verifyHash: boolean;
-  /** Whether an object is to be left out; asked once for each. */
+  /** Whether an object is to be left out; asked once for each, and may take a while. */
   readonly skip: (key: ObjectKey) => boolean;
   readonly onMissing: (key: ObjectKey) => void;
 }
@@ -24,10 +25,15 @@ export interface Wanted {
 export async function* wantedObjects(store: CombinedStore, wanted: Wanted): AsyncGenerator<readonly WantedObject[]> {
   const { keys, signal, verifyHash, skip, onMissing } = wanted;
   const { loose, packed } = store;
+  const pacer = new Pacer();
   const windows = keys === undefined ? mergedKeys(loose, packed) : windowsOf(keys, signal);
   for await (const window of windows) {
-    signal?.throwIfAborted();
-    const absent = [...new Set(window)].filter((key) => !skip(key));
+    const absent: ObjectKey[] = [];
+    for (const key of new Set(window)) {
+      signal?.throwIfAborted();
+      if (!skip(key)) absent.push(key);
+      if (pacer.due) await pacer.pause();
+    }
     const isLoose = absent.map((key) => loose.sizeOf(key) !== undefined);
     yield absent.filter((_, i) => isLoose[i]).map((key) => ({ key, packed: undefined }));
     const { found, missing } = packed.findMany(absent.filter((_, i) => !isLoose[i]));

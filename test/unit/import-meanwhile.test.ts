@@ -71,3 +71,20 @@ test("what is loose and cannot be made durable does not count as there", async (
   assert.deepEqual([importedObjects, target.combined.packed.find(keyOf(bytes)) !== undefined], [1, true]);
   for (const one of [target, source]) one.close();
 });
+
+test("an abort is heard while what is there already is made durable", async () => {
+  const controller = new AbortController();
+  let syncs = 0;
+  const fs = new InterceptedFileSystem(emptyMemoryFolder(), ({ name, path }) => {
+    if (name === "sync" && path.includes("/loose/") && ++syncs === 3) controller.abort(new Error("enough"));
+    return undefined;
+  });
+  const [target, source] = [openOn(fs, {}), openOn(emptyMemoryFolder(), { durability: "process" })];
+  const contents = Array.from({ length: 50 }, (_, i) => Buffer.from(`content ${i}`));
+  await Array.fromAsync(source.combined.insertMany(contents));
+  await Array.fromAsync(target.combined.insertMany(contents, { durability: "process" }));
+  const options = { signal: controller.signal, keys: contents.map(keyOf) };
+  await assert.rejects(importFrom(target.combined, source.combined, options), /enough/);
+  assert.equal(syncs, 3);
+  for (const one of [target, source]) one.close();
+});
