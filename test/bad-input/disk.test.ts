@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdirSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Container } from "../../src/container/container.ts";
@@ -114,6 +114,10 @@ for (const index of ["with its index", "without its index"] as const) {
     await Array.fromAsync(writer.insertMany(contents.slice(20)));
     await writer.rebuildIndex();
     await writer.close();
+    // So that there is something to clean.
+    const stale = join(root, "sandbox/stale");
+    writeFileSync(stale, "");
+    utimesSync(stale, 1, 1);
     if (index === "without its index") rmSync(join(root, "packed/index"), { recursive: true });
     disk.remount("ro");
 
