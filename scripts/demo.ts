@@ -109,11 +109,11 @@ async function roundTrip(tree: Tree, path: string, signal: AbortSignal): Promise
   printPaths("Changed meanwhile, not compared", compared.changed);
   printPaths("DIFFERENT", compared.different);
   const lost = stored.files - compared.same - compared.changed.length;
-  if (lost === 0 && packed.damaged.length === 0) {
+  if (lost === 0 && packed.damagedObjects === 0) {
     console.log(`All ${count(compared.same)} files came back byte for byte.`);
     return true;
   }
-  console.log(`FAILED: ${count(lost)} files did not come back, ${count(packed.damaged.length)} objects were damaged.`);
+  console.log(`FAILED: ${count(lost)} files did not come back, ${count(packed.damagedObjects)} objects were damaged.`);
   return false;
 }
 

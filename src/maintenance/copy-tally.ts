@@ -1,8 +1,9 @@
 import { isTsdosError } from "../errors.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { LongOperationOptions, Progress } from "../progress.ts";
+import { LISTED_MAX } from "./findings.ts";
 import type { CopyReport } from "./import-reports.ts";
-import { LISTED_MAX, Tally } from "./tally.ts";
+import { Tally } from "./tally.ts";
 
 /** Counts objects that are copied from one place to another. */
 export class CopyTally extends Tally {

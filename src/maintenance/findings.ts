@@ -19,8 +19,8 @@ export interface Finding {
   readonly like?: Located;
 }
 
-/** Problems that a report lists; more are only counted, in one last entry. */
-const PROBLEMS_MAX = 10_000;
+/** Problems, or keys, that a report lists; more are only counted. */
+export const LISTED_MAX = 10_000;
 
 /** An error as a report has it. */
 export function problemOf({ code, message, details }: TsdosError): Omit<Problem, "kind"> {
@@ -44,7 +44,7 @@ export class ProblemList {
   }
 
   add({ kind, error, key }: Finding): void {
-    if (this.#listed.length >= PROBLEMS_MAX) {
+    if (this.#listed.length >= LISTED_MAX) {
       this.#unlisted++;
       return;
     }

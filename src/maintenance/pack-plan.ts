@@ -34,6 +34,7 @@ export async function planPack(store: CombinedStore, options: PackOptions): Prom
     storedBytes: rawBytes,
     cleanedObjects: cleaned.objects,
     cleanedBytes: cleaned.bytes,
+    damagedObjects: 0,
     damaged: [],
     dryRun: true,
   };

@@ -7,6 +7,7 @@ import { addLarge, addSmall, type Compressing, compressingOf } from "../store/la
 import type { PackWriter } from "../store/pack-writer.ts";
 import { type Content, SMALL_MAX } from "../store/source.ts";
 import { removePackedCopies } from "./clean.ts";
+import { LISTED_MAX } from "./findings.ts";
 import { looseTotal } from "./progress-totals.ts";
 import type { PackOptions, PackReport } from "./reports.ts";
 
@@ -60,6 +61,7 @@ class Packer {
   #storedBytes = 0;
   #cleanedObjects = 0;
   #cleanedBytes = 0;
+  #damagedObjects = 0;
   readonly #damaged: ObjectKey[] = [];
 
   constructor(store: CombinedStore, writer: PackWriter, options: PackerOptions) {
@@ -127,7 +129,8 @@ class Packer {
   }
 
   #isDamaged(key: ObjectKey): undefined {
-    this.#damaged.push(key);
+    this.#damagedObjects++;
+    if (this.#damaged.length < LISTED_MAX) this.#damaged.push(key);
   }
 
   /** Called before the objects of a loose folder are read, with one of their keys. */
@@ -194,6 +197,7 @@ class Packer {
       storedBytes: this.#storedBytes,
       cleanedObjects: this.#cleanedObjects,
       cleanedBytes: this.#cleanedBytes,
+      damagedObjects: this.#damagedObjects,
       damaged: this.#damaged,
       dryRun: false,
     };

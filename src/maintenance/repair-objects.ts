@@ -9,7 +9,7 @@ import { LooseReader } from "../store/loose-reader.ts";
 import type { Located } from "../store/read-runs.ts";
 import { readsBack, readToEnd } from "../store/read-to-end.ts";
 import type { ObjectReader, StoredObject } from "../store/stored-object.ts";
-import { type Finding, ProblemList } from "./findings.ts";
+import { type Finding, LISTED_MAX, ProblemList } from "./findings.ts";
 import { printRecord } from "./located-batches.ts";
 import { otherCopies } from "./other-copies.ts";
 import { findOrUndefined } from "./placed-entries.ts";
@@ -19,8 +19,6 @@ import { salvageEntry } from "./salvage.ts";
 
 /** Packed copies that are taken back together: each time costs some syncs. */
 const BATCH = 1000;
-/** Lost keys that a report lists. */
-const LOST_MAX = 10_000;
 
 /** Repairs objects, one after the other: by a good copy if there is one, or else by taking them out. For the holder of the packer lock. */
 export class ObjectRepair {
@@ -150,7 +148,7 @@ export class ObjectRepair {
   /** Adds to the list of what is lost. */
   list(lost: LostObject): void {
     this.counts.lost++;
-    if (lost.key !== undefined && this.lostKeys.length < LOST_MAX) this.lostKeys.push(lost.key);
+    if (lost.key !== undefined && this.lostKeys.length < LISTED_MAX) this.lostKeys.push(lost.key);
     this.#toList.push(lost);
   }
 

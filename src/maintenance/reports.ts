@@ -27,7 +27,8 @@ export interface PackReport {
   readonly storedBytes: number;
   readonly cleanedObjects: number;
   readonly cleanedBytes: number;
-  /** Loose objects whose bytes do not have their key's hash: left where they are. */
+  /** Loose objects whose bytes do not have their key's hash, left where they are: how many, and the first 10,000 of them. */
+  readonly damagedObjects: number;
   readonly damaged: readonly ObjectKey[];
   readonly dryRun: boolean;
 }

@@ -2,10 +2,7 @@ import type { TsdosError } from "../errors.ts";
 import type { LongOperationOptions, Progress } from "../progress.ts";
 import { Pacer } from "../store/context.ts";
 import type { BackupProblem } from "./backup-reports.ts";
-import { problemOf } from "./findings.ts";
-
-/** Problems, and missing keys, that are listed at most. */
-export const LISTED_MAX = 10_000;
+import { LISTED_MAX, problemOf } from "./findings.ts";
 
 /** Tells how far a copy has come, lets others work meanwhile, and keeps what is damaged. */
 export abstract class Tally {

@@ -4,9 +4,11 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { Container } from "../../src/container/container.ts";
 import { keyOf } from "../../src/key/hash.ts";
+import { packLoose } from "../../src/maintenance/pack.ts";
 import type { OnProgress, Progress } from "../../src/progress.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
 import { temporaryFolder } from "../support/folders.ts";
+import { emptyMemoryFolder, flipByte, openOn } from "../support/stores.ts";
 
 async function newContainer(): Promise<{ readonly root: string; readonly container: Container }> {
   const root = join(temporaryFolder(), "container");
@@ -33,6 +35,7 @@ test("pack moves loose objects to packs, and says what it did", async () => {
     rawBytes: bytes,
     cleanedObjects: 301,
     cleanedBytes: bytes,
+    damagedObjects: 0,
     damaged: [],
     dryRun: false,
   });
@@ -49,6 +52,7 @@ test("pack moves loose objects to packs, and says what it did", async () => {
     storedBytes: 0,
     cleanedObjects: 0,
     cleanedBytes: 0,
+    damagedObjects: 0,
     damaged: [],
     dryRun: false,
   });
@@ -91,6 +95,7 @@ test("pack leaves damaged loose objects where they are, and names them", async (
     );
   const report = await container.pack();
   assert.deepEqual([...report.damaged].sort(), damaged.map(keyOf).sort());
+  assert.equal(report.damagedObjects, damaged.length);
   assert.deepEqual([report.packedObjects, report.cleanedObjects], [9, 9]);
   for (const bytes of damaged) assert.ok(existsSync(looseFile(root, bytes)));
   assert.equal((await container.status()).deadBytes, 0, "nothing of them stays in the pack");
@@ -133,6 +138,16 @@ test("a loose copy stays when the pack with its twin is lost, and the others are
     );
     assert.deepEqual(await (await reopened.extract(keyOf(lost)))?.bytes(), lost);
   }
+});
+
+test("of damaged loose objects, however many there are, 10,000 are listed, and all are counted", async () => {
+  const fs = emptyMemoryFolder();
+  const { combined, close } = openOn(fs, { durability: "process", loosePrefixLen: 1 });
+  const contents = Array.from({ length: 10_020 }, (_, i) => Buffer.from(`content ${i}`));
+  for await (const { key } of combined.insertMany(contents)) flipByte(fs, combined.loose.pathOf(key), 3);
+  const { damagedObjects, damaged } = await packLoose(combined, {});
+  assert.deepEqual([damagedObjects, damaged.length], [10_020, 10_000]);
+  close();
 });
 
 test("status hears of an abort", async () => {

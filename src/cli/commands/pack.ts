@@ -50,10 +50,13 @@ async function pack(session: Session, { compress, verify, clean, dryRun = false 
     [dryRun ? "stored as at most" : "stored as", exactSize(report.storedBytes)],
     [dryRun ? "loose copies to remove" : "loose copies removed", humanNumber(report.cleanedObjects)],
     [dryRun ? "to be freed" : "freed", exactSize(report.cleanedBytes)],
-    ["damaged", humanNumber(report.damaged.length)],
+    ["damaged", humanNumber(report.damagedObjects)],
   ]);
   for (const key of report.damaged) {
     const message = `the bytes of loose object ${key} are not those of its key; it was not packed, and is where it was`;
     await session.fail(new TsdosError("CORRUPT_OBJECT", message, { key }));
   }
+  const unlisted = report.damagedObjects - report.damaged.length;
+  if (unlisted > 0)
+    await session.fail(new TsdosError("CORRUPT_OBJECT", `and ${humanNumber(unlisted)} more damaged loose objects`));
 }
