@@ -7,6 +7,7 @@ import { PackFiles } from "../store/pack-files.ts";
 import type { PackedReader, PackedReading } from "../store/packed-reader.ts";
 import { type Located, type ReadAheadMemory, readRuns } from "../store/read-runs.ts";
 import { locatedIn } from "./located-batches.ts";
+import type { Pieces } from "./pieces.ts";
 
 /** Some objects to verify; it can be handed to another thread. */
 export type CheckTask =
@@ -95,7 +96,7 @@ export class ObjectChecker {
 interface Work extends Partial<Located> {
   readonly key: ObjectKey;
   /** What has to be read to the end: it throws if the object is damaged. The bytes of the last one count. */
-  read(): readonly (Iterable<Uint8Array> | AsyncIterable<Uint8Array>)[];
+  read(): readonly Pieces[];
 }
 
 /** Without a checksum there is nothing to compare. */
@@ -103,7 +104,7 @@ function quickly(reader: PackedReader): Iterable<Uint8Array>[] {
   return (reader.entry.flags & FLAG_NO_CHECKSUM) === 0 ? [reader.stored()] : [];
 }
 
-function wholly(reader: PackedReader): (Iterable<Uint8Array> | AsyncIterable<Uint8Array>)[] {
+function wholly(reader: PackedReader): Pieces[] {
   const content = reader.chunks(0, reader.rawSize, true);
   // Frames have checksums of their own, so that a reader does not look at that of the whole.
   return reader.entry.codec === codecIds["zstd-frames"] ? [...quickly(reader), content] : [content];

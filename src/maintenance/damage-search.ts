@@ -13,7 +13,7 @@ import type { CheckFailure, CheckResult, CheckTask } from "./check-objects.ts";
 import { CheckPool } from "./check-pool.ts";
 import type { Finding } from "./findings.ts";
 import { printRecord } from "./located-batches.ts";
-import { checkPlaces, outOfBounds, type PackSizes } from "./overlaps.ts";
+import { checkPlaces, notInPack, outOfBounds, type PackSizes } from "./overlaps.ts";
 import {
   findOrUndefined,
   isStillFound,
@@ -292,15 +292,10 @@ export class DamageSearch {
     const isSame = isStillFound(packed, key, entry);
     const failure = again ?? (isSame && error.code !== "NOT_FOUND" ? error : undefined);
     if (failure === undefined || !isStillFound(packed, key, now)) return [];
-    return [
-      { kind: "packed", key, entry: now, error: failure.code === "NOT_FOUND" ? lostPack(failure, key) : failure },
-    ];
+    const place = { key, path: packed.files.pathOf(now.packId), offset: now.offset };
+    const isLost = failure.code === "NOT_FOUND";
+    return [{ kind: "packed", key, entry: now, error: isLost ? notInPack(place, "which is missing") : failure }];
   }
-}
-
-function lostPack({ details }: TsdosError, key: ObjectKey): TsdosError {
-  const message = `object ${key} should be in ${details.path}, which is missing; restore the file from a backup, or run repair`;
-  return new TsdosError("CORRUPT_OBJECT", message, { ...details, key });
 }
 
 /** What is wrong with an object that is read wholly; undefined when nothing is. */

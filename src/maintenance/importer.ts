@@ -6,12 +6,11 @@ import { addLarge, addSmall, type Compressing, compressingOf } from "../store/la
 import type { PackWriter } from "../store/pack-writer.ts";
 import type { CopyTally } from "./copy-tally.ts";
 import type { ImportOptions, ImportReport } from "./import-reports.ts";
+import type { Pieces } from "./pieces.ts";
 
 /** A commit is made when this much waits. */
 const COMMIT_OBJECTS = 4096;
 const COMMIT_BYTES: number = 256 * 1024 ** 2;
-
-type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /** Adds objects whose keys are known to the packs of a container; what is there already is passed over. */
 export class Importer {
@@ -72,7 +71,7 @@ export class Importer {
   }
 
   /** Adds content of any size, if it has its key. */
-  async addLarge(key: ObjectKey, chunks: Chunks, size: number): Promise<boolean> {
+  async addLarge(key: ObjectKey, chunks: Pieces, size: number): Promise<boolean> {
     if (this.writer !== undefined) {
       const compressing = this.#compressing;
       const added = await addLarge(this.writer, chunks, { compressing, size, signal: this.#signal, expected: key });
@@ -83,7 +82,7 @@ export class Importer {
   }
 
   /** Adds content of any size as a loose object. */
-  async addLoose(chunks: Chunks): Promise<void> {
+  async addLoose(chunks: Pieces): Promise<void> {
     const durability = this.#sync ? "full" : "process";
     await this.#store.loose.insert(asSource(chunks), { durability, ...(this.#signal && { signal: this.#signal }) });
   }
@@ -115,6 +114,6 @@ export class Importer {
   }
 }
 
-async function* asSource(chunks: Chunks): AsyncGenerator<Uint8Array> {
+async function* asSource(chunks: Pieces): AsyncGenerator<Uint8Array> {
   yield* chunks;
 }

@@ -1,5 +1,6 @@
 import { TsdosError } from "../errors.ts";
 import type { ObjectKey } from "../key/object-key.ts";
+import type { Place } from "../store/corruption.ts";
 import type { PackedStore } from "../store/packed-store.ts";
 import type { Located } from "../store/read-runs.ts";
 import type { Finding } from "./findings.ts";
@@ -124,6 +125,11 @@ export function outOfBounds(packed: PackedStore, { key, entry }: Located, sizes:
   if (!isStillFound(packed, key, entry)) return undefined;
   const path = files.pathOf(packId);
   const reason = size === undefined ? "which is missing" : `up to byte ${end}, which has only ${size}`;
-  const message = `object ${key} should be in ${path} ${reason}; restore the file from a backup, or run repair`;
-  return { kind: "packed", key, entry, error: new TsdosError("CORRUPT_OBJECT", message, { key, path, offset }) };
+  return { kind: "packed", key, entry, error: notInPack({ key, path, offset }, reason) };
+}
+
+/** Says that an object is not wholly in its pack. */
+export function notInPack(place: Place, reason: string): TsdosError {
+  const message = `object ${place.key} should be in ${place.path} ${reason}; restore the file from a backup, or run repair`;
+  return new TsdosError("CORRUPT_OBJECT", message, { ...place });
 }

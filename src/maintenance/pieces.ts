@@ -4,6 +4,9 @@ import type { ObjectKey } from "../key/object-key.ts";
 import { Pacer } from "../store/context.ts";
 import type { PinnedPack } from "../store/pack-files.ts";
 
+/** Bytes that come in pieces. */
+export type Pieces = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
 /** Bytes of one read. */
 const READ_SIZE: number = 1024 ** 2;
 

@@ -7,9 +7,7 @@ import { Pacer } from "../../store/context.ts";
 import type { PackedReader } from "../../store/packed-reader.ts";
 import { readToEnd } from "../../store/read-to-end.ts";
 import { SMALL_MAX } from "../../store/source.ts";
-import { piecesIn } from "../pieces.ts";
-
-type Pieces = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+import { type Pieces, piecesIn } from "../pieces.ts";
 
 /** An object that was read and compared with its key, as it goes into an archive. */
 export interface ArchiveBody extends Disposable {

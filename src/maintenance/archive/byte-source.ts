@@ -1,3 +1,5 @@
+import type { Pieces } from "../pieces.ts";
+
 /** Bytes that come in pieces, taken as they are needed. */
 export class ByteSource {
   readonly #pieces: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
@@ -6,7 +8,7 @@ export class ByteSource {
   /** Bytes that were taken. */
   position = 0;
 
-  constructor(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {
+  constructor(pieces: Pieces) {
     this.#pieces = Symbol.asyncIterator in pieces ? pieces[Symbol.asyncIterator]() : pieces[Symbol.iterator]();
   }
 

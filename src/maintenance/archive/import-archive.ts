@@ -12,10 +12,11 @@ import { SMALL_MAX } from "../../store/source.ts";
 import { CopyTally } from "../copy-tally.ts";
 import type { ImportOptions, ImportReport } from "../import-reports.ts";
 import { Importer } from "../importer.ts";
+import type { Pieces } from "../pieces.ts";
 import { type ArchiveVisitor, readArchive } from "./read-archive.ts";
 
 /** The bytes of an archive, in pieces of any size. */
-export type ArchiveBytes = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+export type ArchiveBytes = Pieces;
 
 /** Adds the objects of an archive that are not there yet; no key is trusted: each content is hashed. */
 export async function importArchive(

@@ -12,6 +12,7 @@ import {
 import { crc32Continue, crc32Of } from "../../format/crc32.ts";
 import type { ObjectKey } from "../../key/object-key.ts";
 import { SMALL_MAX } from "../../store/source.ts";
+import type { Pieces } from "../pieces.ts";
 import { ByteSource } from "./byte-source.ts";
 
 /** Bytes that are searched at a time for the next record behind damage. */
@@ -27,10 +28,7 @@ export interface ArchiveVisitor {
 }
 
 /** Reads an archive from its beginning to its end, and goes on behind what is damaged. */
-export async function readArchive(
-  bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  visitor: ArchiveVisitor,
-): Promise<void> {
+export async function readArchive(bytes: Pieces, visitor: ArchiveVisitor): Promise<void> {
   await new ArchiveReader(new ByteSource(bytes), visitor).read();
 }
 

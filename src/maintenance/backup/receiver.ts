@@ -15,14 +15,13 @@ import { SegmentedIndex } from "../../pack-index/segmented-index.ts";
 import { replaceFile } from "../../replace-file.ts";
 import { Pacer } from "../../store/context.ts";
 import { keptOpen } from "../../store/kept-open.ts";
-import { hashOfFile } from "../pieces.ts";
+import { hashOfFile, type Pieces } from "../pieces.ts";
 import type { Base, Place } from "./place.ts";
 import { StagedFile } from "./staged-file.ts";
 import type {
   BackupSubject,
   BackupTarget,
   BeginOptions,
-  Chunks,
   FileOffer,
   FinishOptions,
   FinishReport,
@@ -137,7 +136,7 @@ export class Receiver implements BackupTarget {
     return found;
   }
 
-  async put(file: PutFile, chunks: Chunks): Promise<void> {
+  async put(file: PutFile, chunks: Pieces): Promise<void> {
     refuseForeignPath(file.path);
     const base = this.#baseOf(file);
     const iterator = iteratorOf(chunks);
@@ -251,6 +250,6 @@ function refuseForeignPath(path: string): void {
   throw new TsdosError("ACCESS_DENIED", `${JSON.stringify(path)} is no path of a file that a backup holds`, { path });
 }
 
-function iteratorOf(chunks: Chunks): AsyncIterator<Uint8Array> | Iterator<Uint8Array> {
+function iteratorOf(chunks: Pieces): AsyncIterator<Uint8Array> | Iterator<Uint8Array> {
   return Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]();
 }

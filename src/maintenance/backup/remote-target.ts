@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
+import type { Pieces } from "../pieces.ts";
 import { type Connection, ConnectionLost, errorFromFields, fieldsOf } from "./connection.ts";
 import type {
   BackupSubject,
   BackupTarget,
   BeginOptions,
-  Chunks,
   FileOffer,
   FinishOptions,
   FinishReport,
@@ -78,7 +78,7 @@ export class RemoteTarget implements BackupTarget {
     return (await this.#ask("find", { path, hashUpTo })) as FoundFile[];
   }
 
-  async put(file: PutFile, chunks: Chunks): Promise<void> {
+  async put(file: PutFile, chunks: Pieces): Promise<void> {
     const { answer } = await this.#send("put", { file });
     const hash = createHash("sha256");
     try {

@@ -1,7 +1,7 @@
 import type { FileSystem } from "../../file-system.ts";
-import { piecesOf } from "../pieces.ts";
+import { type Pieces, piecesOf } from "../pieces.ts";
 import type { Sending } from "./sending.ts";
-import type { Chunks, FoundFile } from "./target.ts";
+import type { FoundFile } from "./target.ts";
 
 /** A file that stays readable when it is removed or replaced meanwhile. */
 export interface HeldFile extends Disposable {
@@ -45,7 +45,7 @@ export interface SentFile {
 }
 
 /** Sends a file, or only what the target does not have of it, and counts it. */
-export async function sendFile(sending: Sending, file: SentFile, chunks: () => Chunks): Promise<void> {
+export async function sendFile(sending: Sending, file: SentFile, chunks: () => Pieces): Promise<void> {
   const { target, tally, dryRun } = sending;
   const { path, base, mtimeMs, added } = file;
   const isOwn = base?.found.base === 0;
@@ -70,7 +70,7 @@ export async function sendFile(sending: Sending, file: SentFile, chunks: () => C
 }
 
 /** Passes pieces on, and counts them as copied. */
-export async function* counted({ tally }: Sending, chunks: Chunks): AsyncGenerator<Uint8Array> {
+export async function* counted({ tally }: Sending, chunks: Pieces): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {
     tally.copiedBytes += chunk.length;
     yield chunk;

@@ -1,4 +1,5 @@
 import type { BackupRecord } from "../../format/history.ts";
+import type { Pieces } from "../pieces.ts";
 
 /** What is backed up. */
 export interface BackupSubject {
@@ -58,8 +59,6 @@ export interface FinishReport {
   readonly hardLinks: boolean;
 }
 
-export type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
-
 /**
  * Where a backup, or a restored container, is made: a folder of this machine, or the other end of an ssh connection. Everything
  * happens under a name that nothing takes for complete, until `finish`.
@@ -72,7 +71,7 @@ export interface BackupTarget {
   /** The file in the backup that is being made and in earlier ones, best first; hashed up to so many bytes if asked for. */
   find(path: string, hashUpTo?: number): Promise<readonly FoundFile[]>;
   /** Writes a file. When the chunks fail it is not there, and the error comes out. */
-  put(file: PutFile, chunks: Chunks): Promise<void>;
+  put(file: PutFile, chunks: Pieces): Promise<void>;
   /** Removes a file of the backup that is being made. */
   drop(path: string): Promise<void>;
   /** Makes the backup durable and complete. */
