@@ -9,7 +9,14 @@ import type { StoredObject } from "../../src/store/stored-object.ts";
 import { noise, numbers, prose, smallContents } from "../../src/testing/contents.ts";
 import type { MemoryFileSystem } from "../../src/testing.ts";
 import { seeded } from "../support/seeded.ts";
-import { emptyMemoryFolder, MEMORY_ROOT, type OpenedStores, openOn, type StoreSettings } from "../support/stores.ts";
+import {
+  emptyMemoryFolder,
+  flushIndex,
+  MEMORY_ROOT,
+  type OpenedStores,
+  openOn,
+  type StoreSettings,
+} from "../support/stores.ts";
 
 const MIB = 1024 ** 2;
 const CODES = new Set(["CORRUPT_OBJECT", "CORRUPT_INDEX", "UNSUPPORTED_CODEC"]);
@@ -29,18 +36,18 @@ interface Sample {
 async function sample({ settings, large }: Variant): Promise<Sample> {
   const files = emptyMemoryFolder();
   const stores = openOn(files, settings);
-  const { combined, index } = stores;
+  const { combined } = stores;
   const small = [...smallContents(large ? 3 : 60, 71), new Uint8Array(), prose(300_000, 74)];
   const packed = large ? [...small, prose(4 * MIB + 5, 72), noise(4 * MIB + 3, 73)] : small;
   const loose = [...smallContents(5, 75), prose(100_000, 76)];
   const twice = [...smallContents(5, 77)];
   await Array.fromAsync(combined.insertMany(packed.slice(0, packed.length / 2), { to: "packed" }));
-  await combined.packed.exclusively("flush", {}, () => index.flush(true, true));
+  await flushIndex(stores);
   await Array.fromAsync(combined.insertMany(packed.slice(packed.length / 2), { to: "packed" }));
   await Array.fromAsync(combined.insertMany(twice, { to: "loose" }));
   await packLoose(combined, { clean: false });
   await Array.fromAsync(combined.insertMany(loose, { to: "loose" }));
-  await combined.packed.exclusively("flush", {}, () => index.flush(true, true));
+  await flushIndex(stores);
   stores.close();
   return { files, contents: new Map([...packed, ...loose, ...twice].map((bytes) => [keyOf(bytes), bytes])) };
 }

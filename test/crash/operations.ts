@@ -4,7 +4,8 @@ import { clean } from "../../src/maintenance/clean.ts";
 import { packLoose } from "../../src/maintenance/pack.ts";
 import { type RepackOptions, repack } from "../../src/maintenance/repack.ts";
 import { noise, prose } from "../../src/testing/contents.ts";
-import { insert, insertStream, mixedSteps, remove, type Step, steps } from "../support/workload.ts";
+import { flushIndex, rebuildIndex } from "../support/stores.ts";
+import { insert, insertStream, insertUnsynced, mixedSteps, remove, type Step, steps } from "../support/workload.ts";
 import type { Operation } from "./explorer.ts";
 
 const LARGE = 4 * 1024 ** 2 + 50;
@@ -22,22 +23,12 @@ const put = (to: "loose" | "packed", count: number, seed: number): Step => ({
   name: `put ${count} ${to}`,
   run: (stores, state) => insert(stores, state, tiny(count, seed), { to }),
 });
-/** Without sync: acknowledged, but not for a power cut. */
 const drop = (to: "loose" | "packed", count: number, seed: number): Step => ({
   name: `drop ${count} ${to}`,
-  run: async ({ combined }, state) => {
-    for (const bytes of tiny(count, seed)) state.given(bytes);
-    for await (const _ of combined.insertMany(tiny(count, seed), { to, durability: "process" }));
-  },
+  run: (stores, state) => insertUnsynced(stores, state, tiny(count, seed), to),
 });
-const flush: Step = {
-  name: "flush",
-  run: async ({ combined, index }) => combined.packed.exclusively("flush", {}, () => index.flush(true, true)),
-};
-const flushUnsynced: Step = {
-  name: "flush without sync",
-  run: async ({ combined, index }) => combined.packed.exclusively("flush", {}, () => index.flush(false, true)),
-};
+const flush: Step = { name: "flush", run: (stores) => flushIndex(stores) };
+const flushUnsynced: Step = { name: "flush without sync", run: (stores) => flushIndex(stores, false) };
 const pack = (cleaning: boolean): Step => ({
   name: "pack",
   run: async ({ combined }) => void (await packLoose(combined, { clean: cleaning })),
@@ -64,6 +55,15 @@ const inOrder =
     for (const part of parts) await part.run(stores, state);
   };
 
+/** Inserts loose, or packed, what came by these steps. */
+const insertAgain = (what: string, unsynced: readonly Step[]): Operation[] =>
+  (["loose", "packed"] as const).map((to) => ({
+    name: `insert ${to} what ${what}`,
+    lenient: true,
+    unsynced,
+    run: put(to, 2, 1).run,
+  }));
+
 const SMALL_PACKS = { packSizeTarget: 100, compression: "none" };
 
 /** The crash table: everything that writes, each from a disk that holds something already. */
@@ -72,30 +72,8 @@ export const operations: readonly Operation[] = [
   { name: "insert loose, into folders that are there", before: [put("loose", 3, 1)], run: put("loose", 3, 2).run },
   { name: "insert loose, flat", settings: { loosePrefixLen: 0 }, run: put("loose", 3, 2).run },
   { name: "insertMany loose", run: put("loose", 4, 1).run },
-  {
-    name: "insert what is loose, unsynced",
-    lenient: true,
-    unsynced: [drop("loose", 2, 1)],
-    run: put("loose", 2, 1).run,
-  },
-  {
-    name: "insert what is packed, unsynced",
-    lenient: true,
-    unsynced: [drop("packed", 2, 1)],
-    run: put("packed", 2, 1).run,
-  },
-  {
-    name: "insert loose what is packed, unsynced",
-    lenient: true,
-    unsynced: [drop("packed", 2, 1)],
-    run: put("loose", 2, 1).run,
-  },
-  {
-    name: "insert packed what is loose, unsynced",
-    lenient: true,
-    unsynced: [drop("loose", 2, 1)],
-    run: put("packed", 2, 1).run,
-  },
+  ...insertAgain("is loose, unsynced", [drop("loose", 2, 1)]),
+  ...insertAgain("is packed, unsynced", [drop("packed", 2, 1)]),
   { name: "insert packed, first pack", run: put("packed", 3, 1).run },
   { name: "insert packed, behind others", before: [put("packed", 3, 1)], run: put("packed", 2, 2).run },
   {
@@ -124,22 +102,8 @@ export const operations: readonly Operation[] = [
     before: [put("loose", 5, 1)],
     run: pack(true).run,
   },
-  ...(["loose", "packed"] as const).map(
-    (to): Operation => ({
-      name: `insert ${to} what was packed, and was never synced while it was loose`,
-      lenient: true,
-      unsynced: [drop("loose", 2, 1), pack(true)],
-      run: put(to, 2, 1).run,
-    }),
-  ),
-  ...(["loose", "packed"] as const).map(
-    (to): Operation => ({
-      name: `insert ${to} what was packed, all without sync`,
-      lenient: true,
-      unsynced: [drop("loose", 2, 1), packUnsynced],
-      run: put(to, 2, 1).run,
-    }),
-  ),
+  ...insertAgain("was packed, and was never synced while it was loose", [drop("loose", 2, 1), pack(true)]),
+  ...insertAgain("was packed, all without sync", [drop("loose", 2, 1), packUnsynced]),
   {
     name: "delete what was packed, all without sync",
     lenient: true,
@@ -187,8 +151,7 @@ export const operations: readonly Operation[] = [
   {
     name: "rebuild-index",
     before: [put("packed", 3, 1), flush, put("packed", 3, 2)],
-    run: async ({ combined, index }) =>
-      void (await combined.packed.exclusively("rebuild", {}, () => index.rebuild(true))),
+    run: rebuildIndex,
   },
 ];
 

@@ -4,7 +4,7 @@ import { packLoose } from "../../src/maintenance/pack.ts";
 import { validate } from "../../src/maintenance/validate.ts";
 import { smallContents } from "../../src/testing/contents.ts";
 import type { MemoryFileSystem } from "../../src/testing.ts";
-import { MEMORY_ROOT, type OpenedStores } from "../support/stores.ts";
+import { flushIndex, MEMORY_ROOT, type OpenedStores, rebuildIndex } from "../support/stores.ts";
 import { type Acknowledged, insert, remove } from "../support/workload.ts";
 
 /** The first look at what a crash has left: nothing is missing, nothing is half there, nothing has come back. */
@@ -27,7 +27,7 @@ export async function goesOn(
   lenient: boolean,
 ): Promise<void> {
   const stores = open();
-  const { combined, index } = stores;
+  const { combined } = stores;
   // What was not acknowledged is given again, loose and packed.
   const again = state.notPresent();
   await insert(stores, state, [...again.slice(0, 2), ...smallContents(1, 91)], { to: "loose", checkExisting: lenient });
@@ -35,7 +35,7 @@ export async function goesOn(
   await packLoose(combined, {});
   const [first] = state.keys();
   if (first !== undefined) await remove(stores, state, [first]);
-  await combined.packed.exclusively("flush", {}, () => index.flush(true, true));
+  await flushIndex(stores);
   await clean(combined, { sandboxAgeMs: 0 });
   await state.check(stores, lenient);
   stores.close();
@@ -44,7 +44,7 @@ export async function goesOn(
   await state.check(reopened, lenient);
   if (!lenient) await isValid(reopened);
   const before = await Array.fromAsync(reopened.combined.keys());
-  await reopened.combined.packed.exclusively("rebuild", {}, () => reopened.index.rebuild(true));
+  await rebuildIndex(reopened);
   assert.deepEqual(await Array.fromAsync(reopened.combined.keys()), before, "I7: the index is not what the TOCs say");
   reopened.close();
   assert.deepEqual(files.list(`${MEMORY_ROOT}/sandbox`), [], "the sandbox is not clean");

@@ -16,7 +16,7 @@ import { validate } from "../../src/maintenance/validate.ts";
 import { noise, prose } from "../../src/testing/contents.ts";
 import { MemoryFileSystem } from "../../src/testing.ts";
 import { temporaryFolder } from "../support/folders.ts";
-import { MEMORY_ROOT, openOn } from "../support/stores.ts";
+import { emptyMemoryFolder, flushIndex, MEMORY_ROOT, openOn } from "../support/stores.ts";
 import { resealBlocks, resealManifest } from "./binary-targets.ts";
 import { allowCoded, type Target } from "./target.ts";
 
@@ -52,13 +52,12 @@ function writeFile(fs: MemoryFileSystem, path: string, bytes: Uint8Array): void 
 
 /** Files of a small container, by path. */
 async function sampleFiles(): Promise<Map<string, Uint8Array>> {
-  const fs = new MemoryFileSystem();
-  for (const folder of ["loose", "packed", "sandbox"]) fs.makeDirectory(`${MEMORY_ROOT}/${folder}`);
+  const fs = emptyMemoryFolder();
   const stores = openOn(fs, { compression: "zstd:+3", packSizeTarget: 8000 });
   await Array.fromAsync(stores.combined.insertMany(contents, { to: "packed", compress: "yes" }));
   await addInFrames(stores.combined.packed);
   await stores.combined.packed.delete([keyOf(contents[9] as Uint8Array)]);
-  await stores.combined.packed.exclusively("flush", {}, () => stores.index.flush(true, true));
+  await flushIndex(stores);
   await Array.fromAsync(stores.combined.insertMany([prose(99, 99)], { to: "packed" }));
   stores.close();
   const names = (folder: string): string[] => (fs.list(folder) ?? []).map((name) => `${folder}/${name}`);

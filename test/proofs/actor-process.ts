@@ -55,8 +55,9 @@ export class ActorProcess extends Child {
     return this.until(() => this.#isReady);
   }
 
-  /** What it is told before this is lost. */
-  begin(): void {
+  /** Has it begin, and waits until it has, however busy the machine is. What it is told before this is lost. */
+  begin(): Promise<void> {
     this.say("go");
+    return this.until(() => this.lastTime > 0n);
   }
 }

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Container } from "../../src/index.ts";
 import { numbers } from "../../src/testing/contents.ts";
 import { ActorProcess } from "./actor-process.ts";
-import { contentOf } from "./contents.ts";
+import { endsClean, goesOn } from "./aftermath.ts";
 import { dosActor } from "./dos-actor.ts";
 import type { Line } from "./lines.ts";
 import { Model } from "./model.ts";
@@ -98,7 +98,7 @@ class StormyContainer {
     await Promise.all(
       actors.map(async (actor, i) => {
         await actor.ready();
-        actor.begin();
+        await actor.begin();
         await sleep(delays[i]);
         await actor.kill();
         assert.equal(actor.failure, undefined);
@@ -111,20 +111,11 @@ class StormyContainer {
   async #check(): Promise<void> {
     if (this.#dos) passTime(this.#root);
     await using container = await Container.open(this.#root, { lockTimeoutMs: 0 });
-    await this.#model.check(container);
-    for (const to of ["packed", "loose"] as const) {
-      const { key } = await container.insert(contentOf(this.#next()), { to });
-      this.#model.put(this.#model.present, key, 0);
-    }
+    await goesOn(container, this.#model, this.#next);
   }
 
   async #end(): Promise<void> {
     await using container = await Container.open(this.#root, { lockTimeoutMs: 0 });
-    await container.pack();
-    await container.clean({ sandboxAgeMs: 0 });
-    assert.equal((await container.status()).loose.objects, 0);
-    const left = readdirSync(join(this.#root, "sandbox")).filter((name) => !name.startsWith("tsdos."));
-    assert.deepEqual(left, [], "clean leaves nothing in the sandbox");
-    await this.#model.check(container);
+    await endsClean(container, this.#model);
   }
 }

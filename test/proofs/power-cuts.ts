@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Container } from "../../src/index.ts";
 import { numbers } from "../../src/testing/contents.ts";
 import { ActorProcess } from "./actor-process.ts";
-import { contentOf } from "./contents.ts";
+import { endsClean, goesOn } from "./aftermath.ts";
 import { type FileSystemKind, makeImage } from "./file-systems.ts";
 import type { Line } from "./lines.ts";
 import { LoopDisk, type PowerCut, withImage } from "./loop-disk.ts";
@@ -112,7 +112,7 @@ class WorkedOnDisk {
         actors.push(new ActorProcess({ root, number: this.#actors++, seed: this.#next(), onLine }));
       }
       for (const actor of actors) await actor.ready();
-      for (const actor of actors) actor.begin();
+      for (const actor of actors) await actor.begin();
       const cuts: PowerCut[] = [];
       for (const image of images) cuts.push(await this.#cut(disk, image));
       // Everything that was said before the last cut has come when something that was said later has.
@@ -140,13 +140,7 @@ class WorkedOnDisk {
   async #check(root: string, model: Model): Promise<void> {
     passTime(root);
     await using container = await Container.open(root, { lockTimeoutMs: 0 });
-    await model.check(container);
-    for (const to of ["packed", "loose"] as const) {
-      const { key } = await container.insert(contentOf(this.#next()), { to });
-      model.put(model.present, key, 0);
-    }
-    await container.pack();
-    await container.clean({ sandboxAgeMs: 0 });
-    await model.check(container);
+    await goesOn(container, model, this.#next);
+    await endsClean(container, model);
   }
 }

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Container } from "../../src/index.ts";
 import { numbers } from "../../src/testing/contents.ts";
 import { ActorProcess } from "./actor-process.ts";
+import { endsClean } from "./aftermath.ts";
 import { SHARED_CONTENTS } from "./contents.ts";
 import { dosActor } from "./dos-actor.ts";
 import type { Line } from "./lines.ts";
@@ -101,7 +101,7 @@ class Soak {
     if (dos === "packs") this.#start(DOS_PACKER);
     try {
       for (const actor of this.#actors) await actor.ready();
-      for (const actor of this.#actors) actor.begin();
+      for (const actor of this.#actors) await actor.begin();
       const end = performance.now() + seconds * 1000;
       let minute = performance.now() + 60_000;
       while (performance.now() < end && this.#problem === undefined) {
@@ -125,12 +125,7 @@ class Soak {
   async end(): Promise<void> {
     await using container = await Container.open(this.#root, { lockTimeoutMs: 0 });
     await this.#model.check(container);
-    await container.pack();
-    await container.clean({ sandboxAgeMs: 0 });
-    assert.equal((await container.status()).loose.objects, 0);
-    const left = readdirSync(join(this.#root, "sandbox")).filter((name) => !name.startsWith("tsdos."));
-    assert.deepEqual(left, [], "clean leaves nothing in the sandbox");
-    await this.#model.check(container);
+    await endsClean(container, this.#model);
   }
 
   #start(roles: readonly Role[]): ActorProcess[] {

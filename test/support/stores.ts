@@ -120,6 +120,15 @@ export function openOn(
   };
 }
 
+/** Writes a segment of the index, with what is only in tables of contents so far. */
+export async function flushIndex({ combined, index }: OpenedStores, sync = true): Promise<void> {
+  await combined.packed.exclusively("flush", {}, () => index.flush(sync, true));
+}
+
+export async function rebuildIndex({ combined, index }: OpenedStores): Promise<void> {
+  await combined.packed.exclusively("rebuild", {}, () => index.rebuild(true));
+}
+
 /** An empty container's folders, durable. */
 export const emptyMemoryFolder = (): MemoryFileSystem => makeEmptyFolder(new MemoryFileSystem());
 

@@ -5,7 +5,7 @@ import { clean } from "../../src/maintenance/clean.ts";
 import { packLoose } from "../../src/maintenance/pack.ts";
 import type { InsertManyOptions, Sources } from "../../src/store/object-store.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
-import type { OpenedStores } from "./stores.ts";
+import { flushIndex, type OpenedStores, rebuildIndex } from "./stores.ts";
 
 /** What a store has acknowledged so far, and so must hold whatever happens. */
 export class Acknowledged {
@@ -101,6 +101,17 @@ export async function insert(
   for await (const { key } of combined.insertMany(sources as Sources, options)) state.inserted(key);
 }
 
+/** Without sync: acknowledged, but not for a power cut. */
+export async function insertUnsynced(
+  { combined }: OpenedStores,
+  state: Acknowledged,
+  sources: readonly Uint8Array[],
+  to: "loose" | "packed",
+): Promise<void> {
+  for (const bytes of sources) state.given(bytes);
+  for await (const _ of combined.insertMany(sources as Sources, { to, durability: "process" }));
+}
+
 export async function insertStream(
   { combined }: OpenedStores,
   state: Acknowledged,
@@ -153,10 +164,7 @@ export const steps: readonly Step[] = [
     run: (stores, state) => insertStream(stores, state, prose(LARGE, 4), "packed"),
   },
   { name: "pack", run: async ({ combined }) => void (await packLoose(combined, {})) },
-  {
-    name: "flush",
-    run: async ({ combined, index }) => combined.packed.exclusively("flush", {}, () => index.flush(true, true)),
-  },
+  { name: "flush", run: (stores) => flushIndex(stores) },
   {
     name: "insert packed again",
     run: (stores, state) => insert(stores, state, [...smallContents(10, 6)], { to: "packed" }),
@@ -176,15 +184,8 @@ export const steps: readonly Step[] = [
   },
   { name: "pack without clean", run: async ({ combined }) => void (await packLoose(combined, { clean: false })) },
   { name: "clean", run: async ({ combined }) => void (await clean(combined, { sandboxAgeMs: 0 })) },
-  {
-    name: "flush again",
-    run: async ({ combined, index }) => combined.packed.exclusively("flush", {}, () => index.flush(true, true)),
-  },
-  {
-    name: "rebuild the index",
-    run: async ({ combined, index }) =>
-      void (await combined.packed.exclusively("rebuild", {}, () => index.rebuild(true))),
-  },
+  { name: "flush again", run: (stores) => flushIndex(stores) },
+  { name: "rebuild the index", run: rebuildIndex },
   {
     name: "insert deleted content",
     run: (stores, state) => insert(stores, state, [...smallContents(6, 1)], { to: "packed" }),
@@ -204,11 +205,8 @@ export const mixedSteps: readonly Step[] = [
   ...(["loose", "packed"] as const).flatMap((to, i) => [
     {
       name: `insert ${to} without sync`,
-      run: async ({ combined }: OpenedStores, state: Acknowledged) => {
-        const contents = [...smallContents(6, 80 + i), ...smallContents(6, 82 + i)];
-        for (const bytes of contents) state.given(bytes);
-        for await (const _ of combined.insertMany(contents, { to, durability: "process" }));
-      },
+      run: (stores: OpenedStores, state: Acknowledged) =>
+        insertUnsynced(stores, state, [...smallContents(6, 80 + i), ...smallContents(6, 82 + i)], to),
     },
     ...(["loose", "packed"] as const).map((again, j) => ({
       name: `insert the same ${again} with sync`,
@@ -220,12 +218,11 @@ export const mixedSteps: readonly Step[] = [
   ]),
   {
     name: "insert packed, delete and flush without sync",
-    run: async ({ combined, index }, state) => {
+    run: async (stores, state) => {
       const contents = [...smallContents(8, 96)];
-      for (const bytes of contents) state.given(bytes);
-      for await (const _ of combined.insertMany(contents, { to: "packed", durability: "process" }));
-      await combined.delete(contents.slice(0, 3).map(keyOf), { durability: "process" });
-      await combined.packed.exclusively("flush", {}, () => index.flush(false, true));
+      await insertUnsynced(stores, state, contents, "packed");
+      await stores.combined.delete(contents.slice(0, 3).map(keyOf), { durability: "process" });
+      await flushIndex(stores, false);
     },
   },
   {
