@@ -52,9 +52,12 @@ for (const formatVersion of [2, 1] as const) {
             },
           }),
       );
+      await using _ = {
+        [Symbol.asyncDispose]: async () => void (await Promise.all(actors.map((actor) => actor.kill()))),
+      };
       await Promise.all(actors.map((actor) => actor.ready()));
-      for (const actor of actors) actor.begin();
-      await sleep(500);
+      for (const actor of actors) await actor.begin();
+      for (const actor of actors) await actor.until(() => present.size > 100);
       let compared = 0;
       for (let round = 0; round < 5; round++) {
         const before = [...present];
@@ -67,8 +70,8 @@ for (const formatVersion of [2, 1] as const) {
           verify: round % 2 === 0 ? "full" : "written",
         });
         await others;
-        // What they said before it ended has come by then.
-        await sleep(100);
+        const end = process.hrtime.bigint();
+        for (const actor of actors) await actor.hasSaidAll(end);
         assert.deepEqual(problems, []);
         await using copy = await Container.open(join(destination, name as string));
         assert.deepEqual((await copy.validate()).problems, []);

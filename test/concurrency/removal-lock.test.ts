@@ -12,8 +12,8 @@ import { temporaryFolder } from "../support/folders.ts";
 const lockNames = { 1: "sandbox/tsdos.removals.lock", 2: "packed/removals.lock" } as const;
 const osLock = new URL("../../src/fs/os-lock.ts", import.meta.url).href;
 
-/** Another thread that holds the lock for a while, and says before it frees it what the file's size is; -1 when it is gone. */
-async function holdElsewhere(lock: string, file: string): Promise<Promise<[number]>> {
+/** Another thread that holds the lock for a while; it says before it frees it what the file's size is: -1 when it is gone. */
+async function holdElsewhere(lock: string, file: string): Promise<{ readonly sizeSeen: () => Promise<number> }> {
   const code = `
     const { parentPort } = await import("node:worker_threads");
     const { existsSync, statSync } = await import("node:fs");
@@ -27,7 +27,8 @@ async function holdElsewhere(lock: string, file: string): Promise<Promise<[numbe
     lock.close();`;
   const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`));
   await once(worker, "message");
-  return once(worker, "message") as Promise<[number]>;
+  const seen = once(worker, "message") as Promise<[number]>;
+  return { sizeSeen: async () => (await seen)[0] };
 }
 
 for (const formatVersion of [1, 2] as const) {
@@ -39,16 +40,19 @@ for (const formatVersion of [1, 2] as const) {
     const lock = join(root, lockNames[formatVersion]);
     const loose = join(root, "loose", first.slice(0, 2), first.slice(2));
 
-    const seenByHolder = await holdElsewhere(lock, loose);
+    const whileDeleting = await holdElsewhere(lock, loose);
     assert.deepEqual(await container.delete([first]), [first]);
-    assert.ok((await seenByHolder)[0] >= 0, "the file was removed while another held the lock");
+    assert.ok((await whileDeleting.sizeSeen()) >= 0, "the file was removed while another held the lock");
     assert.ok(!existsSync(loose));
 
     const entries = join(root, formatVersion === 2 ? "packed/0.toc" : "packs.idx-wal");
     const before = existsSync(entries) ? statSync(entries).size : -1;
-    const sizeSeen = await holdElsewhere(lock, entries);
+    const whilePacking = await holdElsewhere(lock, entries);
     await container.pack({ durability: "process" });
-    assert.ok((await sizeSeen)[0] <= Math.max(before, 64), "entries were written while another held the lock");
+    assert.ok(
+      (await whilePacking.sizeSeen()) <= Math.max(before, 64),
+      "entries were written while another held the lock",
+    );
     assert.deepEqual(await Array.fromAsync(container.keys()), rest.sort());
     assert.equal((await container.validate()).valid, true);
   });

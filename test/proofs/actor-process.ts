@@ -55,6 +55,11 @@ export class ActorProcess extends Child {
     return this.until(() => this.#isReady);
   }
 
+  /** Waits until everything has come that it had said at this moment: until something has that it said later. */
+  async hasSaidAll(moment: bigint): Promise<void> {
+    await this.until(() => this.lastTime > moment);
+  }
+
   /** Has it begin, and waits until it has, however busy the machine is. What it is told before this is lost. */
   begin(): Promise<void> {
     this.say("go");

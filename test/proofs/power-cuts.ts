@@ -115,9 +115,7 @@ class WorkedOnDisk {
       for (const actor of actors) await actor.begin();
       const cuts: PowerCut[] = [];
       for (const image of images) cuts.push(await this.#cut(disk, image));
-      // Everything that was said before the last cut has come when something that was said later has.
-      const end = cuts.at(-1)?.at ?? 0n;
-      for (const actor of actors) await actor.until(() => actor.lastTime > end);
+      for (const actor of actors) await actor.hasSaidAll(cuts.at(-1)?.at ?? 0n);
       for (const actor of actors) assert.equal(actor.failure, undefined);
       return cuts;
     } finally {
