@@ -25,7 +25,7 @@ export async function run(args: readonly string[]): Promise<number> {
     await createProgram(session).parseAsync([...args], { from: "user" });
     await session.output.flush();
   } catch (error) {
-    if (interrupted === undefined && !(error instanceof OutputClosed)) await fail(session, error);
+    if (interrupted === undefined && !(error instanceof OutputClosed)) await fail(session, error, args);
   }
   if (interrupted === undefined) {
     await session.close();
@@ -37,17 +37,22 @@ export async function run(args: readonly string[]): Promise<number> {
   return interrupted;
 }
 
-async function fail(session: Session, error: unknown): Promise<void> {
+async function fail(session: Session, error: unknown, args: readonly string[]): Promise<void> {
   // Help and version are printed, and then thrown by the parser.
-  if (error instanceof CommanderError && error.exitCode === 0) return session.output.flush();
-  const known = error instanceof CommanderError ? usageError(error) : error;
+  const isHelp = error instanceof CommanderError && error.exitCode === 0;
   // What was said before the failure comes out before it.
-  await session.output.flush().catch(() => {});
-  await session.fail(known);
+  try {
+    await session.output.flush();
+  } catch (unwritten) {
+    if (isHelp && !(unwritten instanceof OutputClosed)) await session.fail(unwritten);
+  }
+  if (!isHelp) await session.fail(error instanceof CommanderError ? usageError(error, args) : error);
 }
 
-function usageError({ code, message }: CommanderError): UsageError {
+function usageError({ code, message }: CommanderError, args: readonly string[]): UsageError {
+  if (code !== "commander.help") return new UsageError(message.replace(/^error: /, ""));
   // What the parser would do: print the help, as an error.
-  if (code === "commander.help") return new UsageError("no command was given; 'tsdos --help' lists them");
-  return new UsageError(message.replace(/^error: /, ""));
+  const [asked] = args.slice(args.indexOf("help") + 1);
+  if (args.includes("help") && asked !== undefined) return new UsageError(`unknown command '${asked}'`);
+  return new UsageError("no command was given; 'tsdos --help' lists them");
 }
