@@ -6,6 +6,8 @@ import { UsageError } from "./exit-codes.ts";
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is escaped
 const NEEDS_ESCAPE = /[\\\u0000-\u001f\u007f]/g;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: as above
+const CONTROL = /[\u0000-\u001f\u007f]/g;
 const NAMED: Readonly<Record<string, string>> = { "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r" };
 const UNNAMED: Readonly<Record<string, number>> = { "\\": 0x5c, t: 0x09, n: 0x0a, r: 0x0d };
 
@@ -31,6 +33,11 @@ function validLength(bytes: Buffer, at: number): number {
   const first = bytes[at] ?? 0;
   const length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
   return at + length <= bytes.length && isUtf8(bytes.subarray(at, at + length)) ? length : 0;
+}
+
+/** Text for people as one line: control characters, which may be part of a path, are escaped. Not meant to be read back. */
+export function oneLine(text: string): string {
+  return text.replace(CONTROL, (character) => NAMED[character] ?? hex(character.charCodeAt(0)));
 }
 
 /**

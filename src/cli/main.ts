@@ -27,9 +27,11 @@ if (isSupported(process.versions.node)) {
   const { run } = await import("./run.ts");
   process.exit(await run(process.argv.slice(2)));
 } else {
-  const required = `${REQUIRED.major}.${REQUIRED.minor}`;
+  const message = `tsdos needs Node ${REQUIRED.major}.${REQUIRED.minor} or newer, this is Node ${process.versions.node}`;
+  const asJson = process.argv.includes("--json");
+  const code = "OLD_NODE";
   process.stderr.write(
-    `tsdos: OLD_NODE: tsdos needs Node ${required} or newer, this is Node ${process.versions.node}\n`,
+    asJson ? `${JSON.stringify({ error: { code, message, details: {} } })}\n` : `tsdos: ${code}: ${message}\n`,
   );
   process.exit(1);
 }

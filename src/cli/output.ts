@@ -1,3 +1,4 @@
+import { oneLine } from "./escape.ts";
 import { OutputClosed } from "./exit-codes.ts";
 import { LineWriter, type Sink } from "./line-writer.ts";
 
@@ -35,7 +36,7 @@ export class Output {
   /** Prints a report: `rows` are names and values for people. */
   async report(value: object, rows: readonly (readonly [name: string, value: string])[]): Promise<void> {
     const width = Math.max(...rows.map(([name]) => name.length));
-    const text = (): string => rows.map(([name, shown]) => `${name.padEnd(width)}  ${shown}`).join("\n");
+    const text = (): string => rows.map(([name, shown]) => `${name.padEnd(width)}  ${oneLine(shown)}`).join("\n");
     await this.item(value as JsonObject, text);
   }
 

@@ -1,5 +1,6 @@
 import { styleText } from "node:util";
 import { Container, type LockHolder, type OpenOptions } from "../index.ts";
+import { oneLine } from "./escape.ts";
 import { exitCodes, reportOf } from "./exit-codes.ts";
 import { standardSink } from "./files.ts";
 import { LineWriter, type Sink } from "./line-writer.ts";
@@ -115,7 +116,7 @@ export class Session {
 
   /** Tells something that is no failure, unless `--quiet`. */
   async note(text: string): Promise<void> {
-    if (!this.#options.quiet) await this.#say(`tsdos: ${text}`);
+    if (!this.#options.quiet) await this.#say(`tsdos: ${oneLine(text)}`);
   }
 
   /** Tells how a command ended, for people: only on a terminal. */
@@ -131,7 +132,7 @@ export class Session {
     const stack = debug && error instanceof Error ? stackOf(error) : undefined;
     if (json) return this.#say(JSON.stringify({ error: { code, message, details, stack } }));
     const name = styleText("red", "tsdos:", { stream: process.stderr });
-    await this.#say(`${name} ${code}: ${message}${stack === undefined ? "" : `\n${stack}`}`);
+    await this.#say(`${name} ${code}: ${oneLine(message)}${stack === undefined ? "" : `\n${stack}`}`);
   }
 
   /** When standard error is gone there is nobody left to tell; the exit code stays. */

@@ -33,4 +33,6 @@ cliTest("an old Node is told so, in one sentence", async (work, context) => {
   const { status, stdout, stderr } = spawnSync(node, [file, "ls"], { encoding: "utf8" });
   assert.match(stderr, /^tsdos: OLD_NODE: tsdos needs Node 22\.15 or newer, this is Node \d+\.\d+\.\d+\n$/);
   assert.deepEqual([status, stdout], [1, ""]);
+  const asJson = spawnSync(node, [file, "ls", "--json"], { encoding: "utf8" });
+  assert.equal(JSON.parse(asJson.stderr).error.code, "OLD_NODE");
 });
