@@ -1,4 +1,21 @@
+import { type ErrorCode, isTsdosError } from "../index.ts";
 import { UsageError } from "./exit-codes.ts";
+
+/**
+ * Makes a call whose options were given on the command line: what the library says of them, by a RangeError or with one of
+ * these codes, is a usage error.
+ */
+export async function withGivenOptions<T>(call: () => Promise<T>, ...codes: readonly ErrorCode[]): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    // Node's own RangeErrors have codes: they are not about the options.
+    const isAboutOptions = isTsdosError(error)
+      ? codes.includes(error.code)
+      : error instanceof RangeError && !("code" in error);
+    throw isAboutOptions ? new UsageError((error as Error).message, { cause: error }) : error;
+  }
+}
 
 const SIZE_PATTERN = /^(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?b)?|b)?$/i;
 const POWERS = "kmgt";

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
 import { addAbortSignal, type Readable } from "node:stream";
@@ -19,6 +20,9 @@ const LONGEST_LINE = 1024 * 1024;
 
 /** The code of a system error, such as `ENOENT`; empty for another error. */
 export const errnoOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? "";
+
+/** How messages call what is read from; `-` is standard input. */
+export const inputName = (from: FilePath): string => (from === "-" ? "standard input" : escapePath(from));
 
 /** What the system said about a file that is not the container's, as an error with a code. */
 export function fileError(doing: string, at: FilePath, cause: unknown, asCode?: ErrorCode): TsdosError {
@@ -91,7 +95,7 @@ export async function* fileBytes(from: FilePath, signal: AbortSignal): AsyncGene
   try {
     yield* byteStream(from, signal);
   } catch (error) {
-    throw signal.aborted ? error : fileError("read", from, error, "SOURCE_FAILED");
+    throw signal.aborted ? error : fileError("read", inputName(from), error, "SOURCE_FAILED");
   }
 }
 
@@ -104,12 +108,12 @@ export async function* readLines(from: string, signal: AbortSignal): AsyncGenera
       const lines = `${rest}${chunk}`.split("\n");
       rest = lines.pop() ?? "";
       if (rest.length > LONGEST_LINE)
-        throw new UsageError(`${from} has a line of more than ${LONGEST_LINE} characters`);
+        throw new UsageError(`${inputName(from)} has a line of more than ${LONGEST_LINE} characters`);
       if (lines.length > 0) yield lines;
     }
   } catch (error) {
     if (signal.aborted || error instanceof UsageError) throw error;
-    throw fileError("read", from, error);
+    throw fileError("read", inputName(from), error, "SOURCE_FAILED");
   }
   if (rest !== "") yield [rest];
 }
@@ -125,12 +129,11 @@ export class NewFile {
   #isCommitted = false;
 
   constructor(at: string) {
-    this.path = attempt("write", at, () => {
-      const existing = fs.statSync(at, { throwIfNoEntry: false });
-      if (existing !== undefined && !existing.isFile()) throw new UsageError(`${at} is not a plain file`);
-      return existing === undefined ? path.resolve(at) : fs.realpathSync(at);
-    });
-    this.temporaryPath = `${this.path}.${process.pid}.tmp`;
+    const existing = attempt("write", at, () => fs.statSync(at, { throwIfNoEntry: false }));
+    if (existing !== undefined && !existing.isFile()) throw new UsageError(`${escapePath(at)} is not a plain file`);
+    this.path = existing === undefined ? path.resolve(at) : attempt("write", at, () => fs.realpathSync(at));
+    // A killed process leaves it behind, and process numbers come again.
+    this.temporaryPath = `${this.path}.${randomBytes(6).toString("hex")}.tmp`;
     this.#file = attempt("write", at, () => fs.openSync(this.temporaryPath, "wx"));
   }
 
@@ -193,6 +196,12 @@ export function findPath(at: string): FoundPath {
   } catch (error) {
     throw fileError("read", at, error, "SOURCE_FAILED");
   }
+}
+
+/** For a file that is read more than once, as standard input and pipes cannot be. */
+export function requirePlainFile(at: string): void {
+  if (at !== "-" && findPath(at).kind === "file") return;
+  throw new UsageError(`${inputName(at)} is no plain file, and would have to be read twice`);
 }
 
 /** The path without links; of a path that does not exist, the absolute path. */

@@ -1,6 +1,6 @@
 import { isTsdosError, type ObjectKey, parseKey, TsdosError, type Where } from "../index.ts";
 import { UsageError } from "./exit-codes.ts";
-import { readLines } from "./files.ts";
+import { inputName, readLines } from "./files.ts";
 
 /** Where the keys of a command come from: its arguments, or lines of a file (`-` is standard input). */
 export interface KeysGiven {
@@ -30,7 +30,7 @@ export async function* readKeys(given: KeysGiven, signal: AbortSignal): AsyncGen
       number++;
       const text = line.trim();
       if (text === "") continue;
-      batch.push(parseLine(text, `${fromFile}, line ${number}`));
+      batch.push(parseLine(text, `${inputName(fromFile)}, line ${number}`));
       if (batch.length < BATCH_KEYS) continue;
       yield batch;
       batch = [];

@@ -87,7 +87,8 @@ function parseTreePath(text: string): Buffer {
   // latin1 keeps one character for each byte, so nothing is lost or confused for names that are not UTF-8
   const names = path.toString("latin1").split("/");
   if (path.includes(0) || names.some((name) => name === "" || name === "." || name === "..")) {
-    throw new UsageError(`the path ${JSON.stringify(text)} leads out of the tree`);
+    const rule = "a path is relative, and has no empty name, no '.', no '..' and no NUL byte in it";
+    throw new UsageError(`the path ${JSON.stringify(text)} may lead out of the tree: ${rule}`);
   }
   return path;
 }

@@ -24,6 +24,7 @@ import { serveBackupCommand } from "./commands/serve-backup.ts";
 import { statCommand } from "./commands/stat.ts";
 import { statusCommand } from "./commands/status.ts";
 import { validateCommand } from "./commands/validate.ts";
+import { UsageError } from "./exit-codes.ts";
 import { packageVersion } from "./files.ts";
 import type { GlobalOptions, Session } from "./session.ts";
 
@@ -53,6 +54,8 @@ const commands = [
   completionCommand,
 ];
 
+const DEFAULT_PATH = "./container";
+
 /** The whole command line. Nothing runs before it is parsed; errors of the command line are thrown. */
 export function createProgram(session: Session): Command {
   const program = new Command("tsdos")
@@ -61,7 +64,7 @@ export function createProgram(session: Session): Command {
     .version(packageVersion(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print help")
     .addOption(
-      new Option("-p, --path <DIR>", "the container's folder").env("TSDOS_PATH").default("./container", "./container"),
+      new Option("-p, --path <DIR>", "the container's folder").env("TSDOS_PATH").default(DEFAULT_PATH, DEFAULT_PATH),
     )
     .option("--json", "print JSON: one object, or one a line for lists; errors too")
     .option("-q, --quiet", "no progress bar, no notes")
@@ -77,7 +80,8 @@ export function createProgram(session: Session): Command {
     .exitOverride()
     .hook("preAction", (root) => {
       const { lockTimeout, ...options } = root.opts<GlobalOptions & { readonly lockTimeout?: number }>();
-      session.configure(lockTimeout === undefined ? options : { wait: lockTimeout, ...options });
+      const path = options.path || pathWithout(root);
+      session.configure({ ...(lockTimeout !== undefined && { wait: lockTimeout }), ...options, path });
     });
   for (const create of commands) add(program, create(session));
   add(program, serveBackupCommand(session), { hidden: true });
@@ -86,6 +90,12 @@ export function createProgram(session: Session): Command {
   add(program, optimize, { hidden: true });
   for (const create of [packCommand, repackCommand]) add(optimize, create(session));
   return program;
+}
+
+/** An empty variable of the environment is none. An empty argument is a mistake, such as a shell's variable that is not set. */
+function pathWithout(program: Command): string {
+  if (program.getOptionValueSource("path") === "env") return DEFAULT_PATH;
+  throw new UsageError("--path is empty");
 }
 
 function add(parent: Command, command: Command, options: { readonly hidden?: boolean } = {}): void {

@@ -1,5 +1,4 @@
 import { basename } from "node:path";
-import { TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { getU32 } from "../format/bytes.ts";
 import { parseConfig } from "../format/config.ts";
@@ -39,7 +38,7 @@ const TEXT_MAX = 64 * 1024 ** 2;
 /**
  * Describes a file of a container, record by record: `config.json`, `N.toc`, `*.seg`, `MANIFEST`, `packs.idx`, `N.pack`.
  * The first record says what kind of file it is.
- * @throws TsdosError `NOT_FOUND`; `IO_ERROR` for a name that no file of the format has
+ * @throws TsdosError `NOT_FOUND`; RangeError for a name that no file of the format has
  */
 export function* describeFile(path: string, options: { readonly signal?: AbortSignal } = {}): Generator<DumpRecord> {
   for (const record of recordsOf(path)) {
@@ -59,10 +58,8 @@ function recordsOf(path: string): Iterable<DumpRecord> {
   if (parseSegmentFileName(name) !== undefined) return describeSegment(fs, path);
   const packId = parsePackFileName(name, 2) ?? parsePackFileName(name, 1);
   if (packId !== undefined) return describePack(fs, path, packId);
-  throw new TsdosError(
-    "IO_ERROR",
+  throw new RangeError(
     `${path} is no file of the format by its name: expected config.json, MANIFEST, packs.idx, N.toc, N.pack, or NNNNNNNN.seg`,
-    { path },
   );
 }
 

@@ -11,6 +11,15 @@ cliTest("a command line that cannot be meant is a usage error, and does nothing"
   const cases: [string[], RegExp][] = [
     [[], /no command/],
     [["lss"], /unknown command 'lss'.*ls/s],
+    [["help", "lss"], /unknown command 'lss'/],
+    [["--path", "", "ls"], /--path is empty/],
+    [["repack", "--compression", "lzma:9"], /lzma:9/],
+    [["validate", "--seed", "1"], /--sample/],
+    [["backup", "host:"], /HOST:PATH/],
+    [["dump", "folder/file"], /expected config\.json/],
+    [["export", "--archive", "folder"], /folder is not a plain file/],
+    [["add", "-r", "folder", "--manifest", "-"], /standard output/],
+    [["restore", "--manifest", "-", "out"], /standard input.*read twice/],
     [["ls", "--frob"], /unknown option '--frob'/],
     [["cat"], /missing required argument 'KEY'/],
     [["cat", "ABC"], /ABC.*not a key/],
@@ -58,6 +67,8 @@ cliTest("an error is one line that names what and where, or JSON, and a stack on
   ]);
   assert.match((await work.run(["--debug", "cat", absent])).stderr, /\n +at /);
   assert.equal(errorOf(await work.run(["ls", "--json", "--frob"]))?.code, "USAGE");
+  const odd = await work.run(["-p", "a\nb\u001b[31m", "ls"]);
+  assert.match(odd.stderr, /^tsdos: NOT_A_CONTAINER: .*a\\nb\\x1b\[31m is not a container.*\n$/);
 });
 
 cliTest("what is no container, a newer or a damaged one is refused by name and stays as it is", async (work) => {
@@ -157,7 +168,7 @@ cliTest("keys in a file are checked with their line", async (work) => {
   assert.match(stderr, /^tsdos: INVALID_KEY: keys, line 2: "rubbish" is not a key/);
   assert.deepEqual(await work.allKeys(), [key]);
   const missing = await work.run(["rm", "--from-file", "nothing"]);
-  assert.match(missing.stderr, /^tsdos: IO_ERROR: cannot read nothing: ENOENT/);
+  assert.match(missing.stderr, /^tsdos: SOURCE_FAILED: cannot read nothing: ENOENT/);
   assert.equal(missing.code, 1);
 });
 
@@ -174,6 +185,12 @@ mountTest("a full disk is exit code 6, and leaves the store as it was", "3m", as
   assert.equal((await work.run(["cat", key])).stdout, "before");
   assert.equal((await work.run(["add", "small"])).code, 0);
   assert.ok(await work.isValid());
+});
+
+cliTest("help that cannot be written is an error as any other", async (work) => {
+  const { code, stderr } = work.shell("tsdos --help > /dev/full");
+  assert.match(stderr, /^tsdos: NO_SPACE: cannot write to standard output[^\n]*\n$/);
+  assert.equal(code, 6);
 });
 
 mountTest("output that meets a full disk is exit code 6, not a short file", "256k", async (work, _) => {

@@ -20,6 +20,8 @@ cliTest("init creates a container as it is told, and its alias in the folder of 
   const [report] = json(stdout);
   assert.equal(report?.["formatVersion"], 2);
   assert.ok(readFileSync(work.path("elsewhere/config.json"), "utf8").includes(String(report?.["containerId"])));
+  // An empty variable is none.
+  assert.equal((await work.run(["ls"], { env: { TSDOS_PATH: "" } })).code, 0);
 });
 
 cliTest("add prints key, size and path of files, of folders and of standard input", async (work) => {

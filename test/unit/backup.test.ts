@@ -257,7 +257,8 @@ test("what ssh or the other side says comes out as an error", async () => {
   await fails("IO_ERROR", to(`h:${folder}`, { ssh: "/none/ssh", remoteCommand }), /cannot be started.*ENOENT/);
   await fails("IO_ERROR", to(`h:${folder}`, { ssh, remoteCommand: "/none/tsdos" }), /exit code 127.*not found/s);
   await fails("IO_ERROR", to(`h:${folder}`, { ssh: "echo", remoteCommand }), /it printed "-- h .*which is not tsdos/);
-  await fails("ACCESS_DENIED", to(`-oProxyCommand=x:${folder}`, { ssh, remoteCommand }), /is not \[USER@\]HOST:PATH/);
+  await assert.rejects(to(`-oProxyCommand=x:${folder}`, { ssh, remoteCommand }), RangeError);
+  await assert.rejects(to("host:", { ssh, remoteCommand }), /"host:" is not \[USER@\]HOST:PATH/);
   await fails(
     "ALREADY_EXISTS",
     to(`h:${container.path}`, { ssh, remoteCommand }),

@@ -46,6 +46,7 @@ async function add(session: Session, paths: readonly string[], flags: AddFlags):
   if (manifestPath !== undefined && (!recursive || paths.length !== 1)) {
     throw new UsageError("--manifest needs -r and exactly one folder");
   }
+  if (manifestPath === "-") throw new UsageError("--manifest writes a file, and not to standard output");
   const container = realPath(session.options.path);
   const plan = await planAdd(session, paths, { recursive, container, treeOnly: manifestPath !== undefined });
   await using store = await session.open();

@@ -1,6 +1,6 @@
 import { Command, Option } from "commander";
 import type { BackupVerify } from "../../index.ts";
-import { parseInteger } from "../arguments.ts";
+import { parseInteger, withGivenOptions } from "../arguments.ts";
 import { printBackupReport } from "../backup-report.ts";
 import { longOperation } from "../long-operation.ts";
 import { type RemoteFlags, remoteOptionsOf, withRemoteOptions } from "../remote-options.ts";
@@ -29,7 +29,7 @@ export function backupCommand(session: Session): Command {
     )
     .option("--dry-run", "only tell what would be copied and removed");
   return withRemoteOptions(command).action((destination: string, flags: BackupFlags) =>
-    backup(session, destination, flags),
+    withGivenOptions(() => backup(session, destination, flags)),
   );
 }
 

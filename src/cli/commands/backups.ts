@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { backupsIn } from "../../index.ts";
+import { withGivenOptions } from "../arguments.ts";
 import { type RemoteFlags, remoteOptionsOf, withRemoteOptions } from "../remote-options.ts";
 import type { Session } from "../session.ts";
 import { count, exactSize } from "../units.ts";
@@ -8,7 +9,9 @@ export function backupsCommand(session: Session): Command {
   const command = new Command("backups")
     .description("list the backups in a folder, the oldest first: time, objects, bytes, whether it is complete")
     .argument("<DEST>", "a folder of backups, or [USER@]HOST:PATH");
-  return withRemoteOptions(command).action((folder: string, flags: RemoteFlags) => backups(session, folder, flags));
+  return withRemoteOptions(command).action((folder: string, flags: RemoteFlags) =>
+    withGivenOptions(() => backups(session, folder, flags)),
+  );
 }
 
 async function backups(session: Session, folder: string, flags: RemoteFlags): Promise<void> {

@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { describeFile } from "../../index.ts";
+import { withGivenOptions } from "../arguments.ts";
 import { exitCodes } from "../exit-codes.ts";
 import type { Session } from "../session.ts";
 
@@ -7,7 +8,7 @@ export function dumpCommand(session: Session): Command {
   return new Command("dump")
     .description("print any file of a container in words; exit code 4 if anything in it is damaged")
     .argument("<FILE>")
-    .action((file: string) => dump(session, file));
+    .action((file: string) => withGivenOptions(() => dump(session, file)));
 }
 
 async function dump(session: Session, file: string): Promise<void> {

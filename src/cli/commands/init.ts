@@ -1,7 +1,6 @@
 import { Command, Option } from "commander";
-import { Container, type CreateOptions, isTsdosError } from "../../index.ts";
-import { parseInteger, parseSize } from "../arguments.ts";
-import { UsageError } from "../exit-codes.ts";
+import { Container } from "../../index.ts";
+import { parseInteger, parseSize, withGivenOptions } from "../arguments.ts";
 import type { Session } from "../session.ts";
 
 interface InitOptions {
@@ -31,12 +30,14 @@ export function initCommand(session: Session): Command {
 
 async function init(session: Session, options: InitOptions): Promise<void> {
   const { compression, packSize, format, loosePrefixLen } = options;
-  await using container = await create(session.options.path, {
-    ...(compression !== undefined && { compression }),
-    ...(packSize !== undefined && { packSizeTarget: packSize }),
-    ...(format !== undefined && { formatVersion: format === "1" ? 1 : 2 }),
-    ...(loosePrefixLen !== undefined && { loosePrefixLen }),
-  });
+  const create = (): Promise<Container> =>
+    Container.create(session.options.path, {
+      ...(compression !== undefined && { compression }),
+      ...(packSize !== undefined && { packSizeTarget: packSize }),
+      ...(format !== undefined && { formatVersion: format === "1" ? 1 : 2 }),
+      ...(loosePrefixLen !== undefined && { loosePrefixLen }),
+    });
+  await using container = await withGivenOptions(create, "INVALID_CONFIG", "UNSUPPORTED_CODEC", "UNSUPPORTED_VERSION");
   const { path, formatVersion } = container;
   const { containerId, compression: used } = container.config;
   await session.output.report({ path, formatVersion, containerId, compression: used }, [
@@ -45,17 +46,4 @@ async function init(session: Session, options: InitOptions): Promise<void> {
     ["container id", containerId],
     ["compression", used],
   ]);
-}
-
-/** What `create` says of its options is about the command line. */
-const ABOUT_OPTIONS: readonly string[] = ["INVALID_CONFIG", "UNSUPPORTED_CODEC", "UNSUPPORTED_VERSION"];
-
-async function create(path: string, options: CreateOptions): Promise<Container> {
-  try {
-    return await Container.create(path, options);
-  } catch (error) {
-    if (isTsdosError(error) && ABOUT_OPTIONS.includes(error.code))
-      throw new UsageError(error.message, { cause: error });
-    throw error;
-  }
 }

@@ -1,6 +1,6 @@
 import { Command, Option } from "commander";
 import type { CompressMode, RepackOptions } from "../../index.ts";
-import { parsePart } from "../arguments.ts";
+import { parsePart, withGivenOptions } from "../arguments.ts";
 import { tellDamage } from "../damage.ts";
 import { UsageError } from "../exit-codes.ts";
 import { longOperation } from "../long-operation.ts";
@@ -52,7 +52,7 @@ async function repack(session: Session, flags: RepackFlags): Promise<void> {
     ...(compress !== undefined && { compress }),
     ...(compression !== undefined && { compression }),
   };
-  const report = await container.repack(options);
+  const report = await withGivenOptions(() => container.repack(options), "INVALID_CONFIG");
   session.finished({ objects: report.objects, bytes: report.rawBytes });
   await output.report(report, [
     [dryRun ? "packs to rewrite" : "packs rewritten", humanNumber(report.packs)],

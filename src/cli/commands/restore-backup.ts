@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { restoreBackup } from "../../index.ts";
+import { withGivenOptions } from "../arguments.ts";
 import { printBackupReport } from "../backup-report.ts";
 import { longOperation } from "../long-operation.ts";
 import { type RemoteFlags, remoteOptionsOf, withRemoteOptions } from "../remote-options.ts";
@@ -19,7 +20,7 @@ export function restoreBackupCommand(session: Session): Command {
     .argument("<DEST>", "the new container's folder, which must be missing or empty")
     .option("--dry-run", "only tell what would be copied");
   return withRemoteOptions(command).action((source: string, destination: string, flags: RestoreFlags) =>
-    restore(session, source, destination, flags),
+    withGivenOptions(() => restore(session, source, destination, flags)),
   );
 }
 

@@ -29,6 +29,7 @@ export function validateCommand(session: Session): Command {
 
 async function validate(session: Session, flags: Flags): Promise<void> {
   if (flags.quick && flags.sample !== undefined) throw new UsageError("--quick and --sample are two ways; choose one");
+  if (flags.seed !== undefined && flags.sample === undefined) throw new UsageError("--seed is for --sample");
   const { output } = session;
   output.goOnWithoutReader();
   // What opening would mend is to be seen.

@@ -26,17 +26,14 @@ const END_MS = 5000;
 
 /**
  * Reads `[USER@]HOST:PATH`; undefined for a path on this machine: one without a colon, or with a slash before it, such as `./a:b`.
- * @throws TsdosError `ACCESS_DENIED` for a host that ssh would take for an option, or no path
+ * @throws RangeError for a host that ssh would take for an option, or no path
  */
 export function parseRemote(text: string): RemotePlace | undefined {
   const match = /^([^/:]+):(.*)$/s.exec(text);
   if (match === null) return undefined;
   const [, host = "", path = ""] = match;
   if (host.startsWith("-") || path === "" || path.includes("\0")) {
-    throw new TsdosError(
-      "ACCESS_DENIED",
-      `${JSON.stringify(text)} is not [USER@]HOST:PATH; write ./ before a path with a colon`,
-    );
+    throw new RangeError(`${JSON.stringify(text)} is not [USER@]HOST:PATH; write ./ before a path with a colon`);
   }
   return { host, path };
 }
