@@ -11,6 +11,7 @@ import {
   MAX_LOOSE_PREFIX_LEN,
 } from "../format/config.ts";
 import { DUPLICATES_FOLDER, LOOSE_FOLDER, PACKED_FOLDER, PACKS_FOLDER, SANDBOX_FOLDER } from "../format/paths.ts";
+import { checkOption } from "../store/check-option.ts";
 import type { Durability } from "../store/object-store.ts";
 import type { OnLockWait } from "../store/packer-lock.ts";
 import { writeConfig } from "./config-file.ts";
@@ -52,6 +53,7 @@ export function createContainer(
   options: CreateOptions,
 ): { readonly config: ContainerConfig; readonly stores: OpenStores } {
   const config = newConfig(options);
+  const chosen = settings(options);
   const stat = fs.stat(root);
   if (stat !== undefined && !stat.isDirectory) throw alreadyExists(root, "is a file");
   const names = (fs.list(root) ?? []).filter((name) => name !== "config.json.tmp");
@@ -62,7 +64,7 @@ export function createContainer(
   const made = missingFolders(fs, root);
   const folders = config.containerVersion === 1 ? [PACKS_FOLDER, DUPLICATES_FOLDER] : [PACKED_FOLDER];
   for (const folder of [LOOSE_FOLDER, SANDBOX_FOLDER, ...folders]) fs.makeDirectory(`${root}/${folder}`);
-  const stores = openStores({ fs, root, config, create: true, ...settings(options) });
+  const stores = openStores({ fs, root, config, create: true, ...chosen });
   try {
     for (const folder of made) fs.syncDirectory(dirname(folder));
     writeConfig(fs, root, config);
@@ -79,6 +81,7 @@ function missingFolders(fs: FileSystem, folder: string): string[] {
 }
 
 export function settings(options: OpenOptions): Pick<OpenStoresOptions, "durability" | "lockTimeoutMs" | "onLockWait"> {
+  checkOption("durability", options.durability, ["full", "process"]);
   const { durability = "full", lockTimeoutMs = DEFAULT_LOCK_TIMEOUT_MS, onLockWait } = options;
   return { durability, lockTimeoutMs, onLockWait };
 }

@@ -2,7 +2,9 @@ import { codecIds } from "../format/entry.ts";
 import { keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
+import { syncs } from "../store/context.ts";
 import { addLarge, addSmall, type Compressing, compressingOf } from "../store/large-object.ts";
+import type { Durability } from "../store/object-store.ts";
 import type { PackWriter } from "../store/pack-writer.ts";
 import type { CopyTally } from "./copy-tally.ts";
 import type { ImportOptions, ImportReport } from "./import-reports.ts";
@@ -38,9 +40,13 @@ export class Importer {
 
   /** Takes the packer lock, unless it is a dry run. */
   static async open(store: CombinedStore, tally: CopyTally, options: ImportOptions): Promise<Importer> {
-    const sync = (options.durability ?? store.packed.context.durability) === "full";
+    const sync = syncs(store.packed.context, options);
     const writer = options.dryRun ? undefined : await store.packed.openWriter("import", sync, options);
     return new Importer(store, tally, options, { writer, sync });
+  }
+
+  get durability(): Durability {
+    return this.#sync ? "full" : "process";
   }
 
   /** Whether an object is there already; then it is made as durable as the import is. */

@@ -2,7 +2,7 @@ import { isTsdosError } from "../errors.ts";
 import { keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
-import { CLOCK_TICK_MS, Pacer } from "../store/context.ts";
+import { CLOCK_TICK_MS, Pacer, syncs } from "../store/context.ts";
 import { addLarge, addSmall, type Compressing, compressingOf } from "../store/large-object.ts";
 import type { PackWriter } from "../store/pack-writer.ts";
 import { type Content, SMALL_MAX } from "../store/source.ts";
@@ -18,7 +18,7 @@ const COMMIT_BYTES: number = 256 * 1024 ** 2;
 /** Moves loose objects to packs; readers and loose writers go on meanwhile. */
 export async function packLoose(store: CombinedStore, options: PackOptions): Promise<PackReport> {
   const { context } = store.packed;
-  const sync = (options.durability ?? context.durability) === "full";
+  const sync = syncs(context, options);
   const writer = await store.packed.openWriter("pack", sync, options);
   try {
     const total = await looseTotal(store.loose, options);

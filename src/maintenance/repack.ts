@@ -91,8 +91,6 @@ export async function repack(store: CombinedStore, options: RepackOptions): Prom
 function movingOf({ context }: PackedStore, options: RepackOptions): Omit<Moving, "onMoved"> {
   const { compression, compress = compression === undefined ? "keep" : "auto", deadRatio = 0, signal } = options;
   if (!(deadRatio >= 0 && deadRatio <= 1)) throw new RangeError(`deadRatio must be from 0 to 1, not ${deadRatio}`);
-  if (!["keep", "no", "yes", "auto"].includes(compress))
-    throw new RangeError(`compress must be "keep", "no", "yes" or "auto", not ${JSON.stringify(compress)}`);
   if (compression !== undefined && (compress === "keep" || compress === "no"))
     throw new RangeError(`compression is of no use with compress ${JSON.stringify(compress)}`);
   if (context.config.containerVersion === 1 && compression?.startsWith("zstd")) {

@@ -3,7 +3,8 @@ import { type ObjectKey, parseKey } from "../key/object-key.ts";
 import { chooseDestination } from "./auto-destination.ts";
 import { BaseStore } from "./base-store.ts";
 import { BatchIterator, type BulkIterator } from "./batch-iterator.ts";
-import { Pacer, type StoreContext } from "./context.ts";
+import { checkReadOptions } from "./check-option.ts";
+import { Pacer, type StoreContext, syncs } from "./context.ts";
 import { type DeleteManyOptions, type DeleteResult, deleteBatches } from "./delete-many.ts";
 import { collectKeys, windowsOf } from "./key-windows.ts";
 import { knownEntry } from "./known-entry.ts";
@@ -188,12 +189,13 @@ export class CombinedStore extends BaseStore {
   }
 
   #isFull(options: InsertOptions): boolean {
-    return (options.durability ?? this.#context.durability) === "full";
+    return syncs(this.#context, options);
   }
 
   async extract(key: string, options: ExtractOptions = {}): Promise<StoredObject | undefined> {
     options.signal?.throwIfAborted();
     if (this.#pacer.due) await this.#pacer.pause();
+    checkReadOptions(options);
     const parsed = parseKey(key);
     const reader = this.#reader(parsed, options);
     return reader === undefined ? undefined : new ObjectSlice(parsed, reader, this.#sliceContext(options));
@@ -255,6 +257,7 @@ export class CombinedStore extends BaseStore {
     keys: Keys,
     options: ExtractOptions,
   ): AsyncGenerator<{ readonly readers: readonly ObjectReader[]; readonly missing: readonly ObjectKey[] }> {
+    checkReadOptions(options);
     const memory = { slab: undefined };
     for await (const window of windowsOf(keys, options.signal)) {
       const others: ObjectKey[] = [];

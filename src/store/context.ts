@@ -1,5 +1,6 @@
 import type { FileSystem } from "../file-system.ts";
 import type { ContainerConfig } from "../format/config.ts";
+import { checkOption } from "./check-option.ts";
 import type { Durability } from "./object-store.ts";
 
 /** Keeps apart who removes loose files and who makes packed copies of them count: each sees what the other has done, or comes first. */
@@ -21,6 +22,18 @@ export interface StoreContext {
   readonly durability: Durability;
   /** Undefined where all who use the container are in one thread. */
   readonly removals?: RemovalLock;
+}
+
+/**
+ * Whether a call that may say how durable its work shall be syncs it.
+ * @throws RangeError for a level that there is none
+ */
+export function syncs(
+  context: Pick<StoreContext, "durability">,
+  { durability }: { readonly durability?: Durability },
+): boolean {
+  checkOption("durability", durability, ["full", "process"]);
+  return (durability ?? context.durability) === "full";
 }
 
 /** Does work under the removal lock. */

@@ -1,6 +1,6 @@
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "./combined-store.ts";
-import { withoutRemovals } from "./context.ts";
+import { syncs, withoutRemovals } from "./context.ts";
 import { windowsOf } from "./key-windows.ts";
 import type { DeleteOptions, Keys } from "./object-store.ts";
 
@@ -24,6 +24,7 @@ export async function* deleteBatches(
   options: DeleteManyOptions,
 ): AsyncGenerator<readonly DeleteResult[]> {
   const { loose, packed } = store;
+  const sync = syncs(packed.context, options);
   for await (const given of windowsOf(keys, options.signal)) {
     options.signal?.throwIfAborted();
     const window = [...new Set(given)];
@@ -33,7 +34,7 @@ export async function* deleteBatches(
       const size = sizes.get(key) ?? loose.sizeOf(key);
       if (size !== undefined) sizes.set(key, size);
     }
-    const gone = options.dryRun ? sizes : await deleteAll(store, window, options);
+    const gone = options.dryRun ? sizes : await deleteAll(store, window, { ...options, sync });
     yield window.map((key) => ({ key, deleted: gone.has(key), rawSize: sizes.get(key) }));
   }
 }
@@ -41,7 +42,7 @@ export async function* deleteBatches(
 async function deleteAll(
   { loose, packed }: CombinedStore,
   keys: readonly ObjectKey[],
-  options: DeleteOptions,
+  options: DeleteOptions & { readonly sync: boolean },
 ): Promise<Set<ObjectKey>> {
   const fromPacks = await packed.delete(keys, options);
   // A packer that commits later withholds what is gone by then. What one has committed since the packs were looked at, and perhaps
@@ -54,6 +55,6 @@ async function deleteAll(
   const fromMoved = moved.length > 0 ? await packed.delete(moved, options) : [];
   const gone = new Set([...fromPacks, ...removed, ...fromMoved]);
   // Also those that are not loose: their loose copies may have been removed, and that may not be durable yet.
-  if ((options.durability ?? packed.context.durability) === "full") loose.syncFoldersOf([...gone]);
+  if (options.sync) loose.syncFoldersOf([...gone]);
   return gone;
 }

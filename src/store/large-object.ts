@@ -11,6 +11,7 @@ import { codecIds } from "../format/entry.ts";
 import { type Frame, printSeekTable } from "../format/seek-table.ts";
 import { type AsyncKeyHasher, createHasherFor } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
+import { checkOption } from "./check-option.ts";
 import { Pacer } from "./context.ts";
 import type { CompressMode, Stored as StoredResult, Where } from "./object-store.ts";
 import type { PackWriter, Stored } from "./pack-writer.ts";
@@ -33,6 +34,7 @@ export function compressingOf(
   { containerVersion, compressionSpec: usual }: ContainerConfig,
   options: { readonly compress?: CompressMode; readonly recompress?: boolean; readonly compression?: string },
 ): Compressing {
+  checkOption("compress", options.compress, ["no", "yes", "keep", "auto"]);
   const compressionSpec = options.compression === undefined ? usual : parseCompression(options.compression);
   // Version 1 is read by disk-objectstore, which knows only zlib; rsdos may have written another codec into its configuration.
   const isReadable = containerVersion === 2 || compressionSpec.codec !== "zstd";

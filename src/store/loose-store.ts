@@ -2,7 +2,7 @@ import { isTsdosError } from "../errors.ts";
 import { isLoosePrefix, LOOSE_FOLDER, loosePath, parseLoosePath } from "../format/paths.ts";
 import { type ObjectKey, parseKey } from "../key/object-key.ts";
 import { BaseStore } from "./base-store.ts";
-import { CLOCK_TICK_MS, type StoreContext } from "./context.ts";
+import { CLOCK_TICK_MS, type StoreContext, syncs } from "./context.ts";
 import { insertLoop } from "./insert-loop.ts";
 import { windowsOf } from "./key-windows.ts";
 import { LooseReader } from "./loose-reader.ts";
@@ -96,12 +96,13 @@ export class LooseStore extends BaseStore {
   }
 
   async delete(keys: Keys, options: DeleteOptions = {}): Promise<ObjectKey[]> {
+    const sync = syncs(this.#context, options);
     const deleted: ObjectKey[] = [];
     for await (const window of windowsOf(keys, options.signal)) {
       options.signal?.throwIfAborted();
       for (const key of window) if (this.#context.fs.remove(this.pathOf(key))) deleted.push(key);
     }
-    if ((options.durability ?? this.#context.durability) === "full") this.syncFoldersOf(deleted);
+    if (sync) this.syncFoldersOf(deleted);
     return deleted;
   }
 

@@ -3,10 +3,10 @@ import { isTsdosError } from "../errors.ts";
 import { SANDBOX_FOLDER } from "../format/paths.ts";
 import { createHasherFor, keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
-import { Pacer, type StoreContext } from "./context.ts";
+import { Pacer, type StoreContext, syncs } from "./context.ts";
 import { keptOpen } from "./kept-open.ts";
 import type { Elsewhere, LooseStore } from "./loose-store.ts";
-import type { Durability, Inserter, InsertOptions, Stored } from "./object-store.ts";
+import type { Inserter, InsertOptions, Stored } from "./object-store.ts";
 import { type Content, type Source, SourceReader } from "./source.ts";
 
 /** Files that are written before they are synced side by side and renamed; fewer where the process may have few files open. */
@@ -26,7 +26,7 @@ interface Pending {
 export class LooseWriter implements Inserter {
   readonly #context: StoreContext;
   readonly #store: LooseStore;
-  readonly #durability: Durability;
+  readonly #sync: boolean;
   readonly #options: InsertOptions;
   readonly #elsewhere: Elsewhere | undefined;
   readonly #reader: SourceReader;
@@ -40,7 +40,7 @@ export class LooseWriter implements Inserter {
     this.#context = context;
     this.#store = store;
     this.#options = options;
-    this.#durability = options.durability ?? context.durability;
+    this.#sync = syncs(context, options);
     this.#elsewhere = elsewhere;
     this.#reader = new SourceReader(context.fs, options.signal);
     this.#windowFiles = keptOpen(context.fs, WINDOW_FILES, "window");
@@ -133,7 +133,7 @@ export class LooseWriter implements Inserter {
       const stat = fs.stat(path);
       if (stat === undefined || !stat.isFile) return false;
       if (stat.size !== rawSize || (this.#options.checkExisting && !this.#store.isIntact(key))) return false;
-      if (this.#durability === "full") {
+      if (this.#sync) {
         // What may be lost on the disk is written once more.
         if (this.#store.isSuspect(key)) return false;
         const file = fs.openIfExists(path);
@@ -147,7 +147,7 @@ export class LooseWriter implements Inserter {
 
   /** The file is complete: it gets its name now, or after its sync. */
   #place(key: ObjectKey, file: number, temporary: string, rawSize: number): void {
-    if (this.#durability === "full") {
+    if (this.#sync) {
       this.#pending.set(key, { key, file, temporary });
     } else {
       this.#close(file, temporary);

@@ -1,5 +1,6 @@
 import { keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
+import { syncs } from "./context.ts";
 import { insertLoop } from "./insert-loop.ts";
 import { addLarge, addSmall, type Compressing, compressingOf } from "./large-object.ts";
 import type { Elsewhere } from "./loose-store.ts";
@@ -28,7 +29,7 @@ export async function* insertPacked(
 ): AsyncGenerator<InsertResult[]> {
   const { signal } = options;
   const { context } = store;
-  const sync = (options.durability ?? context.durability) === "full";
+  const sync = syncs(context, options);
   if (options.writer === undefined) signal?.throwIfAborted();
   const writer = options.writer ?? (await store.openWriter(options.doing ?? "insert", sync, options));
   try {

@@ -5,7 +5,7 @@ import type { PackIndex } from "../pack-index/pack-index.ts";
 import { syncOrSuspect } from "../pack-index/sync-or-suspect.ts";
 import { BaseStore } from "./base-store.ts";
 import { closeAll } from "./close-all.ts";
-import type { StoreContext } from "./context.ts";
+import { type StoreContext, syncs } from "./context.ts";
 import { collectKeys, windowsOf } from "./key-windows.ts";
 import { keysOf } from "./merged-keys.ts";
 import type {
@@ -112,7 +112,7 @@ export class PackedStore extends BaseStore {
 
   async delete(keys: Keys, options: DeleteOptions = {}): Promise<ObjectKey[]> {
     const deleted: ObjectKey[] = [];
-    const sync = (options.durability ?? this.#options.context.durability) === "full";
+    const sync = syncs(this.#options.context, options);
     for await (const window of windowsOf(keys, options.signal)) {
       options.signal?.throwIfAborted();
       if (this.findMany(window).found.length === 0) continue;
@@ -268,7 +268,9 @@ export class PackedStore extends BaseStore {
 
   #acquire(doing: string, { signal, lockTimeoutMs }: LockWait, writesPacks: boolean): Promise<void> {
     const { lock, lockTimeoutMs: usual, onLockWait: onWait } = this.#options;
-    return lock.acquire(doing, { timeoutMs: lockTimeoutMs ?? usual, signal, writesPacks, onWait });
+    const timeoutMs = lockTimeoutMs ?? usual;
+    if (!(timeoutMs >= 0)) throw new RangeError(`lockTimeoutMs must be 0 or more milliseconds, not ${timeoutMs}`);
+    return lock.acquire(doing, { timeoutMs, signal, writesPacks, onWait });
   }
 
   /**

@@ -26,8 +26,11 @@ export class SourcePuller<T> {
 
   constructor(items: Iterable<T> | AsyncIterable<T>, signal?: AbortSignal) {
     this.#signal = signal;
+    // A string is an iterable, too, of its characters: nobody means that.
+    if (typeof items !== "object" || items === null)
+      throw new TypeError("expected an iterable or an async iterable, such as an array; for one key or source: [it]");
     if (Symbol.asyncIterator in items) this.#async = items[Symbol.asyncIterator]();
-    else if (Symbol.iterator in items && typeof items !== "string") this.#sync = items[Symbol.iterator]();
+    else if (Symbol.iterator in items) this.#sync = items[Symbol.iterator]();
     else throw new TypeError("expected an iterable or an async iterable");
   }
 

@@ -111,7 +111,7 @@ function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {
 }
 
 function isFileSource(source: Source): source is FileSource {
-  return (source as FileSource).kind === "file" && typeof (source as FileSource).path === "string";
+  return (source as FileSource | undefined)?.kind === "file" && typeof (source as FileSource).path === "string";
 }
 
 function sourceFailed(path: string, reason: string, cause?: unknown): TsdosError {

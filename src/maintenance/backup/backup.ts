@@ -1,6 +1,7 @@
 import { dirname, resolve } from "node:path";
 import { TsdosError } from "../../errors.ts";
 import type { FileSystem } from "../../file-system.ts";
+import { checkOption } from "../../store/check-option.ts";
 import type { CombinedStore } from "../../store/combined-store.ts";
 import type { BackupOptions, BackupReport } from "../backup-reports.ts";
 import { recordHistory } from "../history.ts";
@@ -15,6 +16,7 @@ export async function backup(store: CombinedStore, destination: string, options:
   const { keep } = options;
   if (keep !== undefined && (!Number.isInteger(keep) || keep < 0))
     throw new RangeError(`keep must be a number of backups, not ${keep}`);
+  checkOption("verify", options.verify, ["written", "full"]);
   const place = parseRemote(destination);
   const report =
     place === undefined

@@ -1,0 +1,16 @@
+import type { ExtractOptions } from "./object-store.ts";
+
+/**
+ * For options with a few names: a name that is misspelled must not pass for another one, above all not for a weaker promise.
+ * @throws RangeError when the value is none of them
+ */
+export function checkOption(name: string, value: string | undefined, allowed: readonly string[]): void {
+  if (value === undefined || allowed.includes(value)) return;
+  const names = allowed.map((one) => JSON.stringify(one)).join(", ");
+  throw new RangeError(`${name} must be one of ${names}, not ${JSON.stringify(value)}`);
+}
+
+export function checkReadOptions({ verify, from }: ExtractOptions): void {
+  checkOption("verify", verify, ["auto", "hash"]);
+  checkOption("from", from, ["loose", "packed"]);
+}
