@@ -4,7 +4,6 @@ import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { syncs } from "../store/context.ts";
 import { addLarge, addSmall, type Compressing, compressingOf } from "../store/large-object.ts";
-import type { Durability } from "../store/object-store.ts";
 import type { PackWriter } from "../store/pack-writer.ts";
 import type { CopyTally } from "./copy-tally.ts";
 import type { ImportOptions, ImportReport } from "./import-reports.ts";
@@ -43,10 +42,6 @@ export class Importer {
     const sync = syncs(store.packed.context, options);
     const writer = options.dryRun ? undefined : await store.packed.openWriter("import", sync, options);
     return new Importer(store, tally, options, { writer, sync });
-  }
-
-  get durability(): Durability {
-    return this.#sync ? "full" : "process";
   }
 
   /** Whether an object is there already; then it is made as durable as the import is. */

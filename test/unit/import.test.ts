@@ -274,6 +274,38 @@ describe("a damaged archive", () => {
   });
 });
 
+// `cat one.archive other.archive | tsdos import --archive -` imported the first one, and said that all was well.
+test("archives one behind the other are all imported; what is no archive is told, also behind the last", async () => {
+  await using first = await filled();
+  await using second = await make();
+  const more = noise(2000, 3);
+  await Array.fromAsync(second.insertMany([more, prose(5_000, 3)]));
+  const archives = [await archiveOf(first), await archiveOf(second)];
+  const both = [...new Set([...(await readAll(first)), ...(await readAll(second))])].sort();
+  const importing = async (...parts: Uint8Array[]): Promise<{ keys: string[]; messages: string[] }> => {
+    await using target = await make();
+    const { problems } = await target.importArchive(pieces(Buffer.concat(parts), 100_003));
+    assert.ok((await target.validate()).valid);
+    return { keys: (await readAll(target)).sort(), messages: problems.map(({ message }) => message) };
+  };
+  const [one, two] = archives as [Buffer, Buffer];
+  for (const parts of [
+    [one, two],
+    [two, one],
+    [two, one, two],
+  ]) {
+    assert.deepEqual(await importing(...parts), { keys: both, messages: [] });
+  }
+  const garbage = await importing(two, Buffer.alloc(3_000_000));
+  assert.deepEqual(garbage.keys, (await readAll(second)).sort());
+  assert.match(garbage.messages.join(), new RegExp(`^the archive ends at byte ${two.length}: .* no archive$`));
+  const spoiledHeader = Buffer.from(one);
+  spoiledHeader[3] = 0;
+  const headless = await importing(two, spoiledHeader);
+  assert.deepEqual(headless.keys, both);
+  assert.equal(headless.messages.length, 1);
+});
+
 property("no bytes make the parsers of an archive throw, and spoiled ones are refused", (next) => {
   const record = {
     id: Buffer.from(randomBytes(6, next)).toString("hex"),

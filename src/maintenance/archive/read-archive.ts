@@ -27,9 +27,11 @@ export interface ArchiveVisitor {
   damaged(error: TsdosError): void;
 }
 
-/** Reads an archive from its beginning to its end, and goes on behind what is damaged. */
+/** Reads an archive, or several one behind the other, from the beginning to the end, and goes on behind what is damaged. */
 export async function readArchive(bytes: Pieces, visitor: ArchiveVisitor): Promise<void> {
-  await new ArchiveReader(new ByteSource(bytes), visitor).read();
+  const source = new ByteSource(bytes);
+  do await new ArchiveReader(source, visitor).read();
+  while ((await source.peek(1)).length > 0);
 }
 
 function damage(message: string, offset: number, key?: string): TsdosError {
@@ -49,7 +51,7 @@ class ArchiveReader {
   }
 
   async read(): Promise<void> {
-    await this.#readHeader();
+    if (!(await this.#readHeader())) return;
     for (;;) {
       const block = await this.#source.peek(ARCHIVE_BLOCK);
       const record = parseArchiveRecord(block);
@@ -57,7 +59,11 @@ class ArchiveReader {
       const id = record?.id ?? trailer?.id;
       if (id !== undefined && (this.#id === undefined || this.#id === id)) {
         this.#id = id;
-        if (trailer !== undefined) return this.#compare(trailer.objects, trailer.recordsHash);
+        if (trailer !== undefined) {
+          this.#compare(trailer.objects, trailer.recordsHash);
+          this.#source.take(ARCHIVE_BLOCK);
+          return;
+        }
         await this.#readObject(record as ArchiveRecord);
       } else if (!(await this.#search())) {
         const end = this.#source.position;
@@ -69,7 +75,9 @@ class ArchiveReader {
     }
   }
 
-  async #readHeader(): Promise<void> {
+  /** False when what follows the archives before is none, and was passed over. */
+  async #readHeader(): Promise<boolean> {
+    const start = this.#source.position;
     const block = await this.#source.peek(ARCHIVE_BLOCK);
     const header = parseArchiveHeader(block);
     if (header !== undefined && header.version === undefined)
@@ -77,13 +85,20 @@ class ArchiveReader {
     if (header !== undefined) {
       this.#id = header.id;
       this.#source.take(ARCHIVE_BLOCK);
-      return;
+      return true;
     }
     if (parseArchiveRecord(block) !== undefined) {
-      this.#visitor.damaged(damage("has no header: its beginning is missing", 0));
-    } else if (findArchiveBlock(await this.#source.peek(SEARCH_SIZE), 0, undefined) < 0) {
-      throw damage("does not begin as one: it is no archive, or its beginning is damaged", 0);
+      this.#visitor.damaged(damage("has no header: its beginning is missing", start));
+      return true;
     }
+    if (findArchiveBlock(await this.#source.peek(SEARCH_SIZE), 0, undefined) >= 0) return true;
+    if (start === 0) throw damage("does not begin as one: it is no archive, or its beginning is damaged", start);
+    for await (const _ of this.#source.stream(Number.POSITIVE_INFINITY));
+    const end = this.#source.position;
+    this.#visitor.damaged(
+      damage(`ends at byte ${start}: from there to byte ${end} there is something that is no archive`, start),
+    );
+    return false;
   }
 
   /** Goes on at the next record or trailer; false when there is none. */
