@@ -26,6 +26,8 @@ export class OsLock {
   /** Stays open between acquisitions; without a transaction it holds no lock. */
   #database: SqliteDatabase | undefined;
   #held = false;
+  /** False when the file cannot be written by this process: SQLite then opens it for reading, and its locks let others in. */
+  #excludes = true;
 
   /** Opens nothing yet; the folder must exist when the lock is first tried. */
   constructor(lockPath: string, holderPath: string) {
@@ -54,6 +56,18 @@ export class OsLock {
     this.#held = true;
     this.#writeHolder(printHolder(thisProcess(doing)));
     return true;
+  }
+
+  /**
+   * To be called by a holder before it changes anything: frees the lock if it keeps nobody out.
+   * @throws TsdosError `ACCESS_DENIED`
+   */
+  requireExclusion(): void {
+    if (this.#excludes) return;
+    // It is opened anew next time: the file may just have been made, and not have got its permissions.
+    this.close();
+    const message = `cannot lock ${this.path}, as it cannot be written; check its owner and permissions: who writes to the container must be able to write it`;
+    throw new TsdosError("ACCESS_DENIED", message, { path: this.path, errno: "EACCES" });
   }
 
   /**
@@ -119,7 +133,18 @@ export class OsLock {
       database.close();
       throw isTsdosError(error) ? error : fromSystemError(error, "prepare", this.path);
     }
+    this.#excludes = this.#isWritable();
     return database;
+  }
+
+  /** True also where nobody can write anything. */
+  #isWritable(): boolean {
+    try {
+      fs.accessSync(this.path, fs.constants.W_OK);
+      return true;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === "EROFS";
+    }
   }
 
   #openFile(): SqliteDatabase {
@@ -158,6 +183,8 @@ export interface AcquireOptions {
   readonly signal?: AbortSignal | undefined;
   /** Told now and then while it waits: who has the lock, if that is known. */
   readonly onWait?: ((holder: LockHolder | undefined) => void) | undefined;
+  /** True for a holder that will change nothing: it need not keep others out. */
+  readonly onlyLooks?: boolean | undefined;
 }
 
 const sleeper = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
@@ -173,6 +200,7 @@ export function holdLock<T>(lock: OsLock, doing: string, timeoutMs: number, work
     Atomics.wait(sleeper, 0, 0, FIRST_DELAY_MS * (0.5 + Math.random()));
   }
   try {
+    lock.requireExclusion();
     return work();
   } finally {
     lock.release();
@@ -181,7 +209,7 @@ export function holdLock<T>(lock: OsLock, doing: string, timeoutMs: number, work
 
 /**
  * Waits for a lock without blocking the event loop. The pauses grow from 1 to 50 ms, with jitter.
- * @throws TsdosError `LOCKED` after `timeoutMs`; the signal's reason when it aborts.
+ * @throws TsdosError `LOCKED` after `timeoutMs`, `ACCESS_DENIED` for a lock that it cannot write; the signal's reason when it aborts.
  */
 export async function acquireLock(lock: OsLock, options: AcquireOptions): Promise<void> {
   const { doing, timeoutMs, signal, onWait } = options;
@@ -199,6 +227,7 @@ export async function acquireLock(lock: OsLock, options: AcquireOptions): Promis
     await pause(Math.min(timeoutMs - waitedMs, delayMs * (0.5 + Math.random())), signal);
     delayMs = Math.min(MAX_DELAY_MS, delayMs * 2);
   }
+  if (!options.onlyLooks) lock.requireExclusion();
 }
 
 /** Rejects with the signal's reason. */

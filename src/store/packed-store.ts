@@ -23,7 +23,7 @@ import { PackWriter } from "./pack-writer.ts";
 import { insertPacked } from "./packed-insert.ts";
 import { PackedReader, type PackedReading } from "./packed-reader.ts";
 import { packedStat } from "./packed-stat.ts";
-import type { OnLockWait, PackerLock } from "./packer-lock.ts";
+import type { AcquireOptions, OnLockWait, PackerLock } from "./packer-lock.ts";
 import { type Located, type ReadAheadMemory, readRuns } from "./read-runs.ts";
 import { readsBack } from "./read-to-end.ts";
 import { removeLeftovers } from "./repack-leftovers.ts";
@@ -218,7 +218,7 @@ export class PackedStore extends BaseStore {
   /** Takes the packer lock and starts a writer, which gives it back when it is closed. */
   async openWriter(doing: string, sync: boolean, options: LockWait): Promise<PackWriter> {
     const { lock, context } = this.#options;
-    await this.#acquire(doing, options, true);
+    await this.#acquire(doing, options, { writesPacks: true });
     try {
       this.index.refresh();
       removeLeftovers(this, lock);
@@ -256,7 +256,7 @@ export class PackedStore extends BaseStore {
     work: (lock: PackerLock) => T | Promise<T>,
   ): Promise<T> {
     const { lock } = this.#options;
-    await this.#acquire(doing, options, options.writesPacks ?? false);
+    await this.#acquire(doing, options, { writesPacks: options.writesPacks ?? false, onlyLooks: options.dryRun });
     try {
       this.index.refresh();
       if (!options.dryRun) removeLeftovers(this, lock);
@@ -266,11 +266,15 @@ export class PackedStore extends BaseStore {
     }
   }
 
-  #acquire(doing: string, { signal, lockTimeoutMs }: LockWait, writesPacks: boolean): Promise<void> {
+  #acquire(
+    doing: string,
+    { signal, lockTimeoutMs }: LockWait,
+    kind: Pick<AcquireOptions, "writesPacks" | "onlyLooks">,
+  ): Promise<void> {
     const { lock, lockTimeoutMs: usual, onLockWait: onWait } = this.#options;
     const timeoutMs = lockTimeoutMs ?? usual;
     if (!(timeoutMs >= 0)) throw new RangeError(`lockTimeoutMs must be 0 or more milliseconds, not ${timeoutMs}`);
-    return lock.acquire(doing, { timeoutMs, signal, writesPacks, onWait });
+    return lock.acquire(doing, { timeoutMs, signal, onWait, ...kind });
   }
 
   /**

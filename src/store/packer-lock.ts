@@ -10,6 +10,8 @@ export interface AcquireOptions {
   readonly onWait?: OnLockWait | undefined;
   /** True for a holder that will write packs: programs that do not know this lock must not be doing so. */
   readonly writesPacks: boolean;
+  /** True for a holder that will change nothing. */
+  readonly onlyLooks?: boolean | undefined;
 }
 
 /** The lock of the one process that may write packs (I6). Implementations: src/container, one for each format version. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { Worker } from "node:worker_threads";
 import type { LockHolder } from "../../src/errors.ts";
@@ -19,6 +19,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { acquireLock, OsLock } from ${JSON.stringify(moduleUrl)};
 const lock = new OsLock(process.argv[1], process.argv[1] + ".holder");
 const operations = {
+  become: ({ user }) => { process.setgid(user); process.setuid(user); },
+  acquire: ({ onlyLooks }) => acquireLock(lock, { doing: "work", timeoutMs: 0, onlyLooks }).then(() => "acquired", (error) => error.code),
   pid: () => process.pid,
   tryAcquire: () => lock.tryAcquire("child's work"),
   release: () => lock.release(),
@@ -49,7 +51,29 @@ function startOther(path: string): LineProcess {
   return new LineProcess([process.execPath, "--input-type=module", "-e", otherProcess, path]);
 }
 
+const NOBODY = 65534;
+
 describe("OsLock", () => {
+  // SQLite opens a file that it may not write for reading, and then a transaction excludes nobody: two packers were in at a time.
+  test("whoever cannot write the file does not get the lock, but to look", async (t) => {
+    if (process.getuid?.() !== 0) return t.skip("only root can become somebody else");
+    const path = newPath();
+    chmodSync(dirname(path), 0o777);
+    const owner = newLock(t, path);
+    assert.ok(owner.tryAcquire("pack"));
+    owner.release();
+    await using one = startOther(path);
+    await using two = startOther(path);
+    for (const other of [one, two]) await other.ask({ op: "become", user: NOBODY });
+    chmodSync(path, 0o644);
+    for (const other of [one, two]) assert.equal(await other.ask({ op: "acquire" }), "ACCESS_DENIED");
+    assert.equal(await one.ask({ op: "acquire", onlyLooks: true }), "acquired");
+    await one.ask({ op: "release" });
+    chmodSync(path, 0o666);
+    assert.equal(await two.ask({ op: "acquire" }), "acquired");
+    assert.equal(owner.tryAcquire("pack"), false);
+  });
+
   test("excludes another instance in the same process until it is released", (t) => {
     const path = newPath();
     const a = newLock(t, path);
