@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import { TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { getU32 } from "../format/bytes.ts";
 import { parseConfig } from "../format/config.ts";
