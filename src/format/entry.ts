@@ -115,3 +115,9 @@ export function tocEntryToRecord(bytes: Uint8Array, at: number, packId: number):
 export function recordKey(bytes: Buffer, at: number): string {
   return bytes.toString("hex", at + KEY_AT, at + KEY_AT + 32);
 }
+
+/** What takes a key back, in this pack. */
+export function tombstoneOf(packId: number): PackEntry {
+  const flags = FLAG_TOMBSTONE | FLAG_NO_CHECKSUM;
+  return { packId, offset: 0, storedSize: 0, rawSize: 0, codec: 0, flags, dictionaryId: 0, checksum: 0 };
+}

@@ -1,8 +1,12 @@
 import type { FileSystem } from "../file-system.ts";
-import { ENTRY_SIZE, sealTocEntry } from "../format/entry.ts";
+import { ENTRY_SIZE, sealTocEntry, tombstoneOf, writeRecord } from "../format/entry.ts";
 
 /** Bytes that are written at once. */
 const BUFFER_SIZE = 1024 ** 2;
+
+const tombstone: Uint8Array = new Uint8Array(ENTRY_SIZE);
+writeRecord(tombstone, 0, tombstoneOf(0));
+const FILLER: Uint8Array = sealed(tombstone);
 
 /** Writes a new table of contents from its header to its end. Without a path it only counts. */
 export class EntryWriter {
@@ -25,11 +29,13 @@ export class EntryWriter {
     this.#append(header);
   }
 
-  /** Writes an entry, given as an index record. */
-  add(record: Uint8Array): void {
-    const entry = Uint8Array.from(record.subarray(0, ENTRY_SIZE));
-    sealTocEntry(entry, 0);
-    this.#append(entry);
+  /**
+   * Writes an entry, given as an index record. `at`: the byte where it stood; it does not move up, since MANIFEST says how far the
+   * segments reach: what is missing before it is filled with tombstones of a key that nobody has.
+   */
+  add(record: Uint8Array, at = 0): void {
+    while (this.#end + this.#buffered < at) this.#append(FILLER);
+    this.#append(sealed(record));
     this.entries++;
   }
 
@@ -55,4 +61,10 @@ export class EntryWriter {
   close(): void {
     if (this.#file !== undefined) this.#fs.close(this.#file);
   }
+}
+
+function sealed(record: Uint8Array): Uint8Array {
+  const entry = Uint8Array.from(record.subarray(0, ENTRY_SIZE));
+  sealTocEntry(entry, 0);
+  return entry;
 }

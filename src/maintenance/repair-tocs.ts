@@ -9,7 +9,7 @@ import {
   recordPackId,
   tocEntryToRecord,
 } from "../format/entry.ts";
-import { INDEX_FOLDER, tocFileName } from "../format/paths.ts";
+import { INDEX_FOLDER, SANDBOX_FOLDER, tocFileName } from "../format/paths.ts";
 import { printTocHeader, type TocHeader } from "../format/toc-header.ts";
 import { isObjectKey, type ObjectKey } from "../key/object-key.ts";
 import { readManifest, replaceManifest } from "../pack-index/manifest-file.ts";
@@ -68,8 +68,8 @@ export class TocRepair {
   }
 
   /**
-   * Writes a table of contents anew: the valid entries in their order, the damaged ones where they can be told from the pack, and
-   * behind them those that only the index still has.
+   * Writes a table of contents anew: the valid entries where they were, between them the damaged ones that can be told from the pack,
+   * and behind them those that only the index still has.
    */
   async #rewrite(packId: number): Promise<void> {
     const { context, files } = this.#packed;
@@ -77,7 +77,11 @@ export class TocRepair {
     const path = `${files.folder}/${tocFileName(packId)}`;
     if (!this.#dryRun) this.#quarantine.copy(path);
     const file = fs.openIfExists(path);
-    const writer = new EntryWriter(this.#dryRun ? undefined : `${path}.repair`, fs);
+    const sandbox = `${context.root}/${SANDBOX_FOLDER}`;
+    // If this is interrupted, `clean` removes it.
+    const temporary = `${sandbox}/${process.pid}-${tocFileName(packId)}.tmp`;
+    if (!this.#dryRun) fs.makeDirectory(sandbox);
+    const writer = new EntryWriter(this.#dryRun ? undefined : temporary, fs);
     try {
       const size = file === undefined ? 0 : fs.size(file);
       const header = file === undefined ? undefined : readTocHeader(fs, file, size);
@@ -98,7 +102,7 @@ export class TocRepair {
     // What is lost is listed before nothing tells of it any more.
     this.#objects.settle();
     if (this.#dryRun) return;
-    fs.rename(`${path}.repair`, path);
+    fs.rename(temporary, path);
     fs.syncDirectory(files.folder);
   }
 
@@ -143,7 +147,7 @@ export class TocRepair {
           await settle(offset);
           end = Math.max(end, offset + storedSize);
         }
-        writer.add(slot.bytes);
+        writer.add(slot.bytes, slot.at);
         valid++;
       } else if (slot.bytes.some((byte) => byte !== 0)) {
         if (damaged.length === COMPARED_MAX) await settle(end);
@@ -160,7 +164,7 @@ export class TocRepair {
     const found = await salvageEntry(this.#packed.files, packId, bytes, gap);
     if (found !== undefined) {
       if (findOrUndefined(this.#packed, found.key) !== undefined) return;
-      writer.add(printRecord(found));
+      writer.add(printRecord(found), at);
       this.counts.recoveredEntries++;
       return;
     }

@@ -2,14 +2,13 @@ import { TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import {
   ENTRY_SIZE,
-  FLAG_NO_CHECKSUM,
-  FLAG_TOMBSTONE,
   isTombstone,
   type PackEntry,
   type RecordBatch,
   recordPackId,
   recordRawSize,
   recordStoredSize,
+  tombstoneOf,
   writeRecord,
 } from "../format/entry.ts";
 import type { TocDamage } from "../format/manifest.ts";
@@ -349,9 +348,4 @@ export class SegmentedIndex implements PackIndex {
     this.#closed = true;
     this.#state.close();
   }
-}
-
-function tombstoneOf(packId: number): PackEntry {
-  const flags = FLAG_TOMBSTONE | FLAG_NO_CHECKSUM;
-  return { packId, offset: 0, storedSize: 0, rawSize: 0, codec: 0, flags, dictionaryId: 0, checksum: 0 };
 }
