@@ -1,7 +1,9 @@
 import { test } from "node:test";
 import { seeded } from "../support/seeded.ts";
 import { type Bounds, Counts, explorePowerCuts, exploreProcessCrashes } from "./explorer.ts";
+import { maintenanceOperations } from "./maintenance-operations.ts";
 import { longOperations, operations, repackOperations } from "./operations.ts";
+import { repairOperations } from "./repair-operations.ts";
 
 const long = process.env["TSDOS_PROOF"] === "long";
 const bounds: Bounds = long
@@ -14,6 +16,8 @@ const total = new Counts();
 for (const [list, bound] of [
   [operations, bounds],
   [repackOperations, bounds],
+  [maintenanceOperations, bounds],
+  [repairOperations, bounds],
   [longOperations, sampled],
 ] as const) {
   for (const operation of list) {

@@ -2,7 +2,7 @@ import { numbers } from "../../src/testing/contents.ts";
 import { type FileCall, InterceptedFileSystem, MemoryFileSystem, type Survives } from "../../src/testing.ts";
 import { makeEmptyFolder, openOn, type StoreSettings } from "../support/stores.ts";
 import { Acknowledged, type Step } from "../support/workload.ts";
-import { goesOn, opensAgain } from "./recovery.ts";
+import { JustWorks, type Recovery } from "./recovery.ts";
 
 const READ_ONLY = new Set(["openIfExists", "close", "read", "size", "stat", "list"]);
 
@@ -28,6 +28,10 @@ export interface Operation {
   readonly pageSize?: number;
   /** Objects may be damaged that were written for the life of the process. */
   readonly lenient?: boolean;
+  /** Damages what was there before. */
+  readonly damage?: (files: MemoryFileSystem, state: Acknowledged) => Promise<void>;
+  /** What is to come after a crash; {@link JustWorks} by default. */
+  readonly recovery?: Recovery;
 }
 
 /** What was tried. */
@@ -132,7 +136,9 @@ async function prepare(operation: Operation, state: Acknowledged): Promise<Memor
   // As if half a minute had passed: file systems write everything by then.
   const files = first.afterPowerCut(() => true);
   await take(operation.unsynced, files, operation, state);
-  return files;
+  if (operation.damage === undefined) return files;
+  await operation.damage(files, state);
+  return files.afterPowerCut(() => true);
 }
 
 async function take(
@@ -151,10 +157,8 @@ export async function explorePowerCuts(operation: Operation, bounds: Bounds, see
   const next = numbers(seed);
   const state = new Acknowledged();
   const memory = await prepare(operation, state);
-  return explore(operation, new Moments(memory, state, (changes) => subsetsOf(changes, bounds, next)), state, {
-    oneOf: bounds.secondCrashOneOf,
-    next,
-  });
+  const moments = new Moments(memory, state, (changes) => subsetsOf(changes, bounds, next));
+  return explore(operation, moments, state, { oneOf: bounds.secondCrashOneOf, next });
 }
 
 /** Tries each operation, without syncs, with a crash of the process at each of its calls: what was written stays. */
@@ -171,7 +175,7 @@ async function explore(
   state: Acknowledged,
   second?: { readonly oneOf: number; readonly next: () => number },
 ): Promise<Counts> {
-  const { settings = {}, lenient = false } = operation;
+  const { settings = {}, recovery = new JustWorks(operation.lenient) } = operation;
   const stores = openOn(moments.files, settings);
   await operation.run(stores, state);
   moments.crash();
@@ -181,25 +185,29 @@ async function explore(
     const where = `crash in "${operation.name}" after ${moment.after}, state ${i}`;
     await explained(where, async () => {
       if (second !== undefined && second.next() % second.oneOf === 0)
-        counts.second += await crashAgain(moment, operation, second.next);
-      await opensAgain(openOn(moment.files, settings), moment.state, lenient);
-      await goesOn(() => openOn(moment.files, settings), moment.files, moment.state, lenient);
+        counts.second += await crashAgain(moment, recovery, settings, second.next);
+      await recovery.opensAgain(openOn(moment.files, settings), moment.state);
+      await recovery.goesOn(() => openOn(moment.files, settings), moment.files, moment.state);
     });
   }
   return counts;
 }
 
 /** Crashes what the next writer does after a crash. */
-async function crashAgain(moment: Moment, operation: Operation, next: () => number): Promise<number> {
-  const { settings = {}, lenient = false } = operation;
+async function crashAgain(
+  moment: Moment,
+  recovery: Recovery,
+  settings: StoreSettings,
+  next: () => number,
+): Promise<number> {
   const state = moment.state.copy();
   const bounds: Bounds = { exhaustive: 3, samples: 3, secondCrashOneOf: 1 };
   const memory = moment.files.afterPowerCut();
   const moments = new Moments(memory, state, (changes) => subsetsOf(changes, bounds, next));
-  await goesOn(() => openOn(moments.files, settings), memory, state, lenient);
+  await recovery.goesOn(() => openOn(moments.files, settings), memory, state);
   for (const again of moments.found) {
     await explained(`second crash after ${again.after}`, () =>
-      opensAgain(openOn(again.files, settings), again.state, lenient),
+      recovery.opensAgain(openOn(again.files, settings), again.state),
     );
   }
   return moments.counts.states;

@@ -1,59 +1,26 @@
-import { keyOf } from "../../src/key/hash.ts";
-import type { ObjectKey } from "../../src/key/object-key.ts";
-import { clean } from "../../src/maintenance/clean.ts";
-import { packLoose } from "../../src/maintenance/pack.ts";
-import { type RepackOptions, repack } from "../../src/maintenance/repack.ts";
 import { noise, prose } from "../../src/testing/contents.ts";
-import { flushIndex, rebuildIndex } from "../support/stores.ts";
-import { insert, insertStream, insertUnsynced, mixedSteps, remove, type Step, steps } from "../support/workload.ts";
+import { rebuildIndex } from "../support/stores.ts";
+import { insertStream, mixedSteps, type Step, steps } from "../support/workload.ts";
+import {
+  cleanAll,
+  drop,
+  erase,
+  flush,
+  flushUnsynced,
+  inOrder,
+  keysOf,
+  pack,
+  packUnsynced,
+  put,
+  rewrite,
+  SMALL_PACKS,
+  tiny,
+} from "./crash-steps.ts";
 import type { Operation } from "./explorer.ts";
 
 const LARGE = 4 * 1024 ** 2 + 50;
 /** For operations that handle megabytes. */
 const LARGE_PAGE = 512 * 1024;
-
-/** Contents of a few dozen bytes: few changes, so that every subset of them can be tried. */
-function tiny(count: number, seed: number): Uint8Array[] {
-  return Array.from({ length: count }, (_, i) => Buffer.concat([Buffer.from(`${seed}/${i} `), noise(20 + i * 9, i)]));
-}
-
-const keysOf = (contents: readonly Uint8Array[]): ObjectKey[] => contents.map(keyOf);
-
-const put = (to: "loose" | "packed", count: number, seed: number): Step => ({
-  name: `put ${count} ${to}`,
-  run: (stores, state) => insert(stores, state, tiny(count, seed), { to }),
-});
-const drop = (to: "loose" | "packed", count: number, seed: number): Step => ({
-  name: `drop ${count} ${to}`,
-  run: (stores, state) => insertUnsynced(stores, state, tiny(count, seed), to),
-});
-const flush: Step = { name: "flush", run: (stores) => flushIndex(stores) };
-const flushUnsynced: Step = { name: "flush without sync", run: (stores) => flushIndex(stores, false) };
-const pack = (cleaning: boolean): Step => ({
-  name: "pack",
-  run: async ({ combined }) => void (await packLoose(combined, { clean: cleaning })),
-});
-const packUnsynced: Step = {
-  name: "pack without sync",
-  run: async ({ combined }) => void (await packLoose(combined, { durability: "process" })),
-};
-const cleanAll: Step = {
-  name: "clean",
-  run: async ({ combined }) => void (await clean(combined, { sandboxAgeMs: 0 })),
-};
-const rewrite = (options: RepackOptions = {}): Step => ({
-  name: "repack",
-  run: async ({ combined }) => void (await repack(combined, options)),
-});
-const erase = (keys: readonly ObjectKey[]): Step => ({
-  name: "erase",
-  run: (stores, state) => remove(stores, state, keys),
-});
-const inOrder =
-  (...parts: Step[]): Step["run"] =>
-  async (stores, state) => {
-    for (const part of parts) await part.run(stores, state);
-  };
 
 /** Inserts loose, or packed, what came by these steps. */
 const insertAgain = (what: string, unsynced: readonly Step[]): Operation[] =>
@@ -63,8 +30,6 @@ const insertAgain = (what: string, unsynced: readonly Step[]): Operation[] =>
     unsynced,
     run: put(to, 2, 1).run,
   }));
-
-const SMALL_PACKS = { packSizeTarget: 100, compression: "none" };
 
 /** The crash table: everything that writes, each from a disk that holds something already. */
 export const operations: readonly Operation[] = [

@@ -2,18 +2,28 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { Container } from "../../src/container/container.ts";
 import { keyOf } from "../../src/key/hash.ts";
+import type { ObjectKey } from "../../src/key/object-key.ts";
 import type { RepairOptions, RepairReport } from "../../src/maintenance/repair-reports.ts";
+import type { ObjectStore } from "../../src/store/object-store.ts";
 import { smallContents } from "../../src/testing/contents.ts";
 import { newContainer } from "./damage.ts";
 
 /** The keys of what reads back right. */
 export async function readableIn(root: string, contents: readonly Uint8Array[]): Promise<string[]> {
   await using container = await Container.open(root, { tidyIndex: false });
-  const readable: string[] = [];
+  return await readableFrom(container, contents);
+}
+
+/** As {@link readableIn}, from a store that is open. */
+export async function readableFrom(
+  store: Pick<ObjectStore, "extract">,
+  contents: readonly Uint8Array[],
+): Promise<ObjectKey[]> {
+  const readable: ObjectKey[] = [];
   for (const bytes of contents) {
     const key = keyOf(bytes);
     try {
-      const found = await (await container.extract(key, { verify: "hash" }))?.bytes();
+      const found = await (await store.extract(key, { verify: "hash" }))?.bytes();
       if (found !== undefined) readable.push(key);
     } catch {
       // Damaged, or nobody can tell whether it is there.

@@ -16,13 +16,30 @@ export class Acknowledged {
   readonly #known = new Map<ObjectKey, Uint8Array>();
   /** Grows whenever something is acknowledged, or no longer promised. */
   version = 0;
+  /** Something is damaged, and no repair of it is acknowledged. */
+  #damaged = false;
 
   copy(): Acknowledged {
     const copy = new Acknowledged();
     for (const [key, bytes] of this.#present) copy.#present.set(key, bytes);
     for (const [key, bytes] of this.#known) copy.#known.set(key, bytes);
     for (const key of this.#absent) copy.#absent.add(key);
+    copy.#damaged = this.#damaged;
     return copy;
+  }
+
+  get isDamaged(): boolean {
+    return this.#damaged;
+  }
+
+  set isDamaged(damaged: boolean) {
+    this.version++;
+    this.#damaged = damaged;
+  }
+
+  /** Every content that was ever given. */
+  get contents(): Uint8Array[] {
+    return [...this.#known.values()];
   }
 
   given(bytes: Uint8Array): void {
