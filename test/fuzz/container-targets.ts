@@ -16,6 +16,7 @@ import { validate } from "../../src/maintenance/validate.ts";
 import { noise, prose } from "../../src/testing/contents.ts";
 import { MemoryFileSystem } from "../../src/testing.ts";
 import { temporaryFolder } from "../support/folders.ts";
+import { readFile, writeFile } from "../support/port-files.ts";
 import { emptyMemoryFolder, flushIndex, MEMORY_ROOT, openOn } from "../support/stores.ts";
 import { resealBlocks, resealManifest } from "./binary-targets.ts";
 import { allowCoded, type Target } from "./target.ts";
@@ -34,21 +35,6 @@ const keys: readonly ObjectKey[] = [...contents, inFrames].map(keyOf);
 /** Asked for one by one. */
 const asked = [...keys.slice(0, 8), ...keys.slice(-2)];
 const absent = keyOf(Buffer.from("absent"));
-
-function readFile(fs: MemoryFileSystem, path: string): Uint8Array {
-  const file = fs.open(path, "read");
-  const bytes = new Uint8Array(fs.size(file));
-  fs.read(file, bytes, 0, bytes.length, 0);
-  fs.close(file);
-  return bytes;
-}
-
-function writeFile(fs: MemoryFileSystem, path: string, bytes: Uint8Array): void {
-  fs.remove(path);
-  const file = fs.open(path, "create");
-  fs.write(file, bytes, 0, bytes.length, 0);
-  fs.close(file);
-}
 
 /** Files of a small container, by path. */
 async function sampleFiles(): Promise<Map<string, Uint8Array>> {

@@ -24,6 +24,7 @@ import type { ValidateReport } from "../../src/maintenance/validate-reports.ts";
 import { numbers } from "../../src/testing/contents.ts";
 import type { MemoryFileSystem } from "../../src/testing.ts";
 import { temporaryFolder } from "../support/folders.ts";
+import { writeFile } from "../support/port-files.ts";
 import { emptyMemoryFolder, MEMORY_ROOT, type MemoryLock, openOn } from "../support/stores.ts";
 
 /** What is asked of an open container. */
@@ -110,9 +111,7 @@ export async function onDisk(options: CreateOptions): Promise<Subject> {
     loseIndex: () => rmSync(join(root, "packed/index"), { recursive: true, force: true }),
     fileOf(bytes) {
       const path = join(folder, `source-${files++}`);
-      const file = fs.open(path, "create");
-      fs.write(file, bytes, 0, bytes.length, 0);
-      fs.close(file);
+      writeFile(fs, path, bytes);
       return fromFile(path);
     },
     async close() {
@@ -177,9 +176,7 @@ export async function inMemory(options: CreateOptions): Promise<Subject> {
     fileOf(bytes) {
       fs.makeDirectory("/files");
       const path = `/files/${files++}`;
-      const file = fs.open(path, "create");
-      fs.write(file, bytes, 0, bytes.length, 0);
-      fs.close(file);
+      writeFile(fs, path, bytes);
       return fromFile(path);
     },
     async close() {

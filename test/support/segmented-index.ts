@@ -4,6 +4,7 @@ import type { PackEntry } from "../../src/format/entry.ts";
 import { parseManifest } from "../../src/format/manifest.ts";
 import { SegmentedIndex } from "../../src/pack-index/segmented-index.ts";
 import { type InterceptedFileSystem, MemoryFileSystem } from "../../src/testing.ts";
+import { readFile } from "./port-files.ts";
 import { batchOf, type KeyedEntry, keyBytes, put } from "./records.ts";
 
 export const FOLDER = "/packed";
@@ -42,18 +43,8 @@ export function sizeOf(fs: MemoryFileSystem, path: string): number {
   return fs.stat(path)?.size ?? -1;
 }
 
-export function append(fs: MemoryFileSystem, path: string, bytes: Uint8Array): void {
-  const file = fs.open(path, "update");
-  fs.write(file, bytes, 0, bytes.length, fs.size(file));
-  fs.close(file);
-}
-
 export function readManifestOf(fs: MemoryFileSystem): NonNullable<ReturnType<typeof parseManifest>> {
-  const file = fs.open(MANIFEST, "read");
-  const bytes = Buffer.alloc(fs.size(file));
-  fs.read(file, bytes, 0, bytes.length, 0);
-  fs.close(file);
-  const manifest = parseManifest(bytes.toString());
+  const manifest = parseManifest(readFile(fs, MANIFEST).toString());
   assert.ok(manifest !== undefined);
   return manifest;
 }

@@ -19,6 +19,7 @@ import { PackedStore } from "../../src/store/packed-store.ts";
 import type { PackerLock } from "../../src/store/packer-lock.ts";
 import { MemoryFileSystem, type StoreUnderTest } from "../../src/testing.ts";
 import { temporaryFolder } from "./folders.ts";
+import { flipByte, writeFile } from "./port-files.ts";
 
 export interface StoreSettings {
   readonly compression?: string;
@@ -158,10 +159,7 @@ export function storeInMemory(part: Part, settings: StoreSettings = {}): StoreUn
     open: () => openOn(fs, settings, lock),
     makeFile(name, bytes) {
       const path = `/files/${name}`;
-      fs.remove(path);
-      const file = fs.open(path, "create");
-      fs.write(file, bytes, 0, bytes.length, 0);
-      fs.close(file);
+      writeFile(fs, path, bytes);
       return path;
     },
   });
@@ -235,15 +233,6 @@ export function damageCopies(
   if (entry !== undefined)
     flipByte(fs, packed.files.pathOf(entry.packId), entry.offset + Math.floor(entry.storedSize / 2));
   stores.close();
-}
-
-export function flipByte(fs: FileSystem, path: string, position: number): void {
-  const file = fs.open(path, "update");
-  const byte = new Uint8Array(1);
-  fs.read(file, byte, 0, 1, position);
-  byte[0] = (byte[0] as number) ^ 0x55;
-  fs.write(file, byte, 0, 1, position);
-  fs.close(file);
 }
 
 /** A whole container, through its public face. */

@@ -13,6 +13,7 @@ import { RestorePlace } from "../../src/maintenance/backup/restore-place.ts";
 import { sendContainer } from "../../src/maintenance/backup/send-container.ts";
 import { type Fault, type FileCall, InterceptedFileSystem } from "../../src/testing/intercepted-file-system.ts";
 import { temporaryFolder } from "../support/folders.ts";
+import { writeFile } from "../support/port-files.ts";
 import { emptyMemoryFolder, MEMORY_ROOT, openOn } from "../support/stores.ts";
 
 describe("a backup that cannot be written to its end", () => {
@@ -62,8 +63,7 @@ test("what is sent after the other end has gone fails, and does not wait for it"
 
 test("an abort is heard between packs that the last backup has", async () => {
   const memory = emptyMemoryFolder();
-  const writeConfig = memory.open(`${MEMORY_ROOT}/config.json`, "create");
-  memory.close(writeConfig);
+  writeFile(memory, `${MEMORY_ROOT}/config.json`, new Uint8Array());
   const controller = new AbortController();
   const opened: string[] = [];
   const fs = new InterceptedFileSystem(memory, ({ name, path }) => {

@@ -22,7 +22,7 @@ import { localBackups } from "../../src/maintenance/backup/local-target.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
 import { fakeSsh, filesIn, readAll } from "../support/backup.ts";
 import { temporaryFolder } from "../support/folders.ts";
-import { flipByte } from "../support/stores.ts";
+import { flipByte } from "../support/port-files.ts";
 
 const fails = (code: ErrorCode, work: () => Promise<unknown>, message: RegExp): Promise<void> =>
   assert.rejects(work, (error) => {

@@ -6,6 +6,7 @@ import type { PackEntry } from "../../src/format/entry.ts";
 import { parseSeekTable, seekTableSize } from "../../src/format/seek-table.ts";
 import type { InsertOptions, ObjectStat } from "../../src/store/object-store.ts";
 import { noise, prose } from "../../src/testing/contents.ts";
+import { readFile } from "../support/port-files.ts";
 import { emptyMemoryFolder, MEMORY_ROOT, openOn } from "../support/stores.ts";
 
 const MIB = 1024 ** 2;
@@ -20,9 +21,7 @@ async function stored(
   const { combined } = openOn(memory, { compression, durability: "process" });
   const { key } = await combined.insert(bytes, { to: "packed", ...options });
   const entry = combined.packed.find(key) as PackEntry;
-  const file = memory.open(`${MEMORY_ROOT}/packed/0.pack`, "read");
-  const raw = Buffer.alloc(entry.storedSize);
-  memory.read(file, raw, 0, raw.length, entry.offset);
+  const raw = readFile(memory, `${MEMORY_ROOT}/packed/0.pack`).subarray(entry.offset, entry.offset + entry.storedSize);
   const stat = await combined.stat(key);
   assert.ok(stat !== undefined);
   assert.deepEqual(
@@ -43,8 +42,7 @@ test("large objects are independent zstd frames and a seek table, which any zstd
     const { key } = await combined.insert(source as Uint8Array, { to: "packed" });
     const { storedSize, offset, codec } = combined.packed.find(key) as PackEntry;
     assert.equal(codec, 3);
-    const raw = Buffer.alloc(storedSize);
-    memory.read(memory.open(`${MEMORY_ROOT}/packed/0.pack`, "read"), raw, 0, storedSize, offset);
+    const raw = readFile(memory, `${MEMORY_ROOT}/packed/0.pack`).subarray(offset, offset + storedSize);
     assert.equal(Buffer.compare(zlib.zstdDecompressSync(raw), bytes), 0, "Node's decoder");
     const frames = parseSeekTable(raw.subarray(-(seekTableSize(raw) as number)), storedSize, bytes.length);
     assert.ok(frames !== undefined && frames.length >= 6);

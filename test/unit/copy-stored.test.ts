@@ -9,7 +9,7 @@ import { copyStored } from "../../src/store/copy-stored.ts";
 import type { PackedStore } from "../../src/store/packed-store.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
 import { temporaryFolder } from "../support/folders.ts";
-import { flipByte } from "../support/stores.ts";
+import { flipByte } from "../support/port-files.ts";
 
 const opened: { close(): void }[] = [];
 after(() => {

@@ -3,23 +3,16 @@ import { test } from "node:test";
 import { keyOf } from "../../src/key/hash.ts";
 import { noise } from "../../src/testing/contents.ts";
 import type { MemoryFileSystem } from "../../src/testing.ts";
-import { emptyMemoryFolder, flipByte, type OpenedStores, openOn } from "../support/stores.ts";
+import { append, flipByte, truncate } from "../support/port-files.ts";
+import { emptyMemoryFolder, type OpenedStores, openOn } from "../support/stores.ts";
 
 const bytes = noise(3000, 1);
 const key = keyOf(bytes);
 
 const damages: Record<string, (fs: MemoryFileSystem, path: string) => void> = {
   "with a wrong byte": (fs, path) => flipByte(fs, path, 1000),
-  "without its bytes": (fs, path) => {
-    const file = fs.open(path, "update");
-    fs.truncate(file, 0);
-    fs.close(file);
-  },
-  "with too many bytes": (fs, path) => {
-    const file = fs.open(path, "update");
-    fs.write(file, bytes, 0, 100, bytes.length);
-    fs.close(file);
-  },
+  "without its bytes": (fs, path) => truncate(fs, path, 0),
+  "with too many bytes": (fs, path) => append(fs, path, bytes.subarray(0, 100)),
 };
 
 /** An object that is packed, and of which a power cut has brought the loose copy back, damaged. */

@@ -15,8 +15,8 @@ import { keyOf } from "../../src/key/hash.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
 import { readAll } from "../support/backup.ts";
 import { temporaryFolder } from "../support/folders.ts";
+import { flipByte } from "../support/port-files.ts";
 import { property, randomBytes, spoiled } from "../support/random.ts";
-import { flipByte } from "../support/stores.ts";
 
 const process_ = { durability: "process" } as const;
 const NONE = "0".repeat(64);

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { isTsdosError, TsdosError } from "../../src/errors.ts";
 import { ENTRY_SIZE } from "../../src/format/entry.ts";
 import { type Fault, type FileCall, InterceptedFileSystem, type MemoryFileSystem } from "../../src/testing.ts";
+import { flipByte, truncate } from "../support/port-files.ts";
 import { keyBytes } from "../support/records.ts";
 import {
   commit,
@@ -18,7 +19,6 @@ import {
   segmentNames,
   sizeOf,
 } from "../support/segmented-index.ts";
-import { flipByte } from "../support/stores.ts";
 
 // --- the cache ---
 
@@ -26,16 +26,8 @@ const cacheDamage: Record<string, (fs: MemoryFileSystem) => void> = {
   "the index folder is missing": (fs) => removeAll(fs, `${FOLDER}/index`),
   "MANIFEST is missing": (fs) => fs.remove(MANIFEST),
   "MANIFEST is damaged": (fs) => flipByte(fs, MANIFEST, 20),
-  "MANIFEST is cut": (fs) => {
-    const file = fs.open(MANIFEST, "update");
-    fs.truncate(file, 30);
-    fs.close(file);
-  },
-  "MANIFEST is empty": (fs) => {
-    const file = fs.open(MANIFEST, "update");
-    fs.truncate(file, 0);
-    fs.close(file);
-  },
+  "MANIFEST is cut": (fs) => truncate(fs, MANIFEST, 30),
+  "MANIFEST is empty": (fs) => truncate(fs, MANIFEST, 0),
   "a segment is missing": (fs) => fs.remove(`${FOLDER}/index/${segmentNames(fs)[0]}`),
   "a segment's footer is damaged": (fs) => {
     const path = `${FOLDER}/index/${segmentNames(fs)[0]}`;
@@ -46,11 +38,7 @@ const cacheDamage: Record<string, (fs: MemoryFileSystem) => void> = {
     flipByte(fs, path, sizeOf(fs, path) - 70);
   },
   "a segment's page is damaged": (fs) => flipByte(fs, `${FOLDER}/index/${segmentNames(fs)[0]}`, 100),
-  "a segment is cut": (fs) => {
-    const file = fs.open(`${FOLDER}/index/${segmentNames(fs)[0]}`, "update");
-    fs.truncate(file, 1000);
-    fs.close(file);
-  },
+  "a segment is cut": (fs) => truncate(fs, `${FOLDER}/index/${segmentNames(fs)[0]}`, 1000),
 };
 for (const [what, damage] of Object.entries(cacheDamage)) {
   test(`I7: nothing is lost when ${what}, and the index mends itself`, () => {

@@ -3,9 +3,9 @@ import { test } from "node:test";
 import { TsdosError } from "../../src/errors.ts";
 import { ENTRY_SIZE } from "../../src/format/entry.ts";
 import { type FileCall, InterceptedFileSystem, type MemoryFileSystem } from "../../src/testing.ts";
+import { append, readFile } from "../support/port-files.ts";
 import { batchOf, keyBytes, put } from "../support/records.ts";
 import {
-  append,
   commit,
   corrupt,
   emptyFolder,
@@ -105,11 +105,7 @@ test("very many damaged entries are damage, too", () => {
   // A valid entry behind them.
   const more = open(fs);
   commit(more, 1, entries(10, 11));
-  const file = fs.open(`${FOLDER}/1.toc`, "read");
-  const entry = new Uint8Array(ENTRY_SIZE);
-  fs.read(file, entry, 0, ENTRY_SIZE, ENTRY_SIZE);
-  fs.close(file);
-  append(fs, toc, entry);
+  append(fs, toc, readFile(fs, `${FOLDER}/1.toc`).subarray(ENTRY_SIZE, 2 * ENTRY_SIZE));
   const last = open(fs);
   holds(last, 0, 11);
   assert.throws(() => find(last, 12), corrupt);

@@ -9,6 +9,7 @@ import { packLoose } from "../../src/maintenance/pack.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
 import { type FileCall, InterceptedFileSystem, type MemoryFileSystem } from "../../src/testing.ts";
 import { temporaryFolder } from "../support/folders.ts";
+import { overwrite, readFile } from "../support/port-files.ts";
 import { emptyMemoryFolder, MEMORY_ROOT, openOn } from "../support/stores.ts";
 import { Acknowledged, steps } from "../support/workload.ts";
 
@@ -106,10 +107,7 @@ test("I3: no entry ever points past the durable end of its pack, whatever is don
     }
     if (name !== "sync" || !path.endsWith(".toc")) return;
     // What was appended stands in the file already.
-    const file = memory.open(path, "read");
-    const bytes = Buffer.alloc(memory.size(file));
-    memory.read(file, bytes, 0, bytes.length, 0);
-    memory.close(file);
+    const bytes = readFile(memory, path);
     for (let at = 64; at + ENTRY_SIZE <= bytes.length; at += ENTRY_SIZE) {
       const { offset, storedSize } = readRecord(bytes, at);
       assert.ok(offset + storedSize <= (durable.get(path.replace(".toc", ".pack")) ?? 0), `${path} at byte ${at}`);
@@ -157,9 +155,7 @@ test("I4: what does not read back keeps its loose copy", async () => {
   await packLoose(combined, { clean: false });
   const victim = contents[3] as Uint8Array;
   const entry = combined.packed.find(keyOf(victim)) as PackEntry;
-  const file = memory.open(`${PACKED}/0.pack`, "update");
-  memory.write(file, Buffer.from([1, 2, 3]), 0, 3, entry.offset);
-  memory.close(file);
+  overwrite(memory, `${PACKED}/0.pack`, entry.offset, Buffer.from([1, 2, 3]));
   const report = await packLoose(combined, {});
   assert.equal(report.cleanedObjects, 9);
   assert.equal((await combined.stat(keyOf(victim)))?.where, "loose");

@@ -8,7 +8,8 @@ import { packLoose } from "../../src/maintenance/pack.ts";
 import type { OnProgress, Progress } from "../../src/progress.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
 import { temporaryFolder } from "../support/folders.ts";
-import { emptyMemoryFolder, flipByte, openOn } from "../support/stores.ts";
+import { flipByte } from "../support/port-files.ts";
+import { emptyMemoryFolder, openOn } from "../support/stores.ts";
 
 async function newContainer(): Promise<{ readonly root: string; readonly container: Container }> {
   const root = join(temporaryFolder(), "container");

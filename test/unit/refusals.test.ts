@@ -12,6 +12,7 @@ import type { ObjectKey } from "../../src/key/object-key.ts";
 import { prose, smallContents } from "../../src/testing/contents.ts";
 import { type Fault, type FileCall, InterceptedFileSystem } from "../../src/testing.ts";
 import { temporaryFolder } from "../support/folders.ts";
+import { writeFile } from "../support/port-files.ts";
 import { batchOf, put } from "../support/records.ts";
 import { emptyMemoryFolder, MEMORY_ROOT, openOn } from "../support/stores.ts";
 
@@ -96,9 +97,7 @@ test("I8: missing fields have defaults, unknown ones stay, and both spellings of
 function crafted(changes: Partial<PackEntry>): { readonly key: ObjectKey; readonly stores: ReturnType<typeof openOn> } {
   const memory = emptyMemoryFolder();
   const bytes = Buffer.from("sixteen bytes ..");
-  const file = memory.open(`${PACKED}/0.pack`, "create");
-  memory.write(file, bytes, 0, bytes.length, 0);
-  memory.close(file);
+  writeFile(memory, `${PACKED}/0.pack`, bytes);
   const stores = openOn(memory, {});
   const key = keyOf(bytes);
   stores.index.commit(

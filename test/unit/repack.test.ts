@@ -11,7 +11,7 @@ import type { RepackOptions } from "../../src/maintenance/repack.ts";
 import type { Progress } from "../../src/progress.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
 import { temporaryFolder } from "../support/folders.ts";
-import { flipByte } from "../support/stores.ts";
+import { flipByte } from "../support/port-files.ts";
 
 const versions = [1, 2] as const;
 

@@ -7,7 +7,8 @@ import type { CombinedStore } from "../../src/store/combined-store.ts";
 import { noise } from "../../src/testing/contents.ts";
 import { InterceptedFileSystem } from "../../src/testing/intercepted-file-system.ts";
 import type { MemoryFileSystem } from "../../src/testing.ts";
-import { emptyMemoryFolder, flipByte, MEMORY_ROOT, openOn } from "../support/stores.ts";
+import { flipByte } from "../support/port-files.ts";
+import { emptyMemoryFolder, MEMORY_ROOT, openOn } from "../support/stores.ts";
 
 const CHANGES = ["write", "truncate", "rename", "remove", "sync", "syncDirectory", "makeDirectory", "open"];
 const [loose, both, misplaced, elsewhere] = [1, 2, 3, 4].map((seed) => noise(500, seed)) as Uint8Array[];

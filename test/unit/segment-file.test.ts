@@ -6,8 +6,8 @@ import { PAGE_ENTRIES, segmentFileSize } from "../../src/format/segment.ts";
 import { batchCursor, keptRecords, type RecordCursor } from "../../src/pack-index/record-cursor.ts";
 import { SegmentFile, writeSegment } from "../../src/pack-index/segment-file.ts";
 import { MemoryFileSystem } from "../../src/testing.ts";
+import { flipByte, truncate } from "../support/port-files.ts";
 import { batchOf, type KeyedEntry, keyBytes, put, tombstone } from "../support/records.ts";
-import { flipByte } from "../support/stores.ts";
 
 const PATH = "/00000001.seg";
 
@@ -129,9 +129,7 @@ test("a segment that is cut or longer than it should be is CORRUPT_INDEX", () =>
   for (const length of [0, 1, 63, 64, ENTRY_SIZE * 100, size - 1, size - 64, size + 1, size + 64]) {
     const { fs, segment } = written(records);
     segment.release();
-    const file = fs.open(PATH, "update");
-    fs.truncate(file, length);
-    fs.close(file);
+    truncate(fs, PATH, length);
     assert.throws(
       () => SegmentFile.open(fs, PATH, 1),
       (error) => isTsdosError(error, "CORRUPT_INDEX"),

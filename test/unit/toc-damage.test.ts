@@ -3,8 +3,8 @@ import { test } from "node:test";
 import { isTsdosError } from "../../src/errors.ts";
 import { ENTRY_SIZE } from "../../src/format/entry.ts";
 import { printTocHeader } from "../../src/format/toc-header.ts";
+import { append, flipByte, overwrite, truncate, writeFile } from "../support/port-files.ts";
 import {
-  append,
   commit,
   containerId,
   corrupt,
@@ -19,7 +19,6 @@ import {
   segmentNames,
   sizeOf,
 } from "../support/segmented-index.ts";
-import { flipByte } from "../support/stores.ts";
 
 // --- TOC files that were not written to their end ---
 
@@ -62,8 +61,7 @@ for (const [what, bytes] of Object.entries({
 })) {
   test(`a TOC of ${what} is one that was begun`, () => {
     const fs = emptyFolder();
-    fs.close(fs.open(`${FOLDER}/0.toc`, "create"));
-    append(fs, `${FOLDER}/0.toc`, new Uint8Array(bytes));
+    writeFile(fs, `${FOLDER}/0.toc`, new Uint8Array(bytes));
     const index = open(fs);
     assert.equal(find(index, 1), undefined);
     commit(index, 0, entries(0, 3));
@@ -79,9 +77,7 @@ test("zeros that a power cut left in front of entries that were never acknowledg
   commit(writer, 0, entries(0, 3));
   writer.flush(true, true);
   commit(writer, 0, entries(3, 9));
-  const file = fs.open(`${FOLDER}/0.toc`, "update");
-  fs.write(file, new Uint8Array(2 * ENTRY_SIZE), 0, 2 * ENTRY_SIZE, 64 + 4 * ENTRY_SIZE);
-  fs.close(file);
+  overwrite(fs, `${FOLDER}/0.toc`, 64 + 4 * ENTRY_SIZE, new Uint8Array(2 * ENTRY_SIZE));
   for (let round = 0; round < 3; round++) {
     const index = open(fs);
     for (const there of [0, 1, 2, 3, 6, 7, 8]) assert.equal(find(index, there)?.offset, there);
@@ -160,9 +156,7 @@ test("a cut never goes below the length that MANIFEST has recorded", () => {
     writer.flush(true, true);
     assert.equal(readManifestOf(fs).valid.get(0), 64 + 10 * ENTRY_SIZE);
     for (const name of segmentNames(fs)) fs.remove(`${FOLDER}/index/${name}`);
-    const file = fs.open(`${FOLDER}/0.toc`, "update");
-    fs.truncate(file, left);
-    fs.close(file);
+    truncate(fs, `${FOLDER}/0.toc`, left);
     const index = open(fs);
     for (let i = 0; i < Math.floor((left - 64) / ENTRY_SIZE); i++) assert.equal(find(index, i)?.offset, i);
     assert.throws(() => find(index, 9), corrupt, `${left} bytes left`);
@@ -209,8 +203,7 @@ test("a missing TOC that MANIFEST knows is damage, and is not made anew", () => 
 
 test("a TOC of another pack under this name is damage", () => {
   const fs = emptyFolder();
-  fs.close(fs.open(`${FOLDER}/0.toc`, "create"));
-  append(fs, `${FOLDER}/0.toc`, printTocHeader({ containerId, packId: 5, sealed: false, replaces: [] }));
+  writeFile(fs, `${FOLDER}/0.toc`, printTocHeader({ containerId, packId: 5, sealed: false, replaces: [] }));
   const index = open(fs);
   commit(index, 0, entries(0, 2));
   holds(open(fs), 0, 2);
