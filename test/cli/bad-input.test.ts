@@ -172,7 +172,7 @@ cliTest("keys in a file are checked with their line", async (work) => {
   assert.equal(missing.code, 1);
 });
 
-mountTest("a full disk is exit code 6, and leaves the store as it was", "3m", async (work) => {
+mountTest("a full disk is exit code 6, and leaves the store as it was", 3, async (work) => {
   const [key = ""] = await work.container(["before"]);
   work.write("small", "y".repeat(1000));
   const big = { input: Buffer.alloc(6 * 1024 ** 2, "0123456789") };
@@ -193,7 +193,7 @@ cliTest("help that cannot be written is an error as any other", async (work) => 
   assert.equal(code, 6);
 });
 
-mountTest("output that meets a full disk is exit code 6, not a short file", "256k", async (work, _) => {
+mountTest("output that meets a full disk is exit code 6, not a short file", 0.25, async (work, _) => {
   // Node's own stream for files writes what fits, and says that all was well.
   const [key = ""] = await work.container(["z".repeat(150_000)]);
   const { code, stderr } = work.shell(`tsdos cat ${key} > copy`);
@@ -203,7 +203,7 @@ mountTest("output that meets a full disk is exit code 6, not a short file", "256
 
 mountTest(
   "a read-only folder can be read, and says so when it cannot be written",
-  "16m",
+  16,
   async (work, remountReadOnly) => {
     const keys = [...(await work.container(["loose"])), ""].slice(0, 1);
     work.write("file", "packed");

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { describeCommands, printCompletion, type Shell, shells } from "../../src/cli/completion-scripts.ts";
 import { createProgram } from "../../src/cli/program.ts";
 import { Session } from "../../src/cli/session.ts";
+import { temporaryFolder } from "../support/folders.ts";
 
 const program = describeCommands(createProgram(new Session(new AbortController().signal)));
 
@@ -17,9 +17,8 @@ function has(shell: Shell): boolean {
 for (const shell of shells) {
   test(`${shell} accepts its completion script`, {
     skip: has(shell) ? false : `${shell} is not installed`,
-  }, (context) => {
-    const folder = mkdtempSync(join(tmpdir(), "tsdos-completion-"));
-    context.after(() => rmSync(folder, { recursive: true }));
+  }, () => {
+    const folder = temporaryFolder();
     const script = printCompletion(shell, program);
     const file = join(folder, `tsdos.${shell}`);
     writeFileSync(file, script);

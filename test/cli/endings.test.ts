@@ -4,7 +4,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { OsLock } from "../../src/fs/os-lock.ts";
 import type { LockHolder } from "../../src/index.ts";
-import { cliTest, errorOf, lines, Running } from "./support.ts";
+import { cliTest, errorOf, hasOpen, lines, Running } from "./support.ts";
 
 for (const [signal, expected] of [
   ["SIGINT", 130],
@@ -95,7 +95,7 @@ cliTest("a store that another process is packing is exit code 5, with who holds 
   assert.doesNotMatch(atOnce.stderr, /waited/);
   assert.equal((await work.run(["ls"])).code, 0, "readers do not care");
   const interrupted = work.start(["pack"]);
-  await sleep(700);
+  await hasOpen(interrupted, lock.path);
   interrupted.child.kill("SIGINT");
   assert.equal((await interrupted.finished).code, 130, "waiting can be ended");
   lock.close();

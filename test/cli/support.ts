@@ -1,11 +1,14 @@
+import assert from "node:assert/strict";
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Container, type CreateOptions } from "../../src/index.ts";
+import { temporaryFolder } from "../support/folders.ts";
+import { smallDisk } from "../support/mounts.ts";
 
 const project = join(import.meta.dirname, "../..");
 const main = join(project, "src/cli/main.ts");
@@ -27,9 +30,8 @@ interface RunOptions {
 export class Workspace {
   readonly folder: string;
 
-  constructor(context: TestContext, folder: string = mkdtempSync(join(tmpdir(), "tsdos-cli-"))) {
+  constructor(folder: string = temporaryFolder()) {
     this.folder = folder;
-    context.after(() => rmSync(folder, { recursive: true, force: true }));
   }
 
   path(...names: string[]): string {
@@ -167,27 +169,40 @@ export function cliTest(
   run: (workspace: Workspace, context: TestContext) => Promise<void>,
   skip: string | false = false,
 ): void {
-  test(name, { skip }, (context) => run(new Workspace(context), context));
+  test(name, { skip }, (context) => run(new Workspace(), context));
 }
 
 /** A test in a small file system of its own, which may be mounted anew; skipped where it cannot be mounted. */
 export function mountTest(
   name: string,
-  size: string,
+  mebibytes: number,
   run: (workspace: Workspace, remountReadOnly: () => void) => Promise<void>,
 ): void {
   test(name, async (context) => {
-    const folder = mkdtempSync(join(tmpdir(), "tsdos-mount-"));
-    const mount = (...options: string[]): boolean => spawnSync("mount", [...options, folder]).status === 0;
-    if (!mount("-t", "tmpfs", "-o", `size=${size}`, "tmpfs")) {
-      rmSync(folder, { recursive: true });
-      context.skip("needs the right to mount a file system");
-      return;
-    }
-    // Hooks run in the order in which they were given.
-    context.after(() => spawnSync("umount", ["-l", folder]));
-    await run(new Workspace(context, folder), () => {
-      if (!mount("-o", "remount,ro")) throw new Error(`cannot remount ${folder}`);
-    });
+    const disk = smallDisk(context, mebibytes);
+    if (disk !== undefined) await run(new Workspace(disk.folder), () => disk.remount("ro"));
   });
+}
+
+/** Waits until a program has a file open. */
+export async function hasOpen({ child }: Running, path: string): Promise<void> {
+  const folder = `/proc/${child.pid}/fd`;
+  for (;;) {
+    assert.equal(child.exitCode, null, "it ended too soon");
+    try {
+      if (readdirSync(folder).some((fd) => linkOf(`${folder}/${fd}`) === path)) return;
+    } catch {
+      // It has not begun, or has just ended.
+    }
+    await sleep(5);
+  }
+}
+
+function linkOf(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    // Closed meanwhile.
+    return undefined;
+  }
 }

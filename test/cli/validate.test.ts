@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, truncateSync, writeFileSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
+import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import type { ValidateReport } from "../../src/index.ts";
-import { cliTest, errorOf, type Finished, json, type Running } from "./support.ts";
+import { cliTest, errorOf, type Finished, hasOpen, json } from "./support.ts";
 
 const report = ({ stdout }: Finished): ValidateReport => json(stdout)[0] as unknown as ValidateReport;
 const texts = (count: number): string[] => Array.from({ length: count }, (_, i) => `text number ${i}`);
@@ -65,29 +64,6 @@ cliTest("validate --sample reads a part, the same one for the same --seed", asyn
     assert.deepEqual([wrong.code, errorOf(wrong)?.code], [2, "USAGE"], flags.join(" "));
   }
 });
-
-/** Waits until a program has a file open. */
-async function hasOpen({ child }: Running, path: string): Promise<void> {
-  const folder = `/proc/${child.pid}/fd`;
-  for (;;) {
-    assert.equal(child.exitCode, null, "it ended too soon");
-    try {
-      if (readdirSync(folder).some((fd) => linkOf(`${folder}/${fd}`) === path)) return;
-    } catch {
-      // It has not begun, or has just ended.
-    }
-    await sleep(5);
-  }
-}
-
-function linkOf(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch {
-    // Closed meanwhile.
-    return undefined;
-  }
-}
 
 for (const [formatVersion, place, flags, other] of [
   [2, "container/validate.json", [], ["--quick"]],

@@ -4,12 +4,13 @@ import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { Container } from "../../src/index.ts";
+import { temporaryFolder } from "../support/folders.ts";
 import { skipWithoutPython } from "../support/python.ts";
-import { Dos, noise, scratchFolder, sizesOf, text } from "./support.ts";
+import { Dos, noise, sizesOf, text } from "./support.ts";
 
 describe("a backup of format version 1", { skip: skipWithoutPython }, () => {
   test("is read and found valid by disk-objectstore, and continues its own backups", async (t: TestContext) => {
-    const folder = scratchFolder(t);
+    const folder = temporaryFolder();
     const dos = new Dos(t, join(folder, "container"));
     await dos.ask("init", { options: { pack_size_target: 20_000 } });
     const all = Array.from({ length: 40 }, (_, i) =>
@@ -32,7 +33,7 @@ describe("a backup of format version 1", { skip: skipWithoutPython }, () => {
   });
 
   test("is whole while disk-objectstore adds, deletes and repacks", async (t: TestContext) => {
-    const folder = scratchFolder(t);
+    const folder = temporaryFolder();
     const dos = new Dos(t, join(folder, "container"));
     await dos.ask("init", { options: { pack_size_target: 30_000 } });
     const kept = Array.from({ length: 60 }, (_, i) => text(800 + i * 31, `kept${i}`));
@@ -62,8 +63,8 @@ describe("a backup of format version 1", { skip: skipWithoutPython }, () => {
     }
   });
 
-  test("lies beside those that disk-objectstore has made", async (t: TestContext) => {
-    const folder = scratchFolder(t);
+  test("lies beside those that disk-objectstore has made", async () => {
+    const folder = temporaryFolder();
     await using container = await Container.create(join(folder, "container"), { formatVersion: 1 });
     await container.insert(text(1_000, "x"));
     const backups = join(folder, "backups");

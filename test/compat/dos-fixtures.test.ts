@@ -56,8 +56,8 @@ function assertTidy(folder: string): void {
 for (const name of [...sound, ...interrupted]) {
   const fixture = loadFixture(name);
   describe(`${name}: ${fixture.what}`, () => {
-    test("every object is read", async (t: TestContext) => {
-      const folder = copyFixture(t, fixture);
+    test("every object is read", async () => {
+      const folder = copyFixture(fixture);
       await using container = await Container.open(folder);
       assert.equal(container.formatVersion, 1);
       await assertHolds(container, fixture.sizes);
@@ -68,8 +68,8 @@ for (const name of [...sound, ...interrupted]) {
       assert.deepEqual(packed, fixture.packed);
     });
 
-    test("reading leaves every file as it was", async (t: TestContext) => {
-      const folder = copyFixture(t, fixture);
+    test("reading leaves every file as it was", async () => {
+      const folder = copyFixture(fixture);
       const before = contentsOf(folder);
       {
         await using container = await Container.open(folder);
@@ -80,14 +80,14 @@ for (const name of [...sound, ...interrupted]) {
       for (const [path, content] of before) assert.ok(content.equals(after.get(path)!), `${path} was changed`);
     });
 
-    test("it is extended and packed by tsdos", async (t: TestContext) => {
-      const folder = copyFixture(t, fixture);
+    test("it is extended and packed by tsdos", async () => {
+      const folder = copyFixture(fixture);
       await extendAndPack(folder, fixture);
       assertTidy(folder);
     });
 
     test("disk-objectstore reads it back completely", { skip: skipWithoutPython }, async (t: TestContext) => {
-      const folder = copyFixture(t, fixture);
+      const folder = copyFixture(fixture);
       const all = await extendAndPack(folder, fixture);
       const dos = new Dos(t, folder);
       await dos.assertHolds(all);
@@ -100,8 +100,8 @@ for (const name of [...sound, ...interrupted]) {
 }
 
 for (const name of sound) {
-  test(`validate finds nothing wrong with ${name}`, async (t: TestContext) => {
-    await using container = await Container.open(copyFixture(t, loadFixture(name)));
+  test(`validate finds nothing wrong with ${name}`, async () => {
+    await using container = await Container.open(copyFixture(loadFixture(name)));
     await assertValid(container);
   });
 }
@@ -132,7 +132,7 @@ describe("a stale lock, of a process that is gone", () => {
   }
 
   test("is named, and nothing is packed until the user removes it", async (t: TestContext) => {
-    const folder = copyFixture(t, fixture);
+    const folder = copyFixture(fixture);
     await assertLocked(folder);
     rmSync(join(folder, "packs/0.lock"));
     await assertPacks(t, folder);
@@ -140,7 +140,7 @@ describe("a stale lock, of a process that is gone", () => {
 
   test("does not keep anybody out, and is removed by clean, when it and its pack were not touched for an hour", async (t) => {
     for (const before of ["clean", "pack"] as const) {
-      const folder = copyFixture(t, fixture);
+      const folder = copyFixture(fixture);
       await assertLocked(folder);
       setAge(folder, 2 * 3_600_000);
       {
@@ -152,9 +152,9 @@ describe("a stale lock, of a process that is gone", () => {
   });
 });
 
-test("dead bytes are counted", async (t: TestContext) => {
+test("dead bytes are counted", async () => {
   const fixture = loadFixture("dos-holes");
-  await using container = await Container.open(copyFixture(t, fixture));
+  await using container = await Container.open(copyFixture(fixture));
   assert.equal((await container.status()).deadBytes, fixture.deadBytes);
 });
 

@@ -6,8 +6,9 @@ import { describe, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openerOf } from "../../src/fs/file-opener.ts";
 import { Container, isTsdosError } from "../../src/index.ts";
+import { temporaryFolder } from "../support/folders.ts";
 import { skipWithoutPython } from "../support/python.ts";
-import { assertHolds, assertValid, Dos, noise, scratchFolder, sha256, sizesOf, text } from "./support.ts";
+import { assertHolds, assertValid, Dos, noise, sha256, sizesOf, text } from "./support.ts";
 
 const options = { skip: skipWithoutPython };
 
@@ -19,7 +20,7 @@ function contents(name: string, count = 5): Uint8Array[] {
 
 describe("a container made by disk-objectstore, open there all the time", options, () => {
   test("is extended by both, and packed by both", async (t: TestContext) => {
-    const folder = join(scratchFolder(t), "container");
+    const folder = join(temporaryFolder(), "container");
     const dos = new Dos(t, folder);
     await dos.ask("init", { options: { pack_size_target: 20_000 } });
     const all: Uint8Array[] = [];
@@ -71,7 +72,7 @@ describe("a container made by disk-objectstore, open there all the time", option
   });
 
   test("gives what tsdos stored by its bulk call, too", async (t: TestContext) => {
-    const folder = join(scratchFolder(t), "container");
+    const folder = join(temporaryFolder(), "container");
     const dos = new Dos(t, folder);
     await dos.ask("init", { options: {} });
     await using container = await Container.open(folder);
@@ -84,7 +85,7 @@ describe("a container made by disk-objectstore, open there all the time", option
   });
 
   test("is locked for packers of tsdos while Python writes a pack, and for nobody else", async (t: TestContext) => {
-    const folder = join(scratchFolder(t), "container");
+    const folder = join(temporaryFolder(), "container");
     const dos = new Dos(t, folder);
     await dos.ask("init", { options: {} });
     await using container = await Container.open(folder, { lockTimeoutMs: 200 });
@@ -106,7 +107,7 @@ describe("a container made by disk-objectstore, open there all the time", option
   });
 
   test("is free again after Python was killed while it wrote a pack, without a manual step", async (t: TestContext) => {
-    const folder = join(scratchFolder(t), "container");
+    const folder = join(temporaryFolder(), "container");
     const dos = new Dos(t, folder);
     await dos.ask("init", { options: {} });
     const all = contents("killed");
@@ -127,7 +128,7 @@ describe("a container made by disk-objectstore, open there all the time", option
 describe("disk-objectstore's way with locks", options, () => {
   /** Python that is refused removes the lock of whoever has it; the next one would get in beside us. */
   test("a Python that is refused does not open the door for the next one", async (t: TestContext) => {
-    const folder = join(scratchFolder(t), "container");
+    const folder = join(temporaryFolder(), "container");
     const dos = new Dos(t, folder);
     await dos.ask("init", { options: {} });
     await using container = await Container.open(folder);
@@ -159,7 +160,7 @@ describe("disk-objectstore's way with locks", options, () => {
   });
 
   test("a Python that gets in beside us is not written over, and keeps its lock", async (t: TestContext) => {
-    const folder = join(scratchFolder(t), "container");
+    const folder = join(temporaryFolder(), "container");
     const dos = new Dos(t, folder);
     await dos.ask("init", { options: {} });
     await using container = await Container.open(folder);
@@ -191,7 +192,7 @@ describe("disk-objectstore's way with locks", options, () => {
 describe("a container of version 1 made by tsdos", options, () => {
   for (const loosePrefixLen of [0, 2, 4]) {
     test(`is one for disk-objectstore, with loose_prefix_len ${loosePrefixLen}`, async (t: TestContext) => {
-      const folder = join(scratchFolder(t), "container");
+      const folder = join(temporaryFolder(), "container");
       await using container = await Container.create(folder, {
         formatVersion: 1,
         loosePrefixLen,

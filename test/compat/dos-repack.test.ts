@@ -4,14 +4,15 @@ import { existsSync, readdirSync, renameSync, rmSync, utimesSync } from "node:fs
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { Container, isTsdosError } from "../../src/index.ts";
+import { temporaryFolder } from "../support/folders.ts";
 import { skipWithoutPython } from "../support/python.ts";
-import { assertHolds, assertValid, Dos, scratchFolder, sizesOf, text } from "./support.ts";
+import { assertHolds, assertValid, Dos, sizesOf, text } from "./support.ts";
 
 const contents = (name: string): Uint8Array[] => Array.from({ length: 20 }, (_, i) => text(500 + i, name + i));
 
 /** A container of disk-objectstore with one pack. */
 async function makeContainer(t: TestContext, content: Uint8Array[]): Promise<{ folder: string; dos: Dos }> {
-  const folder = join(scratchFolder(t), "container");
+  const folder = join(temporaryFolder(), "container");
   const dos = new Dos(t, folder);
   await dos.ask("init", { options: {} });
   await dos.add("packed", content, false);

@@ -4,8 +4,9 @@ import { readdirSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Container } from "../../src/index.ts";
+import { temporaryFolder } from "../support/folders.ts";
 import { skipWithoutPython } from "../support/python.ts";
-import { assertHolds, assertValid, Dos, noise, type ReadAll, scratchFolder, sha256, sizesOf, text } from "./support.ts";
+import { assertHolds, assertValid, Dos, noise, type ReadAll, sha256, sizesOf, text } from "./support.ts";
 
 const options = { skip: skipWithoutPython };
 
@@ -21,7 +22,7 @@ test(
   "disk-objectstore finds everything, nothing wrong, and packs; its open session never reads anything else",
   options,
   async (t: TestContext) => {
-    const folder = join(scratchFolder(t), "container");
+    const folder = join(temporaryFolder(), "container");
     const dos = new Dos(t, folder);
     await dos.ask("init", { options: { pack_size_target: 20_000 } });
     let all = contents("first");
@@ -63,7 +64,7 @@ test(
 );
 
 test("a pack whose last bytes may be waiting for their rows is left alone", options, async (t: TestContext) => {
-  const folder = join(scratchFolder(t), "container");
+  const folder = join(temporaryFolder(), "container");
   const dos = new Dos(t, folder);
   await dos.ask("init", { options: {} });
   const all = contents("young");

@@ -42,16 +42,16 @@ function respell(folder: string): void {
 for (const name of names) {
   const fixture = loadFixture(name);
   describe(`${name}: ${fixture.what}`, () => {
-    test("every object is read", async (t: TestContext) => {
-      await using container = await Container.open(copyFixture(t, fixture));
+    test("every object is read", async () => {
+      await using container = await Container.open(copyFixture(fixture));
       assert.equal(container.formatVersion, 1);
       assert.match(container.config.containerId, /^[0-9a-f]{8}-[0-9a-f]{4}-4/);
       await assertHolds(container, fixture.sizes);
       await assertValid(container);
     });
 
-    test("stat and inspect tell zstd from zlib, though the rows do not", async (t: TestContext) => {
-      const folder = copyFixture(t, fixture);
+    test("stat and inspect tell zstd from zlib, though the rows do not", async () => {
+      const folder = copyFixture(fixture);
       await using container = await Container.open(folder);
       const stats = await Array.fromAsync(container.inspect("packed"));
       // Nothing is stored of an empty object: that is no codec at all.
@@ -67,8 +67,8 @@ for (const name of names) {
       assert.equal((await Array.fromAsync(container.inspect("packed"))).length, stats.length, "packs are lost");
     });
 
-    test("it is extended and packed, and its configuration stays as it is", async (t: TestContext) => {
-      const folder = copyFixture(t, fixture);
+    test("it is extended and packed, and its configuration stays as it is", async () => {
+      const folder = copyFixture(fixture);
       const config = readFileSync(join(folder, "config.json"), "utf8");
       const all = await extendAndPack(folder, fixture.sizes);
       assert.equal(readFileSync(join(folder, "config.json"), "utf8"), config);
@@ -77,7 +77,7 @@ for (const name of names) {
     });
 
     test("disk-objectstore reads back all that it can", { skip: skipWithoutPython }, async (t: TestContext) => {
-      const folder = copyFixture(t, fixture);
+      const folder = copyFixture(fixture);
       const before = keysByCodec(folder);
       const all = await extendAndPack(folder, fixture.sizes);
       const after = keysByCodec(folder);

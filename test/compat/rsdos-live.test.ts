@@ -4,9 +4,10 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { Container, isTsdosError } from "../../src/index.ts";
+import { temporaryFolder } from "../support/folders.ts";
 import { LineProcess } from "../support/line-process.ts";
 import { rsdosDriver } from "../support/rsdos.ts";
-import { assertHolds, assertValid, noise, scratchFolder, sha256, sizesOf, text } from "./support.ts";
+import { assertHolds, assertValid, noise, sha256, sizesOf, text } from "./support.ts";
 
 const driver = rsdosDriver();
 const options = { skip: driver === undefined && "needs the driver of rsdos: npm run bench builds it, with cargo" };
@@ -63,7 +64,7 @@ class Rsdos {
 
 describe("rsdos", options, () => {
   test("reads and extends a container of version 1 that tsdos made, and tsdos reads that", async (t: TestContext) => {
-    const folder = scratchFolder(t);
+    const folder = temporaryFolder();
     const path = join(folder, "container");
     const rsdos = new Rsdos(t, folder, path);
     await using container = await Container.create(path, { formatVersion: 1, packSizeTarget: 50_000 });
@@ -88,7 +89,7 @@ describe("rsdos", options, () => {
 
   for (const compression of ["zlib:+1", "zstd:-1", "none"]) {
     test(`makes a container with ${compression}, tsdos extends and packs it, rsdos reads what is not zstd`, async (t) => {
-      const folder = scratchFolder(t);
+      const folder = temporaryFolder();
       const path = join(folder, "container");
       const rsdos = new Rsdos(t, folder, path);
       await rsdos.ask("create", { compression });
@@ -110,7 +111,7 @@ describe("rsdos", options, () => {
   // rsdos hashes some bytes twice when its zlib writer takes less than it was offered, which needs a large object that
   // does not compress. The index then names content by a key that is not its hash: damage, to be reported as such.
   test("gives a wrong key to large incompressible content, and tsdos notices", async (t: TestContext) => {
-    const folder = scratchFolder(t);
+    const folder = temporaryFolder();
     const path = join(folder, "container");
     mkdirSync(path);
     const rsdos = new Rsdos(t, folder, path);

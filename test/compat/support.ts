@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { hash } from "node:crypto";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { Container } from "../../src/index.ts";
+import { temporaryFolder } from "../support/folders.ts";
 import { LineProcess } from "../support/line-process.ts";
 import { python } from "../support/python.ts";
 
@@ -32,16 +32,9 @@ export function loadFixture(name: string): Fixture {
   return { name, ...(JSON.parse(readFileSync(join(fixtures, `${name}.json`), "utf8")) as Expected) };
 }
 
-/** A folder that is gone when the test is over. */
-export function scratchFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), "tsdos-compat-"));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
 /** A copy of the fixture, to work on; with the empty folders that git does not keep. */
-export function copyFixture(t: TestContext, { name }: Fixture): string {
-  const folder = join(scratchFolder(t), "container");
+export function copyFixture({ name }: Fixture): string {
+  const folder = join(temporaryFolder(), "container");
   cpSync(join(fixtures, name), folder, { recursive: true });
   for (const part of ["loose", "packs", "sandbox", "duplicates"]) mkdirSync(join(folder, part), { recursive: true });
   return folder;

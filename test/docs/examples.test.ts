@@ -5,7 +5,8 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { project, scratchFolder } from "./support.ts";
+import { temporaryFolder } from "../support/folders.ts";
+import { project } from "./support.ts";
 
 const HELLO = "853ff93762a06ddbf722c4ebe9ddd66d8f63ddaea97f521c3ecc20da7c976020";
 
@@ -25,8 +26,8 @@ test("every example has a test here", () => {
   assert.deepEqual(names, ["bulk-ingestion.ts", "folder.ts", "slices.ts", "store-and-read.ts"]);
 });
 
-test("store-and-read", (t) => {
-  const lines = run(scratchFolder(t), "store-and-read.ts");
+test("store-and-read", () => {
+  const lines = run(temporaryFolder(), "store-and-read.ts");
   const key = lines[6]?.replace("key ", "");
   assert.deepEqual(lines, [
     `stored ${HELLO} 13 bytes`,
@@ -42,8 +43,8 @@ test("store-and-read", (t) => {
   ]);
 });
 
-test("folder", (t) => {
-  const folder = scratchFolder(t);
+test("folder", () => {
+  const folder = temporaryFolder();
   const files = { "one.txt": "the same", "below/two.txt": "the same", "below/deeper/three": "another", empty: "" };
   mkdirSync(join(folder, "from/below/deeper"), { recursive: true });
   for (const [path, content] of Object.entries(files)) writeFileSync(join(folder, "from", path), content);
@@ -54,8 +55,8 @@ test("folder", (t) => {
   }
 });
 
-test("bulk-ingestion", (t) => {
-  const folder = scratchFolder(t);
+test("bulk-ingestion", () => {
+  const folder = temporaryFolder();
   writeFileSync(join(folder, "a.gz"), gzipSync("hello, world\n"));
   writeFileSync(join(folder, "large.gz"), gzipSync(Buffer.alloc(6_000_000, "text ")));
   writeFileSync(join(folder, "cut.gz"), gzipSync(Buffer.alloc(6_000_000, "more ")).subarray(0, -10));
@@ -67,8 +68,8 @@ test("bulk-ingestion", (t) => {
   assert.deepEqual(second, [`a.gz 13 bytes known ${HELLO}`]);
 });
 
-test("slices", (t) => {
-  assert.deepEqual(run(scratchFolder(t), "slices.ts"), [
+test("slices", () => {
+  assert.deepEqual(run(temporaryFolder(), "slices.ts"), [
     "11000000 bytes, stored as zstd-frames",
     "first: line number 000000000",
     "",

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { printSeekTable } from "../../src/format/seek-table.ts";
 import { Container, type InsertResult } from "../../src/index.ts";
-import { markedBlock, project, readText, scratchFolder } from "./support.ts";
+import { temporaryFolder } from "../support/folders.ts";
+import { markedBlock, project, readText } from "./support.ts";
 
 const PAGE = "docs/format.md";
 const CONFIG = {
@@ -59,8 +60,8 @@ async function makeExample(folder: string): Promise<Map<string, string>> {
   ]);
 }
 
-test("the worked example of docs/format.md has the bytes that tsdos writes", async (t) => {
-  const example = await makeExample(join(scratchFolder(t), "container"));
+test("the worked example of docs/format.md has the bytes that tsdos writes", async () => {
+  const example = await makeExample(join(temporaryFolder(), "container"));
   if (process.env["UPDATE_DOCS"] === "1") {
     let page = readText(PAGE);
     for (const [mark, text] of example) {

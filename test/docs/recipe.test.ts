@@ -5,9 +5,10 @@ import { hash } from "node:crypto";
 import { cpSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { Container, type CreateOptions, fromFile } from "../../src/index.ts";
-import { markedBlock, project, readText, scratchFolder } from "./support.ts";
+import { temporaryFolder } from "../support/folders.ts";
+import { markedBlock, project, readText } from "./support.ts";
 
 const SHELL = "/bin/sh";
 /** Above this size content from streams is stored in frames. Bytes. */
@@ -67,8 +68,8 @@ class Recipe {
 }
 
 /** Fills a container, half of it packed, and reads it with the scripts. Returns the codecs that were met. */
-async function readBack(t: TestContext, options: CreateOptions, packsFolder?: string): Promise<Set<string>> {
-  const folder = scratchFolder(t);
+async function readBack(options: CreateOptions, packsFolder?: string): Promise<Set<string>> {
+  const folder = temporaryFolder();
   const path = join(folder, "container");
   const codecs = new Set<string>();
   const contents = [Buffer.alloc(0), text(10, "tiny"), text(5_000, "text"), noise(20_000), text(70_000, "longer")];
@@ -99,32 +100,32 @@ async function readBack(t: TestContext, options: CreateOptions, packsFolder?: st
   return codecs;
 }
 
-test("the recipe reads version 2: stored as it is", async (t) => {
-  const codecs = await readBack(t, { compression: "none", loosePrefixLen: 0 });
+test("the recipe reads version 2: stored as it is", async () => {
+  const codecs = await readBack({ compression: "none", loosePrefixLen: 0 });
   assert.deepEqual(codecs, new Set(["none"]));
 });
 
-test("the recipe reads version 2: zlib", { skip: without("gzip") }, async (t) => {
-  const codecs = await readBack(t, { compression: "zlib:+6", loosePrefixLen: 4 });
+test("the recipe reads version 2: zlib", { skip: without("gzip") }, async () => {
+  const codecs = await readBack({ compression: "zlib:+6", loosePrefixLen: 4 });
   assert.deepEqual(codecs, new Set(["none", "zlib"]));
 });
 
-test("the recipe reads version 2: zstd and zstd frames, in several packs", { skip: without("zstd") }, async (t) => {
-  const codecs = await readBack(t, { compression: "zstd:+3", packSizeTarget: 10_000 });
+test("the recipe reads version 2: zstd and zstd frames, in several packs", { skip: without("zstd") }, async () => {
+  const codecs = await readBack({ compression: "zstd:+3", packSizeTarget: 10_000 });
   assert.deepEqual(codecs, new Set(["none", "zstd", "zstd-frames"]));
 });
 
-test("the recipe reads version 1, made by tsdos", { skip: without("sqlite3", "gzip") }, async (t) => {
-  const codecs = await readBack(t, { formatVersion: 1, packSizeTarget: 10_000 });
+test("the recipe reads version 1, made by tsdos", { skip: without("sqlite3", "gzip") }, async () => {
+  const codecs = await readBack({ formatVersion: 1, packSizeTarget: 10_000 });
   assert.deepEqual(codecs, new Set(["none", "zlib"]));
 });
 
-test("the recipe reads version 2: a folder of packs that is called packs", async (t) => {
-  await readBack(t, { compression: "none" }, "packs");
+test("the recipe reads version 2: a folder of packs that is called packs", async () => {
+  await readBack({ compression: "none" }, "packs");
 });
 
-test("the recipe does not give out damaged bytes", async (t) => {
-  const folder = scratchFolder(t);
+test("the recipe does not give out damaged bytes", async () => {
+  const folder = temporaryFolder();
   const path = join(folder, "container");
   await using container = await Container.create(path, { compression: "none" });
   const { key } = await container.insert(text(5_000, "text"), { to: "packed" });
@@ -140,8 +141,8 @@ test("the recipe does not give out damaged bytes", async (t) => {
 for (const fixture of ["dos-basic", "dos-prefix3", "dos-repack-c", "rsdos-zlib", "rsdos-zstd", "rsdos-bytes-zstd"]) {
   test(`the recipe reads version 1, made by the originals: ${fixture}`, {
     skip: without("sqlite3", "gzip", "zstd"),
-  }, (t) => {
-    const folder = scratchFolder(t);
+  }, () => {
+    const folder = temporaryFolder();
     const path = join(folder, "container");
     cpSync(join(project, "test/fixtures", fixture), path, { recursive: true });
     mkdirSync(join(path, "loose"), { recursive: true });

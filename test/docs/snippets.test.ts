@@ -4,7 +4,8 @@ import { spawnSync } from "node:child_process";
 import { copyFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { codeBlocks, project, readText, scratchFolder } from "./support.ts";
+import { temporaryFolder } from "../support/folders.ts";
+import { codeBlocks, project, readText } from "./support.ts";
 
 const PAGES = ["README.md", "docs/library.md"];
 const publicEntry = join(project, "src/index.ts");
@@ -17,8 +18,8 @@ function programOf(page: string): string {
   return program.replaceAll('from "tsdos"', () => `from ${JSON.stringify(publicEntry)}`);
 }
 
-test("the snippets of the documents have the right types", (t) => {
-  const folder = scratchFolder(t);
+test("the snippets of the documents have the right types", () => {
+  const folder = temporaryFolder();
   const files = PAGES.map((page, i) => {
     writeFileSync(join(folder, `${i}.ts`), programOf(page));
     return `${i}.ts`;
@@ -39,8 +40,8 @@ test("the snippets of the documents have the right types", (t) => {
 });
 
 for (const page of PAGES) {
-  test(`the snippets of ${page} run`, (t) => {
-    const folder = scratchFolder(t);
+  test(`the snippets of ${page} run`, () => {
+    const folder = temporaryFolder();
     for (const name of ["README.md", "package.json"]) copyFileSync(join(project, name), join(folder, name));
     writeFileSync(join(folder, "program.ts"), programOf(page));
     const { status, stderr } = spawnSync(process.execPath, ["program.ts"], {

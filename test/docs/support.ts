@@ -1,20 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
 
 export const project: string = join(import.meta.dirname, "../..");
 
 /** The text of a file of the project. */
 export function readText(path: string): string {
   return readFileSync(join(project, path), "utf8");
-}
-
-/** A folder that is gone when the test is over. */
-export function scratchFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), "tsdos-docs-"));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
 }
 
 /** The code blocks of a page, in their order. `mark` is the text of an HTML comment on the line before. */

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Container } from "../../src/container/container.ts";
 import type { CreateOptions } from "../../src/container/create-container.ts";
@@ -9,11 +8,10 @@ import { importFrom } from "../../src/maintenance/import.ts";
 import { noise } from "../../src/testing/contents.ts";
 import { InterceptedFileSystem } from "../../src/testing/intercepted-file-system.ts";
 import { readAll } from "../support/backup.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { newContainer } from "../support/damage.ts";
 import { emptyMemoryFolder, openOn } from "../support/stores.ts";
 
-const make = (options: CreateOptions = {}): Promise<Container> =>
-  Container.create(join(temporaryFolder(), "container"), { durability: "process", ...options });
+const make = async (options: CreateOptions = {}): Promise<Container> => (await newContainer(options)).container;
 
 describe("an object that is read twice, since it is large", () => {
   /** Does something when the first bytes of the archive are written: the large object was read once by then. */

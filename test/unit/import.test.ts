@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { Container } from "../../src/container/container.ts";
+import type { Container } from "../../src/container/container.ts";
 import type { CreateOptions } from "../../src/container/create-container.ts";
 import { isTsdosError } from "../../src/errors.ts";
 import {
@@ -14,15 +14,14 @@ import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { keyOf } from "../../src/key/hash.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
 import { readAll } from "../support/backup.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { newContainer } from "../support/damage.ts";
 import { flipByte } from "../support/port-files.ts";
 import { property, randomBytes, spoiled } from "../support/random.ts";
 
-const process_ = { durability: "process" } as const;
 const NONE = "0".repeat(64);
 
 async function make(options: CreateOptions = {}): Promise<Container> {
-  return Container.create(join(temporaryFolder(), "container"), { ...process_, ...options });
+  return (await newContainer(options)).container;
 }
 
 /** Small and large ones, raw and compressed, in frames, loose, and empty. */

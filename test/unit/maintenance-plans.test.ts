@@ -2,17 +2,11 @@ import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Container } from "../../src/container/container.ts";
 import { keyOf } from "../../src/key/hash.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { newContainer } from "../support/damage.ts";
 
 const DAY_S = 86_400;
-
-async function newContainer(formatVersion: 1 | 2): Promise<{ readonly root: string; readonly container: Container }> {
-  const root = join(temporaryFolder(), "container");
-  return { root, container: await Container.create(root, { durability: "process", formatVersion }) };
-}
 
 /** Every file and its bytes, but for those of the lock. */
 function filesOf(root: string): Record<string, number> {
@@ -24,7 +18,7 @@ for (const formatVersion of [1, 2] as const) {
   const name = `version ${formatVersion}`;
 
   test(`dry runs say what is done, and change nothing: ${name}`, async () => {
-    const { root, container } = await newContainer(formatVersion);
+    const { root, container } = await newContainer({ formatVersion });
     const contents = [...smallContents(30, 1)];
     await Array.fromAsync(container.insertMany(contents.slice(0, 10), { to: "packed" }));
     await Array.fromAsync(container.insertMany(contents.slice(5), { to: "loose" }));
@@ -58,7 +52,7 @@ for (const formatVersion of [1, 2] as const) {
   });
 
   test(`deleteMany takes keys without end, and gives results as it goes: ${name}`, async () => {
-    const { container } = await newContainer(formatVersion);
+    const { container } = await newContainer({ formatVersion });
     const contents = [...smallContents(20, 3)];
     await Array.fromAsync(container.insertMany(contents, { to: "packed" }));
     let asked = 0;
@@ -77,7 +71,7 @@ for (const formatVersion of [1, 2] as const) {
 }
 
 test("clean puts a duplicate in place whose object is missing or damaged, and removes the others", async () => {
-  const { root, container } = await newContainer(1);
+  const { root, container } = await newContainer({ formatVersion: 1 });
   const [intact, missing, damaged, packed] = [...smallContents(4, 5)] as [
     Uint8Array,
     Uint8Array,
@@ -117,7 +111,7 @@ test("clean puts a duplicate in place whose object is missing or damaged, and re
 });
 
 test("clean makes packs.idx smaller when asked to; version 2 has nothing of the kind", async () => {
-  const { root, container } = await newContainer(1);
+  const { root, container } = await newContainer({ formatVersion: 1 });
   const contents = Array.from({ length: 3000 }, (_, i) => Buffer.from(`content ${i}`));
   await Array.fromAsync(container.insertMany(contents, { to: "packed" }));
   await container.delete(contents.slice(100).map(keyOf));
@@ -132,6 +126,6 @@ test("clean makes packs.idx smaller when asked to; version 2 has nothing of the 
   assert.equal((await Array.fromAsync(container.keys())).length, 100);
   assert.ok(readFileSync(join(root, "packs.idx")).length > 0);
 
-  const other = await newContainer(2);
+  const other = await newContainer({ formatVersion: 2 });
   assert.equal((await other.container.clean({ vacuum: true })).vacuumedBytes, 0);
 });

@@ -7,19 +7,9 @@ import { keyOf } from "../../src/key/hash.ts";
 import { packLoose } from "../../src/maintenance/pack.ts";
 import type { OnProgress, Progress } from "../../src/progress.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { loosePathOf, newContainer } from "../support/damage.ts";
 import { flipByte } from "../support/port-files.ts";
 import { emptyMemoryFolder, openOn } from "../support/stores.ts";
-
-async function newContainer(): Promise<{ readonly root: string; readonly container: Container }> {
-  const root = join(temporaryFolder(), "container");
-  return { root, container: await Container.create(root, { durability: "process" }) };
-}
-
-function looseFile(root: string, bytes: Uint8Array): string {
-  const key = keyOf(bytes);
-  return join(root, "loose", key.slice(0, 2), key.slice(2));
-}
 
 const total = (contents: readonly Uint8Array[]): number => contents.reduce((sum, { length }) => sum + length, 0);
 
@@ -91,14 +81,14 @@ test("pack leaves damaged loose objects where they are, and names them", async (
   const damaged = [contents[2], contents[10]] as Uint8Array[];
   for (const bytes of damaged)
     writeFileSync(
-      looseFile(root, bytes),
+      loosePathOf(root, bytes),
       bytes.map((byte, i) => (i === 3 ? byte ^ 1 : byte)),
     );
   const report = await container.pack();
   assert.deepEqual([...report.damaged].sort(), damaged.map(keyOf).sort());
   assert.equal(report.damagedObjects, damaged.length);
   assert.deepEqual([report.packedObjects, report.cleanedObjects], [9, 9]);
-  for (const bytes of damaged) assert.ok(existsSync(looseFile(root, bytes)));
+  for (const bytes of damaged) assert.ok(existsSync(loosePathOf(root, bytes)));
   assert.equal((await container.status()).deadBytes, 0, "nothing of them stays in the pack");
   const { valid, problems } = await container.validate();
   assert.equal(valid, false);
@@ -113,11 +103,11 @@ test("pack without verifying packs what is there, and keeps the loose copy that 
   const [bytes] = [...smallContents(1, 6)] as [Uint8Array];
   await container.insert(bytes);
   writeFileSync(
-    looseFile(root, bytes),
+    loosePathOf(root, bytes),
     bytes.map((byte, i) => (i === 3 ? byte ^ 1 : byte)),
   );
   assert.equal((await container.pack({ verifyHash: false })).cleanedObjects, 0);
-  assert.ok(existsSync(looseFile(root, bytes)));
+  assert.ok(existsSync(loosePathOf(root, bytes)));
   assert.equal((await container.validate()).valid, false);
 });
 
@@ -134,7 +124,7 @@ test("a loose copy stays when the pack with its twin is lost, and the others are
     await using reopened = await Container.open(root, { durability: "process" });
     await reopened[work]();
     assert.deepEqual(
-      [lost, kept].map((bytes) => existsSync(looseFile(root, bytes))),
+      [lost, kept].map((bytes) => existsSync(loosePathOf(root, bytes))),
       [true, false],
     );
     assert.deepEqual(await (await reopened.extract(keyOf(lost)))?.bytes(), lost);
@@ -289,7 +279,7 @@ test("validate reads everything, and finds each kind of damage", async () => {
   const { valid: isHealthy, objects, totalObjects, bytes } = healthy;
   assert.deepEqual([isHealthy, objects, totalObjects, bytes], [true, 21, 21, total(contents) + 300]);
   assert.deepEqual([healthy.problems, healthy.leftovers, healthy.mode], [[], [], "full"]);
-  writeFileSync(looseFile(root, prose(300, 16)), "other content");
+  writeFileSync(loosePathOf(root, prose(300, 16)), "other content");
   writeFileSync(join(root, "packed/0.pack"), "x");
   await using again = await Container.open(root);
   const { valid, problems } = await again.validate();

@@ -274,9 +274,10 @@ describe("acquireLock", () => {
     a.tryAcquire("pack");
     const reason = new Error("enough");
     const waiting = new AbortController();
-    setTimeout(() => waiting.abort(reason), 10);
+    const onWait = (): void => waiting.abort(reason);
     for (const signal of [AbortSignal.abort(reason), waiting.signal]) {
-      await assert.rejects(acquireLock(b, { doing: "pack", timeoutMs: 30_000, signal }), (error) => error === reason);
+      const options = { doing: "pack", timeoutMs: 30_000, signal, onWait };
+      await assert.rejects(acquireLock(b, options), (error) => error === reason);
     }
     a.release();
     const aborted = AbortSignal.abort(reason);

@@ -10,7 +10,7 @@ import { keyOf } from "../../src/key/hash.ts";
 import type { RepackOptions } from "../../src/maintenance/repack.ts";
 import type { Progress } from "../../src/progress.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { newContainer } from "../support/damage.ts";
 import { flipByte } from "../support/port-files.ts";
 
 const versions = [1, 2] as const;
@@ -21,9 +21,8 @@ interface Made {
   readonly packs: string;
 }
 
-async function newContainer(formatVersion: 1 | 2, options: CreateOptions = {}): Promise<Made> {
-  const root = join(temporaryFolder(), "container");
-  const container = await Container.create(root, { durability: "process", ...options, formatVersion });
+async function make(formatVersion: 1 | 2, options: CreateOptions = {}): Promise<Made> {
+  const { root, container } = await newContainer({ ...options, formatVersion });
   return { root, container, packs: join(root, formatVersion === 1 ? "packs" : "packed") };
 }
 
@@ -58,7 +57,7 @@ for (const formatVersion of versions) {
   const name = `version ${formatVersion}`;
 
   test(`repack drops what was deleted, and says what it did: ${name}`, async () => {
-    const made = await newContainer(formatVersion);
+    const made = await make(formatVersion);
     const { container, root } = made;
     await insertPacked(container, contents);
     await container.delete(deleted);
@@ -97,7 +96,7 @@ for (const formatVersion of versions) {
   });
 
   test(`a repack of a repacked container, and deletes between, bring nothing back: ${name}`, async () => {
-    const made = await newContainer(formatVersion, { packSizeTarget: 20_000 });
+    const made = await make(formatVersion, { packSizeTarget: 20_000 });
     const { container, root } = made;
     const other = await Container.open(root);
     let present = [...smallContents(120, 5)];
@@ -125,7 +124,7 @@ for (const formatVersion of versions) {
   });
 
   test(`small packs become one: ${name}`, async () => {
-    const made = await newContainer(formatVersion, { packSizeTarget: 1000 });
+    const made = await make(formatVersion, { packSizeTarget: 1000 });
     const contents = [...smallContents(40, 7)];
     await insertPacked(made.container, contents);
     await made.container.close();
@@ -142,7 +141,7 @@ for (const formatVersion of versions) {
   });
 
   test(`objects are compressed anew: ${name}`, async () => {
-    const made = await newContainer(formatVersion);
+    const made = await make(formatVersion);
     const { container } = made;
     await Array.fromAsync(container.insertMany(contents, { to: "packed", compress: "no" }));
     const raw = packBytes(made);
@@ -166,7 +165,7 @@ for (const formatVersion of versions) {
   });
 
   test(`a pack with a damaged object stays as it is, and the others are rewritten: ${name}`, async () => {
-    const made = await newContainer(formatVersion, { packSizeTarget: 30_000 });
+    const made = await make(formatVersion, { packSizeTarget: 30_000 });
     const { container } = made;
     const contents = [...smallContents(200, 8)];
     await insertPacked(container, contents);
@@ -202,7 +201,7 @@ for (const formatVersion of versions) {
   });
 
   test(`an abort leaves everything as it was, or done: ${name}`, async () => {
-    const made = await newContainer(formatVersion, { packSizeTarget: 100_000 });
+    const made = await make(formatVersion, { packSizeTarget: 100_000 });
     const { container } = made;
     const contents = [...smallContents(600, 9)];
     await insertPacked(container, contents);
@@ -224,7 +223,7 @@ for (const formatVersion of versions) {
   });
 
   test(`handles and streams go on while their pack is replaced: ${name}`, async () => {
-    const made = await newContainer(formatVersion);
+    const made = await make(formatVersion);
     const { container, root } = made;
     await insertPacked(container, contents);
     await container.delete(deleted);
@@ -269,7 +268,7 @@ async function readPacks(made: Made): Promise<number> {
 }
 
 test("everything deleted: an empty pack takes the place, so that no id comes back", async () => {
-  const made = await newContainer(2);
+  const made = await make(2);
   const contents = [...smallContents(20, 11)];
   await insertPacked(made.container, contents);
   const other = await Container.open(made.root);

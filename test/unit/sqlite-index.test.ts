@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdirSync, truncateSync, writeFileSync } from "node:fs";
+import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, test } from "node:test";
@@ -21,16 +21,8 @@ import { LineProcess } from "../support/line-process.ts";
 import { python, skipWithoutPython } from "../support/python.ts";
 
 const fs = new NodeFileSystem();
-const root = temporaryFolder();
-let folders = 0;
 
-function newFolder(): string {
-  const folder = join(root, String(folders++));
-  mkdirSync(folder);
-  return folder;
-}
-
-const newPath = (): string => join(newFolder(), "packs.idx");
+const newPath = (): string => join(temporaryFolder(), "packs.idx");
 const open = (path: string): SqliteIndex => openSqliteIndex({ fs, path });
 const create = (path: string): SqliteIndex => openSqliteIndex({ fs, path, create: true });
 const keyOf = (digit: string): Buffer => Buffer.from(digit.repeat(64), "hex");
@@ -245,7 +237,7 @@ describe("SqliteIndex beside disk-objectstore", { skip: skipWithoutPython }, () 
   const texts = (name: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${name} ${i} `);
 
   test("makes the same table", () => {
-    const folder = join(newFolder(), "container");
+    const folder = join(temporaryFolder(), "container");
     execFileSync(python as string, ["-c", dosCode, folder], { input: "" });
     const path = newPath();
     create(path).close();
@@ -253,7 +245,7 @@ describe("SqliteIndex beside disk-objectstore", { skip: skipWithoutPython }, () 
   });
 
   test("reads what it wrote, and what it writes meanwhile; its rows are read there", async () => {
-    const folder = join(newFolder(), "container");
+    const folder = join(temporaryFolder(), "container");
     await using dos = startDos(folder);
     const add = async (name: string, compress: boolean): Promise<string[]> =>
       (await dos.ask({ op: "add", texts: texts(name, 30), times: 10, compress })) as string[];
