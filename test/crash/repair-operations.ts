@@ -3,14 +3,8 @@ import { ENTRY_SIZE } from "../../src/format/entry.ts";
 import { keyOf } from "../../src/key/hash.ts";
 import type { RepairReport } from "../../src/maintenance/repair-reports.ts";
 import type { MemoryFileSystem } from "../../src/testing.ts";
-import {
-  emptyMemoryFolder,
-  flipByte,
-  MEMORY_ROOT,
-  type OpenedStores,
-  openOn,
-  type StoreSettings,
-} from "../support/stores.ts";
+import { flipByte } from "../support/port-files.ts";
+import { emptyMemoryFolder, MEMORY_ROOT, type OpenedStores, openOn, type StoreSettings } from "../support/stores.ts";
 import { Acknowledged, insert, type Step } from "../support/workload.ts";
 import { flush, pack, put, SMALL_PACKS, tiny } from "./crash-steps.ts";
 import type { Operation } from "./explorer.ts";
