@@ -41,7 +41,7 @@ const FIRST_PLACE: RowPlace = { packId: Number.MIN_SAFE_INTEGER, offset: 0, id: 
 /** Problems that SQLite lists. */
 const DAMAGE_MAX = 20;
 /** How long a call waits, blocking, for a Python process that commits. */
-const BUSY_TIMEOUT_MS = 5000;
+export const BUSY_TIMEOUT_MS = 5000;
 
 export interface SqliteIndexOptions {
   readonly fs: FileSystem;

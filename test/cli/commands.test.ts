@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { createHash, randomBytes } from "node:crypto";
+import { createHash } from "node:crypto";
 import { readFileSync, rmSync } from "node:fs";
+import { noise } from "../../src/testing/contents.ts";
 import { cliTest, errorOf, json, lines } from "./support.ts";
 
 const keyOf = (content: string | Uint8Array): string => createHash("sha256").update(content).digest("hex");
@@ -54,7 +55,7 @@ cliTest("add reads what can be read only once, such as the pipe of a process sub
 });
 
 cliTest("cat writes objects, parts of them, and only from where it is told", async (work) => {
-  const large = randomBytes(3_000_000);
+  const large = noise(3_000_000);
   const [small, packed] = [(await work.container(["0123456789"]))[0] ?? "", keyOf(large)];
   work.write("large", large);
   await work.run(["add", "large", "--to", "packed"]);

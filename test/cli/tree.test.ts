@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
 import {
   chmodSync,
   existsSync,
@@ -12,6 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { noise } from "../../src/testing/contents.ts";
 import { cliTest, errorOf, json, lines, type Workspace } from "./support.ts";
 
 /** Every path below `root`, as bytes in latin1, with what `restore` has to bring back. */
@@ -31,7 +31,7 @@ function makeTree(work: Workspace): void {
   work.write("tree/tool", "#!/bin/sh\n", 0o755);
   work.write("tree/locked/inside", "x".repeat(100_000), 0o444);
   work.write("tree/name\twith\nall \\ sorts\r", "odd");
-  work.write("tree/large", randomBytes(5_000_000));
+  work.write("tree/large", noise(5_000_000));
   work.write("tree/below/same as large", readFileSync(work.path("tree/large")), 0o640);
   work.write("tree/none", "");
   mkdirSync(work.path("tree/empty/emptier"), { recursive: true });
@@ -152,7 +152,7 @@ cliTest("restore never writes through a link of the manifest", async (work) => {
 });
 
 cliTest("missing and damaged objects are named with their files, and all others are restored", async (work) => {
-  const large = randomBytes(5_000_000);
+  const large = noise(5_000_000);
   await work.container();
   for (const name of ["good", "missing", "damaged"]) work.write(`tree/${name}`, `content of ${name}`);
   work.write("tree/damaged and large", large);

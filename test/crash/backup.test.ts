@@ -4,13 +4,13 @@ import { writeConfig } from "../../src/container/config-file.ts";
 import { openStoresAt } from "../../src/container/open-stores.ts";
 import { TsdosError } from "../../src/errors.ts";
 import type { FileSystem } from "../../src/file-system.ts";
-import { keyOf } from "../../src/key/hash.ts";
 import { BackupsFolder, completeBackups } from "../../src/maintenance/backup/backups-folder.ts";
 import { Receiver } from "../../src/maintenance/backup/receiver.ts";
 import { sendContainer } from "../../src/maintenance/backup/send-container.ts";
 import type { BackupOptions, BackupReport } from "../../src/maintenance/backup-reports.ts";
 import { numbers, smallContents } from "../../src/testing/contents.ts";
 import { InterceptedFileSystem, type MemoryFileSystem } from "../../src/testing.ts";
+import { readAll } from "../support/backup.ts";
 import { seeded } from "../support/seeded.ts";
 import { emptyMemoryFolder, MEMORY_ROOT, type OpenedStores, openOn } from "../support/stores.ts";
 
@@ -44,11 +44,7 @@ async function backup(stores: OpenedStores, fs: FileSystem, options: BackupOptio
 async function keysIn(fs: FileSystem, name: string): Promise<string> {
   const stores = openStoresAt(fs, `${BACKUPS}/${name}`);
   try {
-    const keys = await Array.fromAsync(stores.combined.keys());
-    for await (const { key, object } of stores.combined.extractMany(keys, { verify: "hash" })) {
-      assert.equal(keyOf((await object?.bytes()) ?? new Uint8Array()), key);
-    }
-    return keys.join();
+    return (await readAll(stores.combined)).join();
   } finally {
     stores.close();
   }

@@ -1,12 +1,13 @@
 // The scripts in docs/format.md that read a container without tsdos.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { hash } from "node:crypto";
 import { cpSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { test } from "node:test";
 import { Container, type CreateOptions, fromFile } from "../../src/index.ts";
+import { keyOf } from "../../src/key/hash.ts";
+import { noise } from "../../src/testing/contents.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { markedBlock, project, readText } from "./support.ts";
 
@@ -23,17 +24,6 @@ function without(...tools: string[]): string | false {
 function text(size: number, seed: string): Buffer {
   return Buffer.alloc(size, `${seed}: some text that is not very surprising\n`);
 }
-
-function noise(size: number): Buffer {
-  const bytes = Buffer.alloc(size);
-  for (let i = 0, state = 1; i < size; i++) {
-    state = (state * 1103515245 + 12345) % 2 ** 31;
-    bytes[i] = state >>> 16;
-  }
-  return bytes;
-}
-
-const sha256 = (bytes: Uint8Array): string => hash("sha256", bytes, "hex");
 
 /** Cuts the scripts out of the page. */
 class Recipe {
@@ -56,7 +46,7 @@ class Recipe {
     const { status, stdout, stderr } = this.run("read-object.sh", container, key);
     assert.equal(status, 0, `${key}: ${stderr}`);
     assert.equal(stdout.length, size);
-    assert.equal(sha256(stdout), key);
+    assert.equal(keyOf(stdout), key);
   }
 
   list(container: string): string[] {

@@ -42,6 +42,8 @@ export async function firstFailure(folder: string, files: readonly string[]): Pr
     cwd: folder,
     stdio: ["ignore", "pipe", "ignore"],
     detached: true,
+    // Tests that are killed leave their folders behind.
+    env: { ...process.env, TSDOS_TEST_FOLDER: folder },
   });
   const stop = (): void => {
     if (child.exitCode === null && child.pid !== undefined) process.kill(-child.pid, "SIGKILL");

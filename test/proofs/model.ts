@@ -31,12 +31,17 @@ export class Model {
 
   /** Reads everything. From then on what was unsure is what was found. */
   async check(container: Container): Promise<void> {
+    let asked = 0;
     for await (const { key, object } of container.extractMany(this.present.keys())) {
       assert.ok(object !== undefined, `${key} was acknowledged and is lost`);
       assert.equal(keyOf(await object.bytes()), key);
+      asked++;
     }
-    for await (const { key, object } of container.extractMany(this.gone.keys()))
+    for await (const { key, object } of container.extractMany(this.gone.keys())) {
       assert.ok(object === undefined, `${key} was deleted and is back`);
+      asked++;
+    }
+    assert.equal(asked, this.present.size + this.gone.size, "each key has an answer");
     for await (const { key, object } of container.extractMany([...this.unsure.keys()])) {
       const id = this.unsure.get(key) as number;
       this.put(object === undefined ? this.gone : this.present, key, id);

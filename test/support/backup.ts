@@ -1,8 +1,9 @@
+import assert from "node:assert/strict";
 import { chmodSync, mkdtempSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execPath } from "node:process";
-import type { Container } from "../../src/index.ts";
 import { keyOf } from "../../src/key/hash.ts";
+import type { ObjectStore } from "../../src/store/object-store.ts";
 
 const main = join(import.meta.dirname, "../../src/cli/main.ts");
 
@@ -36,11 +37,14 @@ export function filesIn(folder: string): Map<string, { readonly inode: number; r
 }
 
 /** Every object's content, compared with its key; the keys in ascending order. */
-export async function readAll(container: Container): Promise<string[]> {
-  const keys = await Array.fromAsync(container.keys());
-  for await (const { key, object } of container.extractMany(keys, { verify: "hash" })) {
+export async function readAll(store: Pick<ObjectStore, "keys" | "extractMany">): Promise<string[]> {
+  const keys = await Array.fromAsync(store.keys());
+  let read = 0;
+  for await (const { key, object } of store.extractMany(keys, { verify: "hash" })) {
     const bytes = await object?.bytes();
-    if (bytes === undefined || keyOf(bytes) !== key) throw new Error(`${key} does not read as itself`);
+    assert.ok(bytes !== undefined && keyOf(bytes) === key, `${key} does not read as itself`);
+    read++;
   }
+  assert.equal(read, keys.length);
   return keys;
 }

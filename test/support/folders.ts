@@ -8,8 +8,10 @@ const MEMORY_FREE_MIN = 1024 ** 3;
 const made: string[] = [];
 const works: (() => void)[] = [];
 
-/** Where scratch files go: into memory where that is possible. */
+/** Where scratch files go: to `TSDOS_TEST_FOLDER`, or into memory where that is possible. */
 export function scratchParent(): string {
+  const given = process.env["TSDOS_TEST_FOLDER"];
+  if (given !== undefined) return given;
   try {
     accessSync(MEMORY_FOLDER, constants.W_OK);
     const { bavail, bsize } = statfsSync(MEMORY_FOLDER);
