@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
@@ -9,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Container, type CreateOptions } from "../../src/index.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { smallDisk } from "../support/mounts.ts";
+import { openFiles } from "../support/open-files.ts";
 
 const project = join(import.meta.dirname, "../..");
 const main = join(project, "src/cli/main.ts");
@@ -186,23 +187,8 @@ export function mountTest(
 
 /** Waits until a program has a file open. */
 export async function hasOpen({ child }: Running, path: string): Promise<void> {
-  const folder = `/proc/${child.pid}/fd`;
-  for (;;) {
+  while (!openFiles(child.pid as number).includes(path)) {
     assert.equal(child.exitCode, null, "it ended too soon");
-    try {
-      if (readdirSync(folder).some((fd) => linkOf(`${folder}/${fd}`) === path)) return;
-    } catch {
-      // It has not begun, or has just ended.
-    }
     await sleep(5);
-  }
-}
-
-function linkOf(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch {
-    // Closed meanwhile.
-    return undefined;
   }
 }

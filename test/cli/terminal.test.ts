@@ -34,7 +34,7 @@ cliTest("a terminal is told for whom a packer waits", async (work, context) => {
   assert.ok(lock.tryAcquire("a test"));
   context.after(() => lock.close());
   const told = new RegExp(`waiting for process ${process.pid} on .*, which does "a test"`);
-  assert.match(inTerminal(work, "tsdos --wait 1 pack > stdout"), told);
+  assert.match(inTerminal(work, "tsdos --wait 3 pack > stdout"), told);
   assert.doesNotMatch(inTerminal(work, "tsdos --wait 1 -q pack > stdout"), /waiting/);
 });
 

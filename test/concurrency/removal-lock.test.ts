@@ -7,6 +7,7 @@ import { Worker } from "node:worker_threads";
 import { Container } from "../../src/container/container.ts";
 import { holdLock, OsLock } from "../../src/fs/os-lock.ts";
 import { smallContents } from "../../src/testing/contents.ts";
+import { loosePathOf } from "../support/damage.ts";
 import { temporaryFolder } from "../support/folders.ts";
 
 const lockNames = { 1: "sandbox/tsdos.removals.lock", 2: "packed/removals.lock" } as const;
@@ -38,7 +39,7 @@ for (const formatVersion of [1, 2] as const) {
     const results = await Array.fromAsync(container.insertMany(smallContents(20, 3)));
     const [first, ...rest] = results.map(({ key }): string => key) as [string, ...string[]];
     const lock = join(root, lockNames[formatVersion]);
-    const loose = join(root, "loose", first.slice(0, 2), first.slice(2));
+    const loose = loosePathOf(root, first);
 
     const whileDeleting = await holdElsewhere(lock, loose);
     assert.deepEqual(await container.delete([first]), [first]);

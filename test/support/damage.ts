@@ -15,8 +15,9 @@ export async function newContainer(
   return { root, container: await Container.create(root, { durability: "process", ...options }) };
 }
 
-export function loosePathOf(root: string, bytes: Uint8Array): string {
-  const key = keyOf(bytes);
+/** Where an object that has this content, or this key, is loose. */
+export function loosePathOf(root: string, object: Uint8Array | string): string {
+  const key = typeof object === "string" ? object : keyOf(object);
   return join(root, "loose", key.slice(0, 2), key.slice(2));
 }
 

@@ -21,6 +21,7 @@ import { OsLock } from "../../src/fs/os-lock.ts";
 import { localBackups } from "../../src/maintenance/backup/local-target.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
 import { fakeSsh, filesIn, readAll } from "../support/backup.ts";
+import { loosePathOf } from "../support/damage.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { flipByte } from "../support/port-files.ts";
 
@@ -172,7 +173,7 @@ for (const formatVersion of [1, 2] as const) {
     await using _ = container;
     const fs = new NodeFileSystem();
     const [kept = "", lost = ""] = await Array.fromAsync(container.inspect("loose"), ({ key }) => key);
-    const pathOf = (key: string): string => join(container.path, "loose", key.slice(0, 2), key.slice(2));
+    const pathOf = (key: string): string => loosePathOf(container.path, key);
     const first = await container.backup(folder);
     flipByte(fs, pathOf(kept), 0);
     const [packed] = await Array.fromAsync(container.inspect("packed"));

@@ -4,6 +4,7 @@ import { packLoose } from "../../src/maintenance/pack.ts";
 import { prose, smallContents } from "../../src/testing/contents.ts";
 import { InterceptedFileSystem } from "../../src/testing/intercepted-file-system.ts";
 import type { MemoryFileSystem } from "../../src/testing/memory-file-system.ts";
+import { writeFile } from "../support/port-files.ts";
 import { emptyMemoryFolder, openOn } from "../support/stores.ts";
 
 const SMALL = prose(700, 99);
@@ -74,9 +75,7 @@ function storeLoose(fs: MemoryFileSystem, key: string, content: Uint8Array): boo
   const { loose, packed } = other.combined;
   if (packed.find(key as never) === undefined) {
     loose.makeFolderOf(key as never);
-    const file = fs.open(loose.pathOf(key as never), "create");
-    fs.write(file, content, 0, content.length, 0);
-    fs.close(file);
+    writeFile(fs, loose.pathOf(key as never), content);
   }
   other.close();
   return true;

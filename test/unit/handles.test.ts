@@ -1,6 +1,6 @@
 // What is open is closed also when something fails.
 import assert from "node:assert/strict";
-import fs, { existsSync, readdirSync, readlinkSync, truncateSync, writeFileSync } from "node:fs";
+import fs, { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Container } from "../../src/container/container.ts";
@@ -12,21 +12,12 @@ import { keyOf } from "../../src/key/hash.ts";
 import { type FileCall, InterceptedFileSystem } from "../../src/testing.ts";
 import { flip, newContainer } from "../support/damage.ts";
 import { temporaryFolder } from "../support/folders.ts";
+import { openFiles, skipWithoutOpenFiles } from "../support/open-files.ts";
 
-const skip = !existsSync("/proc/self/fd") && "needs /proc";
+const skip = skipWithoutOpenFiles;
 
 /** The files below a folder that this process has open. */
-function openBelow(folder: string): string[] {
-  return readdirSync("/proc/self/fd").flatMap((fd) => {
-    try {
-      const path = readlinkSync(`/proc/self/fd/${fd}`);
-      return path.startsWith(folder) ? [path] : [];
-    } catch {
-      // That of the listing itself.
-      return [];
-    }
-  });
-}
+const openBelow = (folder: string): string[] => openFiles("self").filter((path) => path.startsWith(folder));
 
 const broken = (): { readonly error: Error } => ({ error: new TsdosError("IO_ERROR", "the disk does not answer") });
 
@@ -51,6 +42,7 @@ for (const formatVersion of [1, 2] as const) {
     const writer = await packed.openWriter("test", false, {});
     const bytes = new Uint8Array(200_000);
     writer.add(keyOf(bytes), bytes, bytes.length, 0);
+    assert.notDeepEqual(openBelow(root), []);
     isBroken = true;
     assert.throws(() => stores.close(), { code: "IO_ERROR" });
     assert.deepEqual(openBelow(root), []);

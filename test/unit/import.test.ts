@@ -14,7 +14,7 @@ import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { keyOf } from "../../src/key/hash.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
 import { readAll } from "../support/backup.ts";
-import { newContainer } from "../support/damage.ts";
+import { loosePathOf, newContainer } from "../support/damage.ts";
 import { flipByte } from "../support/port-files.ts";
 import { property, randomBytes, spoiled } from "../support/random.ts";
 
@@ -136,7 +136,7 @@ test("what is damaged in the other container is told and not imported", async ()
   const [packed] = await Array.fromAsync(source.inspect("packed"));
   const fs = new NodeFileSystem();
   const looseKey = loose?.key ?? "";
-  flipByte(fs, join(source.path, "loose", looseKey.slice(0, 2), looseKey.slice(2)), 0);
+  flipByte(fs, loosePathOf(source.path, looseKey), 0);
   flipByte(fs, join(source.path, "packed/0.pack"), packed?.offset ?? 0);
   const bad = [loose?.key, packed?.key].sort();
   const report = await target.importFrom(source);
@@ -172,7 +172,7 @@ test("an intact packed copy is taken where the loose one is damaged", async () =
   const inserted = await Array.fromAsync(source.insertMany([noise(300, 1), noise(5_000_000, 2)]));
   await source.pack({ clean: false });
   const keys = inserted.map(({ key }) => key as string).sort();
-  for (const key of keys) flipByte(new NodeFileSystem(), join(source.path, "loose", key.slice(0, 2), key.slice(2)), 9);
+  for (const key of keys) flipByte(new NodeFileSystem(), loosePathOf(source.path, key), 9);
   for (const copy of Object.values(ways)) {
     await using target = await make();
     assert.deepEqual((await copy(source, target)).problems, []);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { keyOf } from "../../src/key/hash.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
-import { newContainer } from "../support/damage.ts";
+import { loosePathOf, newContainer } from "../support/damage.ts";
 
 const DAY_S = 86_400;
 
@@ -80,7 +80,7 @@ test("clean puts a duplicate in place whose object is missing or damaged, and re
   ];
   await Array.fromAsync(container.insertMany([intact, damaged]));
   await container.insert(packed, { to: "packed" });
-  const loose = (bytes: Uint8Array): string => join(root, "loose", keyOf(bytes).slice(0, 2), keyOf(bytes).slice(2));
+  const loose = (bytes: Uint8Array): string => loosePathOf(root, bytes);
   writeFileSync(loose(damaged), noise(damaged.length, 9));
   const folder = join(root, "duplicates");
   mkdirSync(folder, { recursive: true });

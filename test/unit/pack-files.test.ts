@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { PackFiles } from "../../src/store/pack-files.ts";
 import { temporaryFolder } from "../support/folders.ts";
+import { openFiles, skipWithoutOpenFiles } from "../support/open-files.ts";
 
 const SIZE = 10;
 
@@ -42,16 +43,9 @@ test("a pack that was removed is not there, also when it was read last and its d
   files.close();
 });
 
-test("packs that others removed are let go", { skip: !existsSync("/proc/self/fd") && "needs /proc" }, () => {
+test("packs that others removed are let go", { skip: skipWithoutOpenFiles }, () => {
   const { folder, files } = packs(2);
-  const isOpen = (): boolean =>
-    readdirSync("/proc/self/fd").some((fd) => {
-      try {
-        return readlinkSync(`/proc/self/fd/${fd}`).startsWith(join(folder, "1.pack"));
-      } catch {
-        return false;
-      }
-    });
+  const isOpen = (): boolean => openFiles("self").some((path) => path.startsWith(join(folder, "1.pack")));
   assert.equal(read(files, 1), 1);
   rmSync(join(folder, "1.pack"));
   assert.ok(isOpen());

@@ -1,20 +1,15 @@
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Container } from "../../src/container/container.ts";
+import type { Container } from "../../src/container/container.ts";
 import { isTsdosError } from "../../src/errors.ts";
 import { keyOf } from "../../src/key/hash.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { flip, loosePathOf, newContainer } from "../support/damage.ts";
 
 /** Small, empty, large and compressible contents, a third of them loose. */
 async function filled(formatVersion: 1 | 2): Promise<{ container: Container; contents: Map<string, Uint8Array> }> {
-  const container = await Container.create(join(temporaryFolder(), "container"), {
-    durability: "process",
-    formatVersion,
-    packSizeTarget: 300_000,
-  });
+  const { container } = await newContainer({ formatVersion, packSizeTarget: 300_000 });
   const contents = [
     ...smallContents(400, 7),
     new Uint8Array(),
@@ -109,13 +104,8 @@ for (const where of ["loose", "packed"] as const) {
     const key = keys[where === "loose" ? 5 : 200] as string;
     const stat = await container.stat(key);
     const path =
-      where === "loose"
-        ? join(container.path, "loose", key.slice(0, 2), key.slice(2))
-        : join(container.path, "packed", `${stat?.packId}.pack`);
-    const bytes = readFileSync(path);
-    const at = (stat?.offset ?? 0) + 3;
-    bytes[at] = (bytes[at] as number) ^ 1;
-    writeFileSync(path, bytes);
+      where === "loose" ? loosePathOf(container.path, key) : join(container.path, "packed", `${stat?.packId}.pack`);
+    flip(path, (stat?.offset ?? 0) + 3, 1);
     await assert.rejects(Array.fromAsync(container.readMany(keys)), (error) => {
       return isTsdosError(error, "CORRUPT_OBJECT") && error.details.key === key && error.details.path === path;
     });

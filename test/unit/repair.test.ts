@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { packLoose } from "../../src/maintenance/pack.ts";
 import { prose } from "../../src/testing/contents.ts";
+import { truncate } from "../support/port-files.ts";
 import { damageCopies, emptyMemoryFolder, openOn } from "../support/stores.ts";
 
 test("a damaged twin in one place does not keep an object from being repaired in the other", async () => {
@@ -32,9 +33,7 @@ test("a truncated loose copy does not pass for the object when it is inserted in
   const { combined } = openOn(memory, {});
   const bytes = prose(2000, 7);
   const { key } = await combined.insert(bytes);
-  const file = memory.open(combined.loose.pathOf(key), "update");
-  memory.truncate(file, 100);
-  memory.close(file);
+  truncate(memory, combined.loose.pathOf(key), 100);
   assert.equal((await combined.insert(bytes, { to: "packed" })).inserted, true);
   assert.equal(Buffer.compare((await (await combined.extract(key))?.bytes()) as Uint8Array, bytes), 0);
 });
