@@ -1,5 +1,5 @@
 import type { FileSystem } from "../file-system.ts";
-import { ENTRY_SIZE, sealTocEntry, tombstoneOf, writeRecord } from "../format/entry.ts";
+import { ENTRY_SIZE, readRecord, sealTocEntry, tombstoneOf, writeRecord } from "../format/entry.ts";
 
 /** Bytes that are written at once. */
 const BUFFER_SIZE = 1024 ** 2;
@@ -16,6 +16,8 @@ export class EntryWriter {
   #buffered = 0;
   #end = 0;
   entries = 0;
+  /** Where the last of the objects ends that the entries speak of: a byte offset in the pack. */
+  packEnd = 0;
 
   constructor(path: string | undefined, fs: FileSystem) {
     this.#fs = fs;
@@ -37,6 +39,8 @@ export class EntryWriter {
     while (this.#end + this.#buffered < at) this.#append(FILLER);
     this.#append(sealed(record));
     this.entries++;
+    const { offset, storedSize } = readRecord(record, 0);
+    this.packEnd = Math.max(this.packEnd, offset + storedSize);
   }
 
   #append(bytes: Uint8Array): void {

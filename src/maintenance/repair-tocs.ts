@@ -98,7 +98,7 @@ export class TocRepair {
       writer.close();
     }
     if (file === undefined && writer.entries === 0) this.#quarantinePack(packId);
-    else this.#listCut(packId, fs.stat(path)?.size ?? 0);
+    else this.#listCut(packId, fs.stat(path)?.size ?? 0, writer.packEnd);
     // What is lost is listed before nothing tells of it any more.
     this.#objects.settle();
     if (this.#dryRun) return;
@@ -114,15 +114,21 @@ export class TocRepair {
     return { ...own, replaces: own.replaces.filter(isGone) };
   }
 
-  /** Entries that are cut off, and that no segment has: nobody knows their keys any more. */
-  #listCut(packId: number, size: number): void {
+  /**
+   * Entries that are cut off, and that no segment has: nobody knows their keys any more. How many were behind those that MANIFEST
+   * knows of, nobody knows either: their objects stand behind `packEnd`.
+   */
+  #listCut(packId: number, size: number, packEnd: number): void {
     const { context, files } = this.#packed;
     const { covered, valid } = readManifest(context.fs, `${files.folder}/${INDEX_FOLDER}`).manifest;
     const known = Math.max(size, covered.get(packId) ?? 0, ENTRY_SIZE);
-    const missing = Math.ceil(((valid.get(packId) ?? 0) - known) / ENTRY_SIZE);
-    if (missing <= 0) return;
+    const missing = Math.max(0, Math.ceil(((valid.get(packId) ?? 0) - known) / ENTRY_SIZE));
+    const isCut = size < (valid.get(packId) ?? ENTRY_SIZE);
+    const isBehind = isCut && packEnd < (files.sizeOf(packId) ?? 0);
+    if (missing === 0 && !isBehind) return;
+    const count = isBehind ? `${missing} or more` : missing;
     const reason =
-      `${files.folder}/${tocFileName(packId)} is cut at byte ${size}: its last entries (${missing}) are lost, and with them the keys; ` +
+      `${files.folder}/${tocFileName(packId)} is cut at byte ${size}: its last entries (${count}) are lost, and with them the keys; ` +
       `bytes of ${files.pathOf(packId)} that no entry refers to may be theirs, until it is repacked`;
     this.#objects.list({ at: new Date().toISOString(), reason, copies: [] });
   }

@@ -110,6 +110,22 @@ const damagedContainers: readonly DamagedContainer[] = [
     outcome: { rewrittenTocs: 1, recoveredEntries: 4, lost: 0 },
   },
   {
+    name: "a lost table of contents of which the index has a part",
+    before: [intact, flush, first],
+    damage: remove("0.toc"),
+    outcome: { rewrittenTocs: 1, recoveredEntries: 1, lost: 1 },
+  },
+  {
+    name: "a table of contents that is cut where the index has it",
+    before: [intact, put("packed", 1, 3), flush, first],
+    damage: (_, files) => {
+      const file = files.open(`${PACKED}/0.toc`, "modify");
+      files.truncate(file, 2 * ENTRY_SIZE + 5);
+      files.close(file);
+    },
+    outcome: { rewrittenTocs: 1, recoveredEntries: 1, lost: 1 },
+  },
+  {
     name: "a lost table of contents that nobody has",
     settings: SMALL_PACKS,
     before: [put("loose", 1, 7), first],
