@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { killRepairs } from "../proofs/kill-repairs.ts";
 import { killStorm, type Storm } from "../proofs/kill-storm.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { skipWithoutPython } from "../support/python.ts";
@@ -19,3 +20,14 @@ function stormy(name: string, options: Pick<Storm, "formatVersion" | "dos">, ski
 stormy("version 2", { formatVersion: 2 }, false);
 stormy("version 1", { formatVersion: 1 }, false);
 stormy("version 1 with disk-objectstore", { formatVersion: 1, dos: true }, skipWithoutPython);
+
+for (const formatVersion of [2, 1] as const) {
+  seeded(
+    `kill -9 of repairs, version ${formatVersion}: nothing readable is lost, and another one does the rest`,
+    async (seed) => {
+      const { kills, damaged } = await killRepairs({ folder: temporaryFolder(), seed, kills: 6, formatVersion });
+      assert.equal(kills, 6);
+      assert.ok(damaged > 0);
+    },
+  );
+}

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { Container } from "../../src/container/container.ts";
 import { isTsdosError } from "../../src/errors.ts";
@@ -9,7 +8,7 @@ import { parsePackFileName, parseTocFileName } from "../../src/format/paths.ts";
 import { tocHeaderSize } from "../../src/format/toc-header.ts";
 import type { ObjectKey } from "../../src/key/object-key.ts";
 import type { ObjectStat } from "../../src/store/object-store.ts";
-import { readableIn } from "../support/repaired.ts";
+import { listedIn, readableIn } from "../support/repaired.ts";
 
 export type Files = ReadonlyMap<string, Buffer>;
 
@@ -54,7 +53,7 @@ export async function repairDamage(damaged: DamagedContainer): Promise<RepairOut
   if (unrepaired.length === 0 && !/^packs\.idx|^config/.test(name)) {
     const hit = keysHit(damaged);
     for (const key of lost) assert.ok(hit.has(key), `${key} was not damaged, and is lost`);
-    const list = listed(lostKeysFile);
+    const list = new Set(listedIn(lostKeysFile));
     // A table of contents that is lost takes the keys along.
     const isNamed = (key: string): boolean => list.has(key) || list.has(undefined);
     for (const key of lost) assert.ok(isNamed(key), `${key} is lost, and not listed`);
@@ -70,12 +69,6 @@ async function readableOrNone(root: string, contents: DamagedContainer["contents
     if (!isTsdosError(error)) throw error;
     return undefined;
   }
-}
-
-/** The keys in the list of lost objects, undefined among them for those that nobody knows. */
-function listed(path: string): Set<string | undefined> {
-  const lines = existsSync(path) ? readFileSync(path, "utf8").trimEnd().split("\n") : [];
-  return new Set(lines.map((line) => (JSON.parse(line) as { readonly key?: string }).key));
 }
 
 /** Keys of the objects of which the damage may have left nothing good, by what the files were before. */

@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 import { scratchParent } from "../support/folders.ts";
 import { python } from "../support/python.ts";
 import { fileSystems, whyNot } from "./file-systems.ts";
+import { killRepairs, type RepairTally } from "./kill-repairs.ts";
 import { killStorm, type Storm } from "./kill-storm.ts";
 import { powerCuts } from "./power-cuts.ts";
 import { type SoakOptions, soak } from "./soak.ts";
@@ -70,6 +71,7 @@ const proofs: Readonly<Record<string, () => Promise<void>>> = {
           `${tally.deleted} deletions acknowledged; 0 lost, 0 back; ${minutes()} min; seed ${seed}`,
       );
     }
+    await repairs(all);
   },
 
   async soak() {
@@ -94,6 +96,24 @@ const proofs: Readonly<Record<string, () => Promise<void>>> = {
     }
   },
 };
+
+async function repairs(all: number): Promise<void> {
+  for (const [formatVersion, kills] of [
+    [2, all / 6],
+    [1, all / 12],
+  ] as const) {
+    const name = `repair, version ${formatVersion}`;
+    const onContainer = (tally: RepairTally): void => {
+      if (tally.containers % 25 === 0) console.error(`${name}: ${tally.kills} kills, ${minutes()} min`);
+    };
+    const tally = await killRepairs({ folder, seed, kills, formatVersion, onContainer });
+    const { containers, damaged, recovered } = tally;
+    console.log(
+      `${name}: ${tally.kills} kills (in ${tally.interrupted}) in ${containers} containers; of ${damaged} objects that could not ` +
+        `be read ${recovered} recovered, the others listed; 0 lost that could be read; ${minutes()} min; seed ${seed}`,
+    );
+  }
+}
 
 const proof = proofs[positionals[0] ?? ""];
 if (proof === undefined) throw new RangeError(`no such proof; there are ${Object.keys(proofs).join(", ")}`);

@@ -160,6 +160,16 @@ async function importNew(actor: Actor): Promise<void> {
   rmSync(folder, { recursive: true });
 }
 
+/** The folder of a container that has some of the objects, too. */
+export function copyOf(root: string): string {
+  return `${root}-copy`;
+}
+
+async function repair(actor: Actor): Promise<void> {
+  await using copy = await Container.open(copyOf(actor.root));
+  await actor.container.repair({ from: [copy] });
+}
+
 /** What actors do. */
 export const verbs: Readonly<Record<string, Verb>> = {
   loose: { share: 8, act: insertNew("loose") },
@@ -186,6 +196,7 @@ export const verbs: Readonly<Record<string, Verb>> = {
   backup: { share: 1, act: backup },
   import: { share: 2, act: importNew },
   validate: { share: 1, act: validate },
+  repair: { share: 0, act: repair },
   "read-single": { share: 1, act: readSingle },
   "read-bulk": { share: 1, act: readBulk },
   "read-ranges": { share: 1, act: readRanges },

@@ -32,9 +32,15 @@ export async function readableFrom(
   return readable.sort();
 }
 
+/** The keys that a list of lost objects has, undefined for those that nobody knows. */
+export function listedIn(lostKeysFile: string): (string | undefined)[] {
+  const lines = existsSync(lostKeysFile) ? readFileSync(lostKeysFile, "utf8").trimEnd().split("\n") : [];
+  return lines.map((line) => (JSON.parse(line) as { readonly key?: string }).key).sort();
+}
+
 export interface Repaired extends RepairReport {
   /** Keys that the list of lost objects has. */
-  readonly listed: string[];
+  readonly listed: readonly (string | undefined)[];
 }
 
 /** Repairs, and checks that all is well then, and nothing was lost that could be read before. */
@@ -66,8 +72,7 @@ export async function repaired(
   const keys = await Array.fromAsync(again.keys());
   for (const key of after) assert.ok(keys.includes(key as (typeof keys)[number]));
   assert.equal((await again.repair(options)).lost, 0, "nothing is left to do");
-  const list = existsSync(report.lostKeysFile) ? readFileSync(report.lostKeysFile, "utf8").trimEnd().split("\n") : [];
-  const listed = list.map((line) => (JSON.parse(line) as { key: string }).key).sort();
+  const listed = listedIn(report.lostKeysFile);
   // What the container still takes: every content once more.
   await Array.fromAsync(again.insertMany(contents, { to: "packed" }));
   assert.equal((await readableIn(root, contents)).length, new Set(contents.map(keyOf)).size);
