@@ -3,7 +3,7 @@ import { ENTRY_SIZE } from "../../src/format/entry.ts";
 import { keyOf } from "../../src/key/hash.ts";
 import type { RepairReport } from "../../src/maintenance/repair-reports.ts";
 import type { MemoryFileSystem } from "../../src/testing.ts";
-import { flipByte } from "../support/port-files.ts";
+import { flipByte, truncate } from "../support/port-files.ts";
 import { emptyMemoryFolder, MEMORY_ROOT, type OpenedStores, openOn, type StoreSettings } from "../support/stores.ts";
 import { Acknowledged, insert, type Step } from "../support/workload.ts";
 import { flush, pack, put, SMALL_PACKS, tiny } from "./crash-steps.ts";
@@ -118,11 +118,7 @@ const damagedContainers: readonly DamagedContainer[] = [
   {
     name: "a table of contents that is cut where the index has it",
     before: [intact, put("packed", 1, 3), flush, first],
-    damage: (_, files) => {
-      const file = files.open(`${PACKED}/0.toc`, "modify");
-      files.truncate(file, 2 * ENTRY_SIZE + 5);
-      files.close(file);
-    },
+    damage: (_, files) => truncate(files, `${PACKED}/0.toc`, 2 * ENTRY_SIZE + 5),
     outcome: { rewrittenTocs: 1, recoveredEntries: 1, lost: 1 },
   },
   {

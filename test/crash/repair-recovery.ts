@@ -7,6 +7,7 @@ import { repair } from "../../src/maintenance/repair.ts";
 import type { RepairOptions, RepairReport } from "../../src/maintenance/repair-reports.ts";
 import { validate } from "../../src/maintenance/validate.ts";
 import type { MemoryFileSystem } from "../../src/testing.ts";
+import { readFile } from "../support/port-files.ts";
 import { readableFrom } from "../support/repaired.ts";
 import { MEMORY_ROOT, type OpenedStores } from "../support/stores.ts";
 import type { Acknowledged } from "../support/workload.ts";
@@ -16,7 +17,7 @@ import { JustWorks, type Recovery } from "./recovery.ts";
 export class RepairRecovery implements Recovery {
   readonly #options: RepairOptions;
   /** What there was of the objects that could not be read. */
-  readonly #remains = new Map<ObjectKey, readonly Uint8Array[]>();
+  readonly #remains = new Map<ObjectKey, readonly Buffer[]>();
   /** What can be read after a repair that nothing has interrupted. */
   #expected: readonly ObjectKey[] = [];
   readonly #afterwards = new JustWorks();
@@ -87,24 +88,16 @@ export class RepairRecovery implements Recovery {
 }
 
 /** The bytes of the copies of an object, as far as they can be found. */
-function remainsOf({ combined: { loose, packed } }: OpenedStores, key: ObjectKey): Uint8Array[] {
+function remainsOf({ combined: { loose, packed } }: OpenedStores, key: ObjectKey): Buffer[] {
   const { fs } = packed.context;
-  const remains = loose.sizeOf(key) === undefined ? [] : [bytesOf(fs, loose.pathOf(key))];
+  const remains = loose.sizeOf(key) === undefined ? [] : [readFile(fs, loose.pathOf(key))];
   const entry = findOrUndefined(packed, key);
   if (entry === undefined) return remains;
-  const pack = bytesOf(fs, packed.files.pathOf(entry.packId));
+  const pack = readFile(fs, packed.files.pathOf(entry.packId));
   return [...remains, pack.subarray(entry.offset, entry.offset + entry.storedSize)];
 }
 
-function bytesOf(fs: FileSystem, path: string): Uint8Array {
-  const bytes = new Uint8Array(fs.stat(path)?.size ?? 0);
-  const file = fs.open(path, "read");
-  fs.read(file, bytes, 0, bytes.length, 0);
-  fs.close(file);
-  return bytes;
-}
-
-function isAnywhere(fs: FileSystem, path: string, bytes: Uint8Array): boolean {
-  if (fs.stat(path)?.isFile) return Buffer.from(bytesOf(fs, path)).includes(Buffer.from(bytes));
+function isAnywhere(fs: FileSystem, path: string, bytes: Buffer): boolean {
+  if (fs.stat(path)?.isFile) return readFile(fs, path).includes(bytes);
   return (fs.list(path) ?? []).some((name) => isAnywhere(fs, `${path}/${name}`, bytes));
 }

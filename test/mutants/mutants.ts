@@ -163,4 +163,46 @@ export const mutants: readonly Mutant[] = [
     replace: "keptRecords(this.#cursors(merged), true)",
     caughtBy: "crash explorer",
   },
+  {
+    bug: "repair takes a lost object out before it is on the list",
+    file: "src/maintenance/repair-objects.ts",
+    find: `      this.#quarantine.addLost(this.#toList);
+      for (const { path, name } of this.#toMove) this.#quarantine.move(path, name);
+`,
+    replace: `      for (const { path, name } of this.#toMove) this.#quarantine.move(path, name);
+      this.#quarantine.addLost(this.#toList);
+`,
+    caughtBy: "crash explorer",
+  },
+  {
+    bug: "entries move up when repair makes a table of contents anew",
+    file: "src/maintenance/entry-writer.ts",
+    find: "    while (this.#end + this.#buffered < at) this.#append(FILLER);\n",
+    replace: "",
+    caughtBy: "crash explorer",
+  },
+  {
+    bug: "the name of a table of contents that repair has made anew is not synced",
+    file: "src/maintenance/repair-tocs.ts",
+    find: "    fs.syncDirectory(files.folder);\n",
+    replace: "",
+    caughtBy: "crash explorer",
+  },
+  {
+    bug: "the list of lost objects is not synced",
+    file: "src/maintenance/quarantine.ts",
+    find: `      fs.write(file, bytes, 0, bytes.length, end);
+      fs.sync(file);
+`,
+    replace: `      fs.write(file, bytes, 0, bytes.length, end);
+`,
+    caughtBy: "crash explorer",
+  },
+  {
+    bug: "the history is replaced before the new one is synced",
+    file: "src/replace-file.ts",
+    find: "    if (sync) fs.sync(file);\n",
+    replace: "",
+    caughtBy: "crash explorer",
+  },
 ];
