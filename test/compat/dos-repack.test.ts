@@ -1,9 +1,10 @@
 // What a repack by disk-objectstore may do to tsdos, and what clean may do to what a repack has left.
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, renameSync, rmSync, utimesSync } from "node:fs";
+import { existsSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { Container, isTsdosError } from "../../src/index.ts";
+import { makeOld } from "../support/damage.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { skipWithoutPython } from "../support/python.ts";
 import { assertHolds, assertValid, Dos, sizesOf, text } from "./support.ts";
@@ -17,11 +18,6 @@ async function makeContainer(t: TestContext, content: Uint8Array[]): Promise<{ f
   await dos.ask("init", { options: {} });
   await dos.add("packed", content, false);
   return { folder, dos };
-}
-
-/** As if everything in the packs' folder were old. */
-function age(folder: string): void {
-  for (const name of readdirSync(join(folder, "packs"))) utimesSync(join(folder, "packs", name), 1, 1);
 }
 
 describe("a repack by disk-objectstore", { skip: skipWithoutPython }, () => {
@@ -58,7 +54,7 @@ describe("a repack by disk-objectstore", { skip: skipWithoutPython }, () => {
     const { folder } = await makeContainer(t, old);
     const [pack, leftover] = [join(folder, "packs", "0"), join(folder, "packs", "-1")];
     renameSync(pack, leftover);
-    age(folder);
+    makeOld(join(folder, "packs"));
     await using container = await Container.open(folder);
     await container.clean();
     assert.ok(existsSync(leftover));

@@ -1,9 +1,10 @@
 // A repack by tsdos while a Python process with the real disk-objectstore has the container open.
 import assert from "node:assert/strict";
-import { readdirSync, utimesSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { Container } from "../../src/index.ts";
+import { makeOld } from "../support/damage.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { skipWithoutPython } from "../support/python.ts";
 import { assertHolds, assertValid, Dos, noise, type ReadAll, sha256, sizesOf, text } from "./support.ts";
@@ -12,11 +13,6 @@ const options = { skip: skipWithoutPython };
 
 const contents = (name: string): Uint8Array[] =>
   Array.from({ length: 60 }, (_, i) => (i % 2 === 0 ? text(900 + i * 97, name + i) : noise(300 + i, name + i)));
-
-/** What was written a moment ago may belong to somebody who has not committed yet. */
-function makeOld(folder: string): void {
-  for (const name of readdirSync(join(folder, "packs"))) utimesSync(join(folder, "packs", name), 1e9, 1e9);
-}
 
 test(
   "disk-objectstore finds everything, nothing wrong, and packs; its open session never reads anything else",
@@ -34,7 +30,7 @@ test(
       const gone = all.filter((_, i) => i % 3 === round);
       all = all.filter((_, i) => i % 3 !== round);
       await container.delete(gone.map(sha256));
-      makeOld(folder);
+      makeOld(join(folder, "packs"));
       const reading = dos.ask("read", { keys: all.map(sha256) });
       const report = await container.repack({ all: round === 1, compress: round === 2 ? "yes" : "keep" });
       assert.ok(report.packs > 0 && report.skipped.length === 0);
@@ -73,7 +69,7 @@ test("a pack whose last bytes may be waiting for their rows is left alone", opti
   await container.delete(all.slice(-20).map(sha256));
   const report = await container.repack();
   assert.deepEqual([report.packs, report.skipped.map(({ packId, code }) => [packId, code])], [0, [[0, "LOCKED"]]]);
-  makeOld(folder);
+  makeOld(join(folder, "packs"));
   assert.equal((await container.repack()).packs, 1);
   await dos.assertHolds(sizesOf(all.slice(0, -20)));
 });

@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Container } from "../../src/container/container.ts";
@@ -19,6 +19,11 @@ export async function newContainer(
 export function loosePathOf(root: string, object: Uint8Array | string): string {
   const key = typeof object === "string" ? object : keyOf(object);
   return join(root, "loose", key.slice(0, 2), key.slice(2));
+}
+
+/** As if everything in a folder were old: in version 1, what was written just now may belong to who has not committed yet. */
+export function makeOld(folder: string): void {
+  for (const name of readdirSync(folder)) utimesSync(join(folder, name), 1e9, 1e9);
 }
 
 /** Changes a byte of a file. */
