@@ -15,6 +15,7 @@ import { isObjectKey, type ObjectKey } from "../key/object-key.ts";
 import { readManifest, replaceManifest } from "../pack-index/manifest-file.ts";
 import { readTocHeader } from "../pack-index/toc-file.ts";
 import type { PackedStore } from "../store/packed-store.ts";
+import type { Located } from "../store/read-runs.ts";
 import { EntryWriter } from "./entry-writer.ts";
 import { printRecord } from "./located-batches.ts";
 import { findOrUndefined } from "./placed-entries.ts";
@@ -32,6 +33,8 @@ export class TocRepair {
   readonly #quarantine: Quarantine;
   readonly #objects: ObjectRepair;
   readonly #dryRun: boolean;
+  /** The places of the entries of the current table of contents that the index had when their turn came. */
+  readonly #restored = new Set<string>();
   readonly counts = { rewrittenTocs: 0, recoveredEntries: 0, indexRebuilt: false };
 
   constructor(packed: PackedStore, quarantine: Quarantine, objects: ObjectRepair, dryRun: boolean) {
@@ -76,6 +79,7 @@ export class TocRepair {
     const { fs } = context;
     const path = `${files.folder}/${tocFileName(packId)}`;
     if (!this.#dryRun) this.#quarantine.copy(path);
+    this.#restored.clear();
     const file = fs.openIfExists(path);
     const sandbox = `${context.root}/${SANDBOX_FOLDER}`;
     // If this is interrupted, `clean` removes it.
@@ -166,7 +170,12 @@ export class TocRepair {
 
   async #salvage(packId: number, { bytes, at }: Slot, gap: Gap | undefined, writer: EntryWriter): Promise<void> {
     const key = recordKey(bytes, 0) as ObjectKey;
-    if (findOrUndefined(this.#packed, key) !== undefined) return;
+    const indexed = findOrUndefined(this.#packed, key);
+    if (indexed !== undefined) {
+      if (indexed.packId === packId && this.#restored.size < COMPARED_MAX)
+        this.#restore({ key, entry: indexed }, at, writer);
+      return;
+    }
     const found = await salvageEntry(this.#packed.files, packId, bytes, gap);
     if (found !== undefined) {
       if (findOrUndefined(this.#packed, found.key) !== undefined) return;
@@ -185,6 +194,14 @@ export class TocRepair {
     await this.#objects.listUnlessFound({ ...(isObjectKey(key) && { key }), at: now, reason, copies });
   }
 
+  /** Now, and not with all that only the index has: that may turn out to be damaged elsewhere, and be done without. */
+  #restore(found: Located, at: number, writer: EntryWriter): void {
+    const record = printRecord(found);
+    writer.add(record, at);
+    this.#restored.add(placeOf(record, 0));
+    this.counts.recoveredEntries++;
+  }
+
   /** Adds what the index has of this pack and the table of contents has not: a part of the keys after the other. */
   #addFromIndex(packId: number, count: number, slots: () => Iterable<Slot>, writer: EntryWriter): void {
     const { index } = this.#packed;
@@ -200,8 +217,8 @@ export class TocRepair {
         for (const batch of index.batches()) {
           const bytes = Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength);
           for (let at = 0; at < batch.count * ENTRY_SIZE; at += ENTRY_SIZE) {
-            if (recordPackId(bytes, at) !== packId || partOf(bytes, at) !== part || known.has(placeOf(bytes, at)))
-              continue;
+            if (recordPackId(bytes, at) !== packId || partOf(bytes, at) !== part) continue;
+            if (known.has(placeOf(bytes, at)) || this.#restored.has(placeOf(bytes, at))) continue;
             writer.add(Buffer.from(bytes.subarray(at, at + ENTRY_SIZE)));
             this.counts.recoveredEntries++;
           }

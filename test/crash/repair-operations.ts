@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { ENTRY_SIZE } from "../../src/format/entry.ts";
+import { ENTRY_SIZE, readRecord } from "../../src/format/entry.ts";
 import { keyOf } from "../../src/key/hash.ts";
 import type { RepairReport } from "../../src/maintenance/repair-reports.ts";
 import type { MemoryFileSystem } from "../../src/testing.ts";
-import { flipByte, truncate } from "../support/port-files.ts";
+import { flipByte, readFile, truncate } from "../support/port-files.ts";
 import { emptyMemoryFolder, MEMORY_ROOT, type OpenedStores, openOn, type StoreSettings } from "../support/stores.ts";
 import { Acknowledged, insert, type Step } from "../support/workload.ts";
-import { flush, pack, put, SMALL_PACKS, tiny } from "./crash-steps.ts";
+import { erase, flush, pack, put, SMALL_PACKS, tiny } from "./crash-steps.ts";
 import type { Operation } from "./explorer.ts";
 import { RepairRecovery } from "./repair-recovery.ts";
 
@@ -102,6 +102,16 @@ const damagedContainers: readonly DamagedContainer[] = [
     before: [intact, first, flush, second],
     damage: flipEntry,
     outcome: { rewrittenTocs: 1, recoveredEntries: 1, lost: 0 },
+  },
+  {
+    name: "a damaged entry of a deleted object that is damaged, too",
+    before: [intact, first, erase([keyOf(hit)]), flush, second],
+    damage: (stores, files) => {
+      const toc = readFile(files, `${PACKED}/0.toc`);
+      flipByte(files, `${PACKED}/0.pack`, readRecord(toc, 2 * ENTRY_SIZE).offset);
+      flipEntry(stores, files);
+    },
+    outcome: { rewrittenTocs: 1, recoveredEntries: 0, lost: 1 },
   },
   {
     name: "a lost table of contents that the index has",

@@ -6,6 +6,7 @@ import { crc32 } from "node:zlib";
 import { Container } from "../../src/container/container.ts";
 import { TsdosError } from "../../src/errors.ts";
 import { readRecord } from "../../src/format/entry.ts";
+import { PAGE_SIZE } from "../../src/format/segment.ts";
 import { keyOf } from "../../src/key/hash.ts";
 import { Quarantine } from "../../src/maintenance/quarantine.ts";
 import { repair } from "../../src/maintenance/repair.ts";
@@ -171,4 +172,21 @@ test("what is lost is on the list, also when the repair fails before the new tab
     Array.from(quarantine.lost(), ({ copies }) => copies.map(({ quarantined }) => quarantined)),
     [["0.pack"]],
   );
+});
+
+test("an entry that the index has is recovered although another part of the index is damaged", async () => {
+  const { root, container } = await newContainer();
+  const contents = Array.from({ length: 200 }, (_, i) => prose(100, i));
+  const results = await Array.fromAsync(container.insertMany(contents, { to: "packed" }));
+  await container.rebuildIndex();
+  await container.close();
+  const lowest = results.map(({ key }) => key).sort()[0] as string;
+  const toc = readFileSync(join(root, "packed/0.toc"));
+  // The checksum of the stored bytes, in the entry of the lowest key.
+  flip(join(root, "packed/0.toc"), toc.indexOf(Buffer.from(lowest, "hex")) + 56);
+  const [segment] = readdirSync(join(root, "packed/index")).filter((name) => name.endsWith(".seg"));
+  flip(join(root, "packed/index", segment as string), PAGE_SIZE + 5);
+  const { lost, recoveredEntries, listed } = await repaired(root, contents);
+  assert.deepEqual([lost, recoveredEntries, listed], [0, 1, []]);
+  assert.equal((await readableIn(root, contents)).length, contents.length);
 });
