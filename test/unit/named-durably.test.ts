@@ -7,7 +7,6 @@ import { type OpenStores, openStores } from "../../src/container/open-stores.ts"
 import { TsdosError } from "../../src/errors.ts";
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { keyOf } from "../../src/key/hash.ts";
-import { clean } from "../../src/maintenance/clean.ts";
 import { packLoose } from "../../src/maintenance/pack.ts";
 import { type FileCall, InterceptedFileSystem } from "../../src/testing.ts";
 import { newContainer } from "../support/damage.ts";
@@ -31,8 +30,8 @@ test("a folder that was removed, and made again by somebody who does not sync, i
   await combined.insert(next());
   const other = openOn(fs, settings);
   await packLoose(other.combined, {});
-  await clean(other.combined, {});
-  assert.equal(fs.stat(`${MEMORY_ROOT}/loose/a`), undefined);
+  // tsdos leaves empty folders, but others may not.
+  assert.equal(fs.removeDirectory(`${MEMORY_ROOT}/loose/a`), true);
   await other.combined.insert(next(), { durability: "process" });
   const acknowledged = next();
   await combined.insert(acknowledged);
