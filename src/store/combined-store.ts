@@ -129,12 +129,11 @@ export class CombinedStore extends BaseStore {
       const packed = batch.filter(
         ({ key, where }) => where === "packed" && (options.checkExisting || damaged.has(key)),
       );
-      const twins = packed.filter(({ key }) => this.loose.sizeOf(key) !== undefined && !this.loose.isTrusted(key));
-      if (twins.length > 0)
-        await this.loose.delete(
-          twins.map(({ key }) => key),
-          options,
-        );
+      const twins: ObjectKey[] = [];
+      for (const { key } of packed) {
+        if (this.loose.sizeOf(key) !== undefined && !(await this.loose.isTrusted(key, options.signal))) twins.push(key);
+      }
+      if (twins.length > 0) await this.loose.delete(twins, options);
       if (this.#isFull(options)) {
         const known = batch.filter(({ where, inserted }) => where === "packed" && !inserted);
         this.loose.syncRemovals(known.map(({ key }) => key));
@@ -167,7 +166,7 @@ export class CombinedStore extends BaseStore {
     const acknowledge = (): Stored | undefined =>
       this.#isFull(options) && !this.packed.ensureDurable(entry) ? undefined : stored;
     if (!options.checkExisting) return acknowledge();
-    return this.packed.isIntact(key, entry).then((intact) => (intact ? acknowledge() : undefined));
+    return this.packed.isIntact(key, entry, options.signal).then((intact) => (intact ? acknowledge() : undefined));
   }
 
   /** Finds content among the loose objects, for inserting into packs, and notes damaged ones; undefined when there are none. */
@@ -176,15 +175,14 @@ export class CombinedStore extends BaseStore {
     return (key, rawSize) => {
       const size = this.loose.sizeOf(key);
       if (size === undefined) return undefined;
-      if (size !== rawSize || (options.checkExisting && !this.loose.isIntact(key))) {
+      const acknowledge = (intact: boolean): Stored | undefined => {
+        if (intact && (!this.#isFull(options) || this.loose.ensureDurable(key)))
+          return { key, rawSize, inserted: false, where: "loose" };
         damaged.add(key);
         return undefined;
-      }
-      if (this.#isFull(options) && !this.loose.ensureDurable(key)) {
-        damaged.add(key);
-        return undefined;
-      }
-      return { key, rawSize, inserted: false, where: "loose" };
+      };
+      if (size !== rawSize || !options.checkExisting) return acknowledge(size === rawSize);
+      return this.loose.isIntact(key, options.signal).then(acknowledge);
     };
   }
 

@@ -18,6 +18,7 @@ import type {
   Sources,
   Stored,
 } from "./object-store.ts";
+import { readsBack } from "./read-to-end.ts";
 import type { Content } from "./source.ts";
 import { ObjectSlice, type Relocate, type StoredObject } from "./stored-object.ts";
 
@@ -119,20 +120,14 @@ export class LooseStore extends BaseStore {
   }
 
   /** True when the file has the right hash. */
-  isIntact(key: ObjectKey): boolean {
+  async isIntact(key: ObjectKey, signal?: AbortSignal): Promise<boolean> {
     const reader = this.reader(key, { verify: "hash" });
-    try {
-      if (reader !== undefined) for (const _ of reader.chunks(0, reader.rawSize, true));
-      return reader !== undefined;
-    } catch (error) {
-      if (isTsdosError(error, "CORRUPT_OBJECT") || isTsdosError(error, "NOT_FOUND")) return false;
-      throw error;
-    }
+    return reader !== undefined && readsBack(reader, signal);
   }
 
   /** True when the file has the right hash, and no sync has failed that it may have depended on. */
-  isTrusted(key: ObjectKey): boolean {
-    return !this.isSuspect(key) && this.isIntact(key);
+  async isTrusted(key: ObjectKey, signal?: AbortSignal): Promise<boolean> {
+    return !this.isSuspect(key) && this.isIntact(key, signal);
   }
 
   /** True when a sync failed of objects in the same folder: what of them is on the disk is unknown from then on. */

@@ -69,10 +69,21 @@ export class LooseWriter implements Inserter {
 
   #addSmall(bytes: Uint8Array): Promise<void> | undefined {
     const key = keyOf(bytes);
+    if (this.#options.checkExisting) return this.#addChecked(key, bytes);
     if (this.#isPresent(key, bytes.length)) return undefined;
     const elsewhere = this.#elsewhere?.(key, bytes.length);
     if (elsewhere instanceof Promise) return elsewhere.then((found) => this.#finishSmall(key, bytes, found));
     return this.#finishSmall(key, bytes, elsewhere);
+  }
+
+  async #addChecked(key: ObjectKey, bytes: Uint8Array): Promise<void> {
+    if ((await this.#isIntact(key)) && this.#isPresent(key, bytes.length)) return;
+    this.#finishSmall(key, bytes, await this.#elsewhere?.(key, bytes.length));
+  }
+
+  /** What waits to be placed was hashed in this call. */
+  async #isIntact(key: ObjectKey): Promise<boolean> {
+    return this.#pending.has(key) || this.#store.isIntact(key, this.#options.signal);
   }
 
   #finishSmall(key: ObjectKey, bytes: Uint8Array, elsewhere: Stored | undefined): undefined {
@@ -111,7 +122,8 @@ export class LooseWriter implements Inserter {
         if (pacer.due) await pacer.pause();
       }
       key = await hasher.key();
-      const present = this.#isPresent(key, size);
+      const mayBe = !this.#options.checkExisting || (await this.#isIntact(key));
+      const present = mayBe && this.#isPresent(key, size);
       const elsewhere = present ? undefined : await this.#elsewhere?.(key, size);
       if (elsewhere !== undefined) this.#results.push(elsewhere);
       isThere = present || elsewhere !== undefined;
@@ -131,8 +143,7 @@ export class LooseWriter implements Inserter {
     if (!this.#pending.has(key)) {
       const path = this.#store.pathOf(key);
       const stat = fs.stat(path);
-      if (stat === undefined || !stat.isFile) return false;
-      if (stat.size !== rawSize || (this.#options.checkExisting && !this.#store.isIntact(key))) return false;
+      if (stat === undefined || !stat.isFile || stat.size !== rawSize) return false;
       if (this.#sync) {
         // What may be lost on the disk is written once more.
         if (this.#store.isSuspect(key)) return false;

@@ -107,7 +107,7 @@ class PackedInserter implements Inserter {
   async #isIntact(key: ObjectKey): Promise<boolean> {
     // What waits for the commit was hashed in this call.
     const entry = this.#store.find(key);
-    return entry === undefined || this.#store.isIntact(key, entry);
+    return entry === undefined || this.#store.isIntact(key, entry, this.#options.signal);
   }
 
   async #addLarge(content: Content & { readonly small?: never }): Promise<void> {

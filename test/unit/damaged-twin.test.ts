@@ -77,3 +77,18 @@ for (const [how, damage] of Object.entries(damages)) {
     await assert.rejects(object.bytes(), { code: "CORRUPT_OBJECT" });
   });
 }
+
+test("looking whether a large loose object is intact lets the rest of the process run, and stops when it is told to", async () => {
+  const { combined } = openOn(emptyMemoryFolder(), { durability: "process" });
+  const { key: large } = await combined.insert(new Uint8Array(64 * 1024 ** 2));
+  let ticks = 0;
+  const count = (): void => {
+    ticks++;
+    next = setImmediate(count);
+  };
+  let next = setImmediate(count);
+  assert.equal(await combined.loose.isIntact(large), true);
+  clearImmediate(next);
+  assert.ok(ticks >= 1, `${ticks} ticks`);
+  await assert.rejects(combined.loose.isIntact(large, AbortSignal.abort()), { name: "AbortError" });
+});
