@@ -77,6 +77,7 @@ cliTest("a slow reader does not make the program hold what it will say", async (
   await sleep(700);
   const { stdout } = work.shell(`grep VmHWM /proc/${child.pid}/status`);
   const peakMiB = Number(/\d+/.exec(stdout)?.[0] ?? 0) / 1024;
+  if (process.platform === "linux") assert.ok(peakMiB > 0, "it was not measured");
   assert.ok(peakMiB < 200, `peak ${peakMiB} MiB of 180 MB of output`);
   const { code } = await new Running(child).finished;
   assert.equal(code, 0);

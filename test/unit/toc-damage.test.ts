@@ -207,4 +207,11 @@ test("a TOC of another pack under this name is damage", () => {
   const index = open(fs);
   commit(index, 0, entries(0, 2));
   holds(open(fs), 0, 2);
+  commit(index, 1, entries(2, 4));
+  fs.remove(`${FOLDER}/0.toc`);
+  fs.rename(`${FOLDER}/1.toc`, `${FOLDER}/0.toc`);
+  const mistaken = open(fs);
+  holds(mistaken, 2, 4);
+  assert.throws(() => find(mistaken, 0), corrupt, "it may have been in the one that is gone");
+  assert.deepEqual(mistaken.damage, [{ packId: 0, offset: 0 }]);
 });
