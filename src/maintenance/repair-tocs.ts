@@ -15,7 +15,6 @@ import { isObjectKey, type ObjectKey } from "../key/object-key.ts";
 import { readManifest, replaceManifest } from "../pack-index/manifest-file.ts";
 import { readTocHeader } from "../pack-index/toc-file.ts";
 import type { PackedStore } from "../store/packed-store.ts";
-import type { Located } from "../store/read-runs.ts";
 import { EntryWriter } from "./entry-writer.ts";
 import { printRecord } from "./located-batches.ts";
 import { findOrUndefined } from "./placed-entries.ts";
@@ -26,6 +25,12 @@ import { type Slot, slotsOf } from "./toc-slots.ts";
 
 /** Entries that are held at once to be compared with the index. */
 const COMPARED_MAX = 200_000;
+
+interface Place {
+  readonly key: ObjectKey;
+  /** In the pack. */
+  readonly offset: number;
+}
 
 /** Repairs the tables of contents and the index of version 2. For the holder of the packer lock. */
 export class TocRepair {
@@ -170,19 +175,17 @@ export class TocRepair {
 
   async #salvage(packId: number, { bytes, at }: Slot, gap: Gap | undefined, writer: EntryWriter): Promise<void> {
     const key = recordKey(bytes, 0) as ObjectKey;
-    const indexed = findOrUndefined(this.#packed, key);
-    if (indexed !== undefined) {
-      if (indexed.packId === packId && this.#restored.size < COMPARED_MAX)
-        this.#restore({ key, entry: indexed }, at, writer);
-      return;
-    }
+    if (this.#restore(packId, { key, offset: readRecord(bytes, 0).offset }, at, writer)) return;
     const found = await salvageEntry(this.#packed.files, packId, bytes, gap);
     if (found !== undefined) {
-      if (findOrUndefined(this.#packed, found.key) !== undefined) return;
+      const { key: foundKey, entry } = found;
+      if (this.#restore(packId, { key: foundKey, offset: entry.offset }, at, writer)) return;
+      if (findOrUndefined(this.#packed, foundKey) !== undefined) return;
       writer.add(printRecord(found), at);
       this.counts.recoveredEntries++;
       return;
     }
+    if (findOrUndefined(this.#packed, key) !== undefined) return;
     const { flags, offset, storedSize, rawSize, codec } = readRecord(bytes, 0);
     // A deletion that is lost leaves an object more, not less.
     if ((flags & FLAG_TOMBSTONE) !== 0 || (offset === 0 && storedSize === 0 && rawSize === 0)) return;
@@ -194,12 +197,18 @@ export class TocRepair {
     await this.#objects.listUnlessFound({ ...(isObjectKey(key) && { key }), at: now, reason, copies });
   }
 
-  /** Now, and not with all that only the index has: that may turn out to be damaged elsewhere, and be done without. */
-  #restore(found: Located, at: number, writer: EntryWriter): void {
-    const record = printRecord(found);
+  /**
+   * Takes what the index has of this place: now, and not with all that only the index has, since that may turn out to be damaged
+   * elsewhere, and be done without. False when it has nothing.
+   */
+  #restore(packId: number, { key, offset }: Place, at: number, writer: EntryWriter): boolean {
+    const entry = findOrUndefined(this.#packed, key);
+    if (entry?.packId !== packId || entry.offset !== offset || this.#restored.size >= COMPARED_MAX) return false;
+    const record = printRecord({ key, entry });
     writer.add(record, at);
     this.#restored.add(placeOf(record, 0));
     this.counts.recoveredEntries++;
+    return true;
   }
 
   /** Adds what the index has of this pack and the table of contents has not: a part of the keys after the other. */

@@ -181,12 +181,18 @@ test("an entry that the index has is recovered although another part of the inde
   await container.rebuildIndex();
   await container.close();
   const lowest = results.map(({ key }) => key).sort()[0] as string;
-  const toc = readFileSync(join(root, "packed/0.toc"));
-  // The checksum of the stored bytes, in the entry of the lowest key.
-  flip(join(root, "packed/0.toc"), toc.indexOf(Buffer.from(lowest, "hex")) + 56);
+  const toc = join(root, "packed/0.toc");
   const [segment] = readdirSync(join(root, "packed/index")).filter((name) => name.endsWith(".seg"));
   flip(join(root, "packed/index", segment as string), PAGE_SIZE + 5);
-  const { lost, recoveredEntries, listed } = await repaired(root, contents);
-  assert.deepEqual([lost, recoveredEntries, listed], [0, 1, []]);
-  assert.equal((await readableIn(root, contents)).length, contents.length);
+  const healthy = join(root, "../healthy");
+  cpSync(root, healthy, { recursive: true });
+  const at = readFileSync(toc).indexOf(Buffer.from(lowest, "hex"));
+  // In the entry of the lowest key: the key, the offset, and the checksum of the stored bytes.
+  for (const field of [5, 32, 56]) {
+    rmSync(root, { recursive: true });
+    cpSync(healthy, root, { recursive: true });
+    flip(toc, at + field);
+    const { lost, recoveredEntries, listed } = await repaired(root, contents);
+    assert.deepEqual([lost, recoveredEntries, listed], [0, 1, []], `byte ${field}`);
+  }
 });
