@@ -173,7 +173,7 @@ class RepairedContainer {
     const listed = listedIn(container);
     if (listed.has(undefined) || problems.some(({ kind }) => kind === "toc" || kind === "index")) return;
     for (const key of contents.map(keyOf).filter((one) => !readable.has(one)))
-      assert.ok(listed.has(key) || problems.some((problem) => problem.key === key), `${key} is lost without a word`);
+      assert.ok(isIn(listed, key) || problems.some((problem) => problem.key === key), `${key} is lost without a word`);
   }
 
   /** A repair that is let through recovers what the first one would have recovered, and leaves nothing to do. */
@@ -186,7 +186,7 @@ class RepairedContainer {
     for (const key of expected) assert.ok(readable.has(key), `${key} is lost, and one repair would have had it`);
     const listed = listedIn(container);
     for (const key of contents.map(keyOf)) {
-      assert.ok(readable.has(key) || listed.has(key) || listed.has(undefined), `${key} is lost without a word`);
+      assert.ok(readable.has(key) || isIn(listed, key) || listed.has(undefined), `${key} is lost without a word`);
       assert.ok(!(readable.has(key) && listed.has(key)), `${key} is listed as lost, and is there`);
     }
     const { lost, replaced, adopted, moved, rewrittenTocs } = await container.repair({ from: [copy] });
@@ -200,4 +200,9 @@ class RepairedContainer {
 function listedIn({ path, config }: Container): Set<string | undefined> {
   const quarantine = new Quarantine({ fs: new NodeFileSystem(), root: path, config, durability: "full" });
   return new Set(Array.from(quarantine.lost(), ({ key }) => key));
+}
+
+/** Where the bytes of an object are damaged and its entry, too, the list has the key as the entry has it: a byte of it may be wrong. */
+function isIn(listed: ReadonlySet<string | undefined>, key: string): boolean {
+  return [...listed].some((one = "") => [...key].filter((digit, i) => digit !== one[i]).length <= 2);
 }
