@@ -150,10 +150,16 @@ export class PackWriter {
     const from = this.#end - size;
     for (let done = 0; done < size; ) {
       const length = fs.read(file, this.#buffer, 0, Math.min(BUFFER_SIZE, size - done), from + done);
+      if (length === 0) throw this.#cutByOthers();
       fs.write(file, this.#buffer, 0, length, start + done);
       done += length;
     }
     this.rollback(start + size);
+  }
+
+  #cutByOthers(): TsdosError {
+    const path = this.#shared.files.pathOf(this.#packId);
+    return new TsdosError("IO_ERROR", `another program has cut ${path} while it was written; run validate`, { path });
   }
 
   /** Takes back the object that was begun at `start`. */
