@@ -1,5 +1,6 @@
 // Stores what is in gzip files, unpacked on the way: node PATH/TO/bulk-ingestion.ts FILE.gz...
 // Any number of sources of any size: a few are in memory at a time. Ctrl-C stops it; what was printed is stored.
+// Your own program imports from "tsdos".
 import { createReadStream } from "node:fs";
 import { pipeline, type Readable } from "node:stream";
 import { createGunzip } from "node:zlib";

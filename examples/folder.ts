@@ -1,5 +1,6 @@
 // Stores every file of a folder, and puts them back somewhere else: node PATH/TO/folder.ts FROM TO
 // Modes and links are not kept here; `tsdos add -r --manifest` and `tsdos restore` do that.
+// Your own program imports from "tsdos".
 import { mkdirSync, readdirSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { Container, fromFile, type ObjectKey } from "../src/index.ts";

@@ -1,4 +1,5 @@
 // Reads parts of a large object without decoding all of it. In an empty folder: node PATH/TO/slices.ts
+// Your own program imports from "tsdos".
 import { Container } from "../src/index.ts";
 
 const LINES = 500_000;
