@@ -48,7 +48,7 @@ export async function clean(store: CombinedStore, options: CleanOptions): Promis
   const dryRun = options.dryRun ?? false;
   const { context } = store.packed;
   // What repacks have left is counted before it is removed.
-  return store.packed.exclusively("clean", { ...options, dryRun: true }, async (lock) => {
+  return store.packed.exclusively("clean", { ...options, keepsLeftovers: true }, async (lock) => {
     const packs = leftoverPacks(store);
     if (!dryRun) removeLeftovers(store.packed, lock);
     const total = await looseTotal(store.loose, options);

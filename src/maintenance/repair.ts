@@ -16,7 +16,7 @@ import { TocRepair } from "./repair-tocs.ts";
  */
 export async function repair(store: CombinedStore, options: RepairOptions): Promise<RepairReport> {
   // What an interrupted repack has left stays until the end: it may have the last good copies.
-  return store.packed.exclusively("repair", { ...options, dryRun: true }, async (lock) => {
+  return store.packed.exclusively("repair", { ...options, keepsLeftovers: true }, async (lock) => {
     const { context } = store.packed;
     const dryRun = options.dryRun ?? false;
     const quarantine = new Quarantine(context);

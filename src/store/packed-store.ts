@@ -54,6 +54,8 @@ export interface ExclusiveOptions extends LockWait {
   readonly writesPacks?: boolean;
   /** True for work that changes nothing. */
   readonly dryRun?: boolean;
+  /** True for work that removes by itself what interrupted repacks have left, when it is time. */
+  readonly keepsLeftovers?: boolean;
 }
 
 /** Many objects in few files, in `packed/`. */
@@ -259,7 +261,7 @@ export class PackedStore extends BaseStore {
     await this.#acquire(doing, options, { writesPacks: options.writesPacks ?? false, onlyLooks: options.dryRun });
     try {
       this.index.refresh();
-      if (!options.dryRun) removeLeftovers(this, lock);
+      if (!options.dryRun && !options.keepsLeftovers) removeLeftovers(this, lock);
       return await work(lock);
     } finally {
       lock.release();
