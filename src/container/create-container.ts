@@ -39,7 +39,7 @@ export interface CreateOptions extends OpenOptions {
   readonly loosePrefixLen?: number;
 }
 
-/** The level is the best trade on real trees; see docs/performance.md. */
+/** The level is the best trade on real trees; see docs/adr/0008-chosen-defaults.md. */
 const DEFAULT_COMPRESSION = { 1: "zlib:+1", 2: "zstd:+3" } as const;
 const DEFAULT_LOCK_TIMEOUT_MS = 10_000;
 

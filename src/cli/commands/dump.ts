@@ -6,7 +6,7 @@ import type { Session } from "../session.ts";
 
 export function dumpCommand(session: Session): Command {
   return new Command("dump")
-    .description("print any file of a container in words; exit code 4 if anything in it is damaged")
+    .description("print a file of a container in words; exit code 4 if anything in it is damaged")
     .argument("<FILE>")
     .action((file: string) => withGivenOptions(() => dump(session, file)));
 }
