@@ -27,21 +27,28 @@ export class Importer {
     store: CombinedStore,
     tally: CopyTally,
     options: ImportOptions,
-    { writer, sync }: { readonly writer: PackWriter | undefined; readonly sync: boolean },
+    {
+      writer,
+      sync,
+      compressing,
+    }: { readonly writer: PackWriter | undefined; readonly sync: boolean; readonly compressing: Compressing },
   ) {
     this.#store = store;
     this.tally = tally;
     this.writer = writer;
     this.#sync = sync;
     this.#signal = options.signal;
-    this.#compressing = compressingOf(store.packed.context.config, options);
+    this.#compressing = compressing;
   }
 
   /** Takes the packer lock, unless it is a dry run. */
   static async open(store: CombinedStore, tally: CopyTally, options: ImportOptions): Promise<Importer> {
-    const sync = syncs(store.packed.context, options);
+    const { context } = store.packed;
+    const sync = syncs(context, options);
+    // Before the lock is taken, which nobody would give back: it refuses wrong options.
+    const compressing = compressingOf(context.config, options);
     const writer = options.dryRun ? undefined : await store.packed.openWriter("import", sync, options);
-    return new Importer(store, tally, options, { writer, sync });
+    return new Importer(store, tally, options, { writer, sync, compressing });
   }
 
   /** Whether an object is there already; then it is made as durable as the import is. */

@@ -22,12 +22,14 @@ test("options that are misspelled are refused, and nothing is done", async () =>
     ["durability", () => container.importFrom(container, wrong({ durability: "x" }))],
     ["compress", () => container.insert(noise(20), wrong({ compress: "best", to: "packed" }))],
     ["compress", () => container.pack(wrong({ compress: "best" }))],
+    ["compress", () => container.importFrom(container, wrong({ compress: "best" }))],
     ["compress", () => container.repack(wrong({ compress: "best" }))],
     ["to", () => container.insert(noise(20), wrong({ to: "pack" }))],
     ["verify", () => container.extract(key, wrong({ verify: "sha256" }))],
     ["verify", () => Array.fromAsync(container.readMany([key], wrong({ verify: "sha256" })))],
     ["from", () => Array.fromAsync(container.extractMany([key], wrong({ from: "packs" })))],
     ["verify", () => container.backup(join(folder, "backups"), wrong({ verify: "all" }))],
+    ["compress", () => container.importArchive([], wrong({ compress: "best" }))],
     ["lockTimeoutMs", () => container.pack({ lockTimeoutMs: Number.NaN })],
     ["lockTimeoutMs", () => container.clean({ lockTimeoutMs: -1 })],
   ];
@@ -38,6 +40,8 @@ test("options that are misspelled are refused, and nothing is done", async () =>
       String(call),
     );
   }
+  // None of them has kept the lock.
+  await container.rebuildIndex({ lockTimeoutMs: 0 });
   assert.deepEqual(await Array.fromAsync(container.keys()), [key]);
   assert.equal((await container.stat(key))?.where, "loose");
 });
