@@ -1,5 +1,6 @@
 import { dirname } from "node:path";
 import { type ErrorCode, isTsdosError } from "../errors.ts";
+import type { FileStat } from "../file-system.ts";
 import type { LostCopy, LostObject } from "../format/lost-keys.ts";
 import { isObjectKey, type ObjectKey } from "../key/object-key.ts";
 import { SqliteIndex } from "../pack-index/sqlite-index.ts";
@@ -30,7 +31,7 @@ export class ObjectRepair {
   readonly #rows: number[] = [];
   #toList: LostObject[] = [];
   /** What goes to quarantine, under these names, once it is on the list. */
-  #toMove: { readonly path: string; readonly name: string }[] = [];
+  #toMove: { readonly path: string; readonly name: string; readonly seen: FileStat | undefined }[] = [];
   /** Keys that are lost, and not settled. */
   readonly #lost = new Set<ObjectKey>();
   /** The damaged loose copy of which quarantine got a copy last, before a good one took its place. */
@@ -64,8 +65,10 @@ export class ObjectRepair {
     const { index, context } = this.#store.packed;
     if (!this.#dryRun) {
       this.#quarantine.addLost(this.#toList);
-      for (const { path, name } of this.#toMove) this.#quarantine.move(path, name);
-      for (const folder of new Set(this.#toMove.map(({ path }) => dirname(path)))) context.fs.syncDirectory(folder);
+      // Loose writers go on: what they have stored anew stays, and what they have deleted is gone.
+      const toMove = this.#toMove.filter(({ path, seen }) => isSameFile(context.fs.stat(path), seen));
+      for (const { path, name } of toMove) this.#quarantine.move(path, name);
+      for (const folder of new Set(toMove.map(({ path }) => dirname(path)))) context.fs.syncDirectory(folder);
       if (this.#toRemove.size > 0) index.remove(collectKeys([...this.#toRemove]), this.#toRemove.size, true);
       if (index instanceof SqliteIndex && this.#rows.length > 0) index.removeRows(this.#rows);
     }
@@ -80,6 +83,7 @@ export class ObjectRepair {
     const { loose, packed } = this.#store;
     const entry = findOrUndefined(packed, key);
     const isLoose = loose.sizeOf(key) !== undefined;
+    const seen = packed.context.fs.stat(loose.pathOf(key));
     if (!isLoose && entry === undefined) return;
     if (isLoose && (await this.#isGood(loose.reader(key, { verify: "hash" })))) {
       if (entry === undefined) return;
@@ -102,7 +106,7 @@ export class ObjectRepair {
         this.unrepaired.add(finding);
         return;
       }
-      this.moveLater(loose.pathOf(key), `${key}.loose`);
+      this.moveLater(loose.pathOf(key), `${key}.loose`, seen);
       this.counts.replaced++;
       return;
     }
@@ -110,7 +114,7 @@ export class ObjectRepair {
     if ((await this.#adoptAny(key)) || (entry !== undefined && (await this.#adoptLike({ key, entry })))) {
       if (entry !== undefined) this.#toRemove.add(key);
     } else if (["CORRUPT_OBJECT", "CORRUPT_INDEX", "NOT_FOUND"].includes(finding.error.code)) {
-      this.#lose(key, finding);
+      this.#lose(key, finding, seen);
     } else {
       // Unreadable for now, or not known to us: the bytes may be all right.
       this.unrepaired.add(finding);
@@ -118,12 +122,12 @@ export class ObjectRepair {
   }
 
   /** Puts what there is of the object in quarantine. */
-  #lose(key: ObjectKey, { error }: Pick<Finding, "error">): void {
+  #lose(key: ObjectKey, { error }: Pick<Finding, "error">, seen: FileStat | undefined): void {
     const { loose, packed } = this.#store;
     const copies: LostCopy[] = [];
     if (loose.sizeOf(key) !== undefined) {
       const path = this.#quarantine.relative(loose.pathOf(key));
-      copies.push({ where: "loose", path, ...named(this.moveLater(loose.pathOf(key), `${key}.loose`)) });
+      copies.push({ where: "loose", path, ...named(this.moveLater(loose.pathOf(key), `${key}.loose`, seen)) });
     }
     const entry = findOrUndefined(packed, key);
     if (entry !== undefined) {
@@ -152,13 +156,16 @@ export class ObjectRepair {
     this.#toList.push(lost);
   }
 
-  /** Puts a file in quarantine with the next {@link settle}; returns the name that it will have there. */
-  moveLater(path: string, wanted: string): string | undefined {
+  /**
+   * Puts a file in quarantine with the next {@link settle}, unless it is another one by then than was `seen`; returns the name that it
+   * will have there.
+   */
+  moveLater(path: string, wanted: string, seen: FileStat | undefined): string | undefined {
     const isCopied = this.#copiedLoose?.path === path;
     if (!isCopied) this.counts.quarantined++;
     if (this.#dryRun) return undefined;
     const name = (isCopied ? this.#copiedLoose?.name : undefined) ?? this.#quarantine.reserve(wanted);
-    this.#toMove.push({ path, name });
+    this.#toMove.push({ path, name, seen });
     return name;
   }
 
@@ -227,9 +234,9 @@ export class ObjectRepair {
     const { loose, packed } = this.#store;
     const { fs } = packed.context;
     const { path = "" } = error.details;
-    const rawSize = fs.stat(path)?.size;
-    if (rawSize === undefined || loose.sizeOf(key) !== undefined || findOrUndefined(packed, key) !== undefined) return;
-    const reader = new LooseReader(fs, { key, path, rawSize }, "hash");
+    const seen = fs.stat(path);
+    if (seen === undefined || loose.sizeOf(key) !== undefined || findOrUndefined(packed, key) !== undefined) return;
+    const reader = new LooseReader(fs, { key, path, rawSize: seen.size }, "hash");
     if (await this.#isGood(reader)) {
       this.counts.moved++;
       if (this.#dryRun) return;
@@ -239,7 +246,7 @@ export class ObjectRepair {
       fs.syncDirectory(dirname(path));
     } else {
       const isFound = await this.#adoptAny(key);
-      const file = this.moveLater(path, `${key}.loose`);
+      const file = this.moveLater(path, `${key}.loose`, seen);
       if (isFound) return;
       const copies = [{ where: "loose", path: this.#quarantine.relative(path), ...named(file) }] as const;
       this.list({ key, at: new Date().toISOString(), reason: error.message, copies });
@@ -267,6 +274,10 @@ export class ObjectRepair {
     if (isThere || (key !== undefined && (await this.#adoptAny(key)))) return;
     this.list({ ...(key && { key }), at: new Date().toISOString(), reason: error.message, copies: [] });
   }
+}
+
+function isSameFile(one: FileStat | undefined, other: FileStat | undefined): boolean {
+  return one !== undefined && one.inode === other?.inode && one.size === other.size && one.mtimeMs === other.mtimeMs;
 }
 
 function named(file: string | undefined): { readonly quarantined?: string } {

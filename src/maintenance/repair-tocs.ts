@@ -241,11 +241,11 @@ export class TocRepair {
 
   /** Bytes of which nobody knows where an object begins: they would be taken for dead ones. */
   #quarantinePack(packId: number): void {
-    const { files } = this.#packed;
+    const { files, context } = this.#packed;
     const size = files.sizeOf(packId) ?? 0;
     if (size === 0) return;
     const path = files.pathOf(packId);
-    const quarantined = this.#objects.moveLater(path, `${packId}.pack`);
+    const quarantined = this.#objects.moveLater(path, `${packId}.pack`, context.fs.stat(path));
     const reason = `the table of contents of ${path} is lost: its objects cannot be found, nor can their keys be told`;
     const copy = { where: "packed", path: this.#quarantine.relative(path), offset: 0, storedSize: size } as const;
     const copies = [{ ...copy, ...(quarantined !== undefined && { quarantined }) }];

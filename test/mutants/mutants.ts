@@ -167,9 +167,13 @@ export const mutants: readonly Mutant[] = [
     bug: "repair takes a lost object out before it is on the list",
     file: "src/maintenance/repair-objects.ts",
     find: `      this.#quarantine.addLost(this.#toList);
-      for (const { path, name } of this.#toMove) this.#quarantine.move(path, name);
+      // Loose writers go on: what they have stored anew stays, and what they have deleted is gone.
+      const toMove = this.#toMove.filter(({ path, seen }) => isSameFile(context.fs.stat(path), seen));
+      for (const { path, name } of toMove) this.#quarantine.move(path, name);
 `,
-    replace: `      for (const { path, name } of this.#toMove) this.#quarantine.move(path, name);
+    replace: `      // Loose writers go on: what they have stored anew stays, and what they have deleted is gone.
+      const toMove = this.#toMove.filter(({ path, seen }) => isSameFile(context.fs.stat(path), seen));
+      for (const { path, name } of toMove) this.#quarantine.move(path, name);
       this.#quarantine.addLost(this.#toList);
 `,
     caughtBy: "crash explorer",
