@@ -1,6 +1,7 @@
 import type { FileSystem } from "../file-system.ts";
 import { ENTRY_SIZE, readRecord, sealTocEntry, tombstoneOf, writeRecord } from "../format/entry.ts";
 
+const KEY_SIZE = 32;
 /** Bytes that are written at once. */
 const BUFFER_SIZE = 1024 ** 2;
 
@@ -65,6 +66,11 @@ export class EntryWriter {
   close(): void {
     if (this.#file !== undefined) this.#fs.close(this.#file);
   }
+}
+
+/** True for a tombstone that deletes nothing: it fills a place. Given as an index record. */
+export function isFiller(bytes: Uint8Array, at: number): boolean {
+  return bytes.subarray(at, at + KEY_SIZE).every((byte) => byte === 0);
 }
 
 function sealed(record: Uint8Array): Uint8Array {

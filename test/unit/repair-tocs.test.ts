@@ -174,6 +174,19 @@ test("what is lost is on the list, also when the repair fails before the new tab
   );
 });
 
+test("a backup counts what there is after a repair that has lost entries", async () => {
+  const { root, container } = await newContainer();
+  const contents = Array.from({ length: 5 }, (_, i) => prose(100, i));
+  await Array.fromAsync(container.insertMany(contents, { to: "packed" }));
+  await container.delete([keyOf(contents[4] as Uint8Array)]);
+  await container.close();
+  const toc = join(root, "packed/0.toc");
+  writeFileSync(toc, readFileSync(toc).fill(0x30, 2 * 64, 4 * 64));
+  await using damaged = await Container.open(root);
+  assert.equal((await damaged.repair()).lost, 2);
+  assert.equal((await damaged.backup(join(root, "../backups"))).objects, 2);
+});
+
 test("an entry that the index has is recovered although another part of the index is damaged", async () => {
   const { root, container } = await newContainer();
   const contents = Array.from({ length: 200 }, (_, i) => prose(100, i));

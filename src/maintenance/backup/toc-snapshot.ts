@@ -13,6 +13,7 @@ import { tocHeaderSize } from "../../format/toc-header.ts";
 import type { ObjectKey } from "../../key/object-key.ts";
 import { TocFile } from "../../pack-index/toc-file.ts";
 import { Pacer } from "../../store/context.ts";
+import { isFiller } from "../entry-writer.ts";
 import { piecesOf } from "../pieces.ts";
 
 /** What a table of contents held at one moment. It only grows: its first `size` bytes stay what they were. */
@@ -32,7 +33,7 @@ export async function snapshotToc(fs: FileSystem, path: string, packId: number):
   try {
     const pieces = toc.pieces(0, 0, (bytes, at) => {
       if (isTombstone(bytes, at)) {
-        objects--;
+        if (!isFiller(bytes, at)) objects--;
         return;
       }
       const { offset, storedSize } = readRecord(bytes, at);
