@@ -1,7 +1,8 @@
 import { decompressStream } from "../codec/stream-codec.ts";
 import { crc32Continue } from "../format/crc32.ts";
-import { codecIds, codecName, type PackEntry, readRecord, recordKey } from "../format/entry.ts";
+import { codecIds, type PackEntry, readRecord, recordKey } from "../format/entry.ts";
 import { compressedFormat, MAGIC_PREFIX } from "../format/magic.ts";
+import { SEEK_FOOTER_SIZE, seekTableSize } from "../format/seek-table.ts";
 import { createKeyHasher } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { PackFiles, PinnedPack } from "../store/pack-files.ts";
@@ -36,7 +37,7 @@ export async function salvageEntry(
     for (const content of [contentAsIs, contentDecoded]) {
       const found = await content(pack, start, end - start);
       if (found === undefined || !isLike(found.key, key)) continue;
-      const codec = content === contentAsIs ? codecIds.none : codecOf(fields, pack, start);
+      const codec = content === contentAsIs ? codecIds.none : codecOf(pack, start, end);
       const { rawSize, checksum } = found;
       const entry = {
         packId,
@@ -74,11 +75,14 @@ function isLike(key: string, damaged: string): boolean {
   return wrong <= WRONG_DIGITS_MAX;
 }
 
-function codecOf({ codec }: PackEntry, pack: PinnedPack, start: number): number {
+/** By the bytes: what the damaged entry says may be wrong. */
+function codecOf(pack: PinnedPack, start: number, end: number): number {
   const prefix = Buffer.alloc(MAGIC_PREFIX);
   const isZstd = compressedFormat(prefix.subarray(0, pack.read(prefix, 0, prefix.length, start))) === "zstd";
   if (!isZstd) return codecIds.zlib;
-  return codecName(codec) === "zstd-frames" ? codec : codecIds.zstd;
+  const footer = Buffer.alloc(Math.min(SEEK_FOOTER_SIZE, end - start));
+  pack.read(footer, 0, footer.length, end - footer.length);
+  return seekTableSize(footer) === undefined ? codecIds.zstd : codecIds["zstd-frames"];
 }
 
 interface Content {

@@ -21,6 +21,7 @@ import {
   INSERT,
   type KeyedEntry,
   MOVE_PACK,
+  outOfOrder,
   packIdToSql,
   rowToEntry,
   rowWithLikeKey,
@@ -206,6 +207,7 @@ export class SqliteIndex implements PackIndex {
       const bytes = Buffer.alloc(rows.length * ENTRY_SIZE);
       for (let i = 0; i < rows.length; i++) {
         const { key, entry } = rowToEntry(rows[i] as SqliteRow, this.#options.path);
+        if (last !== undefined && key <= last) throw outOfOrder(this.#options.path, key);
         bytes.write(key, i * ENTRY_SIZE, "hex");
         writeRecord(bytes, i * ENTRY_SIZE, entry);
         last = key;

@@ -6,7 +6,7 @@ import type { TocHeader } from "../format/toc-header.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { SqliteDatabase } from "../sqlite.ts";
 import type { Leftovers, PackEntries, Repacking, Replacement } from "./repacking.ts";
-import { COUNT_IN_PACK, MOVE_OBJECT, packIdToSql, rowToEntry, SELECT_IN_PACK } from "./sqlite-schema.ts";
+import { COUNT_IN_PACK, MOVE_OBJECT, outOfOrder, packIdToSql, rowToEntry, SELECT_IN_PACK } from "./sqlite-schema.ts";
 import { readTocHeader, TocFile } from "./toc-file.ts";
 
 /** Rows that are read, and changed in one transaction. */
@@ -61,7 +61,9 @@ export class SqliteRepacking implements Repacking {
         const { key, entry } = rowToEntry(row, this.#path);
         bytes.write(key, i * ENTRY_SIZE, "hex");
         writeRecord(bytes, i * ENTRY_SIZE, entry);
-        last = Number(row["id"]);
+        const id = Number(row["id"]);
+        if (id <= last) throw outOfOrder(this.#path, key);
+        last = id;
       });
       yield { live: { bytes, count: rows.length }, superseded: none };
     }

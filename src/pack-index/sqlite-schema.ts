@@ -61,7 +61,7 @@ export interface KeyedEntry {
 
 /** A row with digits in place of what cannot be in a key; undefined when more is wrong with it. */
 export function rowWithLikeKey(row: SqliteRow, path: string): KeyedEntry | undefined {
-  const hashkey = String(row["hashkey"]).replace(/[^0-9a-f]/g, "0");
+  const hashkey = textOf(row["hashkey"]).replace(/[^0-9a-f]/g, "0");
   try {
     return rowToEntry({ ...row, hashkey }, path);
   } catch (error) {
@@ -70,10 +70,15 @@ export function rowWithLikeKey(row: SqliteRow, path: string): KeyedEntry | undef
   }
 }
 
+/** The type may be damaged, too: the same bytes may come as a blob. */
+function textOf(value: unknown): string {
+  return value instanceof Uint8Array ? Buffer.from(value).toString("latin1") : String(value);
+}
+
 /** @throws TsdosError `CORRUPT_INDEX` for a row that cannot be right */
 export function rowToEntry(row: SqliteRow, path: string): KeyedEntry {
   const key = row["hashkey"];
-  if (!isObjectKey(key)) throw corrupt(path, `a row has the key ${JSON.stringify(key)}`);
+  if (!isObjectKey(key)) throw corrupt(path, `a row has the key ${JSON.stringify(textOf(key))}`);
   const number = (name: string, max: number): number => {
     const value = row[name];
     if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= max) return value;
@@ -91,6 +96,11 @@ export function rowToEntry(row: SqliteRow, path: string): KeyedEntry {
     checksum: 0,
   };
   return { key, entry };
+}
+
+/** In a damaged file, rows may come in any order: whoever goes on behind the last one would go round for ever. */
+export function outOfOrder(path: string, key: ObjectKey): TsdosError {
+  return corrupt(path, `the row of ${key} stands in a wrong place`, key);
 }
 
 function corrupt(path: string, what: string, key?: string): TsdosError {

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Container } from "../../src/container/container.ts";
+import { ENTRY_SIZE } from "../../src/format/entry.ts";
 import { keyOf } from "../../src/key/hash.ts";
-import { smallContents } from "../../src/testing/contents.ts";
+import { prose, smallContents } from "../../src/testing/contents.ts";
 import { cut, flip, loosePathOf, newContainer, sql } from "../support/damage.ts";
-
 import { filled, readableIn, repaired } from "../support/repaired.ts";
 
 for (const formatVersion of [1, 2] as const) {
@@ -129,6 +129,31 @@ test("version 1: a row whose key is damaged a little is told by what stands ther
   const { lost, replaced } = await repaired(root, contents);
   assert.deepEqual([lost, replaced], [0, 2]);
   assert.equal((await readableIn(root, contents)).length, contents.length);
+});
+
+test("version 1: a row whose key has the type of bytes is one whose key is text", async () => {
+  const { root, contents, packed } = await filled(1);
+  const key = keyOf(packed[2] as Uint8Array);
+  sql(root, `UPDATE db_object SET hashkey = CAST(hashkey AS BLOB) WHERE hashkey = '${key}'`);
+  const { lost } = await repaired(root, contents);
+  assert.equal(lost, 0);
+  assert.equal((await readableIn(root, contents)).length, contents.length);
+});
+
+test("whether a damaged entry is of frames or of one piece is told by what stands in the pack", async () => {
+  for (const content of [prose(2000, 1), prose(5_000_000, 2)]) {
+    const { root, container } = await newContainer();
+    await container.insert(content, { to: "packed" });
+    await container.close();
+    rmSync(join(root, "packed/index"), { recursive: true });
+    const toc = readFileSync(join(root, "packed/0.toc"));
+    // The codec: zstd is 2, frames of it are 3.
+    const at = toc.length - ENTRY_SIZE + 50;
+    toc[at] = 5 - (toc[at] as number);
+    writeFileSync(join(root, "packed/0.toc"), toc);
+    assert.equal((await repaired(root, [content])).lost, 0);
+    assert.equal((await readableIn(root, [content])).length, 1);
+  }
 });
 
 for (const formatVersion of [1, 2] as const) {
