@@ -145,7 +145,7 @@ test("whether a damaged entry is of frames or of one piece is told by what stand
     const { root, container } = await newContainer();
     await container.insert(content, { to: "packed" });
     await container.close();
-    rmSync(join(root, "packed/index"), { recursive: true });
+    rmSync(join(root, "packed/index"), { recursive: true, force: true });
     const toc = readFileSync(join(root, "packed/0.toc"));
     // The codec: zstd is 2, frames of it are 3.
     const at = toc.length - ENTRY_SIZE + 50;
