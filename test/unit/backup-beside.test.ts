@@ -95,3 +95,21 @@ test("version 1: the rows of disk-objectstore are there before their bytes", asy
   assert.deepEqual(problems, []);
   assert.deepEqual(readFileSync(join(folder, "backups", name as string, "packs/0")), all);
 });
+
+test("version 1: whoever waits for bytes that disk-objectstore has not written can be aborted", async () => {
+  const folder = temporaryFolder();
+  const pack = join(folder, "container/packs/0");
+  await using container = await Container.create(join(folder, "container"), { formatVersion: 1 });
+  await Array.fromAsync(container.insertMany([Buffer.from("the last")], { to: "packed" }));
+  writeFileSync(`${pack}.lock`, "");
+  truncateSync(pack, 3);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const reason = new Error("enough");
+  let looks = 0;
+  const onProgress = (): void => {
+    if (++looks === 3) controller.abort(reason);
+  };
+  await assert.rejects(container.backup(join(folder, "backups"), { onProgress, signal }), reason);
+  assert.ok(looks < 10, `it looked ${looks} times`);
+});

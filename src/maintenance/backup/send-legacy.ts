@@ -89,9 +89,8 @@ async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path:
         path: place,
       });
     }
-    sending.signal?.throwIfAborted();
-    sending.tally.tell();
     await setTimeout(PAUSE_MS);
+    await sending.tally.breathe();
   }
 }
 
@@ -126,8 +125,8 @@ async function bytesWritten({ store, tally }: Sending, id: number, end: number, 
   const lock = `${files.folder}/${packLockName(id)}`;
   for (let attempt = 1; pack.size < end && attempt < ATTEMPTS_MAX; attempt++) {
     if (context.fs.stat(lock) === undefined) return;
-    tally.tell();
     await setTimeout(PAUSE_MS);
+    await tally.breathe();
   }
 }
 
