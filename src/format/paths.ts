@@ -92,6 +92,11 @@ export function unfinishedTocName(packId: number): string {
   return `${tocFileName(packId)}.tmp`;
 }
 
+/** A table of contents that a repair is writing. Unlike the one of a repack it tells nothing about its pack, which others need. */
+export function repairedTocName(packId: number): string {
+  return `${tocFileName(packId)}.repair.tmp`;
+}
+
 export function segmentFileName(number: number): string {
   return `${String(number).padStart(8, "0")}.seg`;
 }
@@ -114,6 +119,10 @@ export function parseTocFileName(name: string): number | undefined {
 
 export function parseUnfinishedTocName(name: string): number | undefined {
   return name.endsWith(".tmp") ? parseTocFileName(name.slice(0, -4)) : undefined;
+}
+
+export function parseRepairedTocName(name: string): number | undefined {
+  return name.endsWith(".repair.tmp") ? parseTocFileName(name.slice(0, -11)) : undefined;
 }
 
 export function parseSegmentFileName(name: string): number | undefined {

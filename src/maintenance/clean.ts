@@ -1,16 +1,17 @@
+import type { FileSystem } from "../file-system.ts";
 import { SANDBOX_FOLDER } from "../format/paths.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { SqliteIndex } from "../pack-index/sqlite-index.ts";
 import type { LongOperationOptions } from "../progress.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
-import { Pacer, type StoreContext } from "../store/context.ts";
+import { Pacer } from "../store/context.ts";
 import { readsBack } from "../store/read-to-end.ts";
 import { removeLeftovers } from "../store/repack-leftovers.ts";
 import { tidyDuplicates } from "./duplicates.ts";
 import { recoverLegacy } from "./legacy-repack.ts";
 import { looseTotal } from "./progress-totals.ts";
 import type { CleanOptions, CleanReport } from "./reports.ts";
-import { STALE_MS, staleFiles } from "./stale-files.ts";
+import { type FoundFile, STALE_MS, staleFiles, unfinishedRepairs } from "./stale-files.ts";
 
 /**
  * Removes the loose copies of objects whose packed copies are durable and were read back and verified just now (I4).
@@ -46,7 +47,8 @@ export async function removePackedCopies(
 /** Removes what is not needed: loose copies of packed objects, and files that interrupted operations have left. */
 export async function clean(store: CombinedStore, options: CleanOptions): Promise<CleanReport> {
   const dryRun = options.dryRun ?? false;
-  const { context } = store.packed;
+  const { context, files } = store.packed;
+  const { fs, root } = context;
   // What repacks have left is counted before it is removed.
   return store.packed.exclusively("clean", { ...options, keepsLeftovers: true }, async (lock) => {
     const packs = leftoverPacks(store);
@@ -63,10 +65,11 @@ export async function clean(store: CombinedStore, options: CleanOptions): Promis
       options.onProgress?.({ phase: "clean", objects: examined, bytes: looseBytes, ...total });
     }
     const before = Date.now() - (options.sandboxAgeMs ?? STALE_MS);
-    const sandbox = removeStale(context, before, dryRun);
+    const sandbox = removeFiles(fs, staleFiles(fs, `${root}/${SANDBOX_FOLDER}`, before), dryRun);
     const duplicates = await tidyDuplicates(store, before, dryRun);
     const leftovers = recoverLegacy(store, before, dryRun);
-    const indexFiles = store.packed.index.removeOrphans(dryRun) + leftovers;
+    const repairs = removeFiles(fs, unfinishedRepairs(fs, files.folder), dryRun);
+    const indexFiles = store.packed.index.removeOrphans(dryRun) + repairs.files + leftovers;
     const vacuumedBytes = options.vacuum ? vacuum(store, dryRun) : 0;
     return {
       looseObjects,
@@ -98,10 +101,10 @@ function vacuum({ packed }: CombinedStore, dryRun: boolean): number {
   return packed.index instanceof SqliteIndex ? packed.index.vacuum(dryRun) : 0;
 }
 
-/** Removes sandbox files that nobody has written to since `before`. */
-function removeStale({ fs, root }: StoreContext, before: number, dryRun: boolean): { files: number; bytes: number } {
+/** Removes files, and counts them. */
+function removeFiles(fs: FileSystem, found: Iterable<FoundFile>, dryRun: boolean): { files: number; bytes: number } {
   const removed = { files: 0, bytes: 0 };
-  for (const { path, bytes } of staleFiles(fs, `${root}/${SANDBOX_FOLDER}`, before)) {
+  for (const { path, bytes } of found) {
     if (!dryRun && !fs.remove(path)) continue;
     removed.files++;
     removed.bytes += bytes;

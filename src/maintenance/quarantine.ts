@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import { isTsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { type LostObject, parseLostObject, printLostObject } from "../format/lost-keys.ts";
 import { ownPath } from "../format/paths.ts";
@@ -52,17 +53,29 @@ export class Quarantine {
 
   /** Moves a file in, durably, to a name that was reserved, or over a copy of it. Its old folder is for the caller to sync. */
   move(path: string, name: string): void {
-    this.#fs.rename(path, `${this.folder}/${name}`);
-    this.#fs.syncDirectory(this.folder);
+    const target = `${this.folder}/${name}`;
+    try {
+      this.#fs.rename(path, target);
+      this.#fs.syncDirectory(this.folder);
+    } catch (error) {
+      // The packs may be on a file system of their own.
+      if (!isTsdosError(error) || error.details.errno !== "EXDEV") throw error;
+      if (this.#reserved.has(name)) this.#copyFile(path, name);
+      this.#fs.remove(path);
+    }
     if (this.#reserved.delete(name)) this.files++;
   }
 
   /** Copies a file in, durably; returns the copy's name. */
   copy(path: string, name: string = basename(path)): string | undefined {
+    return this.#fs.stat(path) === undefined ? undefined : this.#copyFile(path, this.reserve(name));
+  }
+
+  #copyFile(path: string, name: string): string | undefined {
     const file = this.#fs.openIfExists(path);
     if (file === undefined) return undefined;
     try {
-      return this.#copy(this.reserve(name), piecesOf(this.#fs, file, 0, this.#fs.size(file)));
+      return this.#copy(name, piecesOf(this.#fs, file, 0, this.#fs.size(file)));
     } finally {
       this.#fs.close(file);
     }

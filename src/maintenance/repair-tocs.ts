@@ -9,7 +9,7 @@ import {
   recordPackId,
   tocEntryToRecord,
 } from "../format/entry.ts";
-import { INDEX_FOLDER, SANDBOX_FOLDER, tocFileName } from "../format/paths.ts";
+import { INDEX_FOLDER, repairedTocName, tocFileName } from "../format/paths.ts";
 import { printTocHeader, type TocHeader } from "../format/toc-header.ts";
 import { isObjectKey, type ObjectKey } from "../key/object-key.ts";
 import { readManifest, replaceManifest } from "../pack-index/manifest-file.ts";
@@ -86,10 +86,8 @@ export class TocRepair {
     if (!this.#dryRun) this.#quarantine.copy(path);
     this.#restored.clear();
     const file = fs.openIfExists(path);
-    const sandbox = `${context.root}/${SANDBOX_FOLDER}`;
-    // If this is interrupted, `clean` removes it.
-    const temporary = `${sandbox}/${process.pid}-${tocFileName(packId)}.tmp`;
-    if (!this.#dryRun) fs.makeDirectory(sandbox);
+    // Beside the old one: the packs may be on a file system of their own. If this is interrupted, `clean` removes it.
+    const temporary = `${files.folder}/${repairedTocName(packId)}`;
     const writer = new EntryWriter(this.#dryRun ? undefined : temporary, fs);
     try {
       const size = file === undefined ? 0 : fs.size(file);

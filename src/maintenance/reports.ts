@@ -56,7 +56,7 @@ export interface CleanReport {
   /** Packs that an interrupted repack has left. */
   readonly packFiles: number;
   readonly packBytes: number;
-  /** Index files that nothing refers to; in version 1, locks and packs that disk-objectstore has left when it was killed. */
+  /** Index files that nothing refers to, and tables of contents that a repair has not finished; in version 1, locks and packs that disk-objectstore has left when it was killed. */
   readonly indexFiles: number;
   /** Bytes by which packs.idx became smaller; always 0 in version 2, which has no database. */
   readonly vacuumedBytes: number;

@@ -8,12 +8,15 @@ import { TsdosError } from "../../src/errors.ts";
 import { readRecord } from "../../src/format/entry.ts";
 import { PAGE_SIZE } from "../../src/format/segment.ts";
 import { keyOf } from "../../src/key/hash.ts";
+import { clean } from "../../src/maintenance/clean.ts";
 import { Quarantine } from "../../src/maintenance/quarantine.ts";
 import { repair } from "../../src/maintenance/repair.ts";
+import { validate } from "../../src/maintenance/validate.ts";
 import { prose } from "../../src/testing/contents.ts";
 import { InterceptedFileSystem } from "../../src/testing/intercepted-file-system.ts";
 import { appendEntry, cut, flip, newContainer, sql } from "../support/damage.ts";
-import { filled, readableIn, repaired } from "../support/repaired.ts";
+import { flipByte, readFile } from "../support/port-files.ts";
+import { filled, readableFrom, readableIn, repaired } from "../support/repaired.ts";
 import { emptyMemoryFolder, MEMORY_ROOT, openOn } from "../support/stores.ts";
 
 test("every byte of a table of contents may be wrong, and nothing is lost", async () => {
@@ -172,6 +175,62 @@ test("what is lost is on the list, also when the repair fails before the new tab
     Array.from(quarantine.lost(), ({ copies }) => copies.map(({ quarantined }) => quarantined)),
     [["0.pack"]],
   );
+});
+
+test("packs on a file system of their own: a table of contents is made anew, a pack without one goes to quarantine", async () => {
+  for (const damage of ["lost", "damaged"] as const) {
+    const memory = emptyMemoryFolder();
+    const toc = `${MEMORY_ROOT}/packed/0.toc`;
+    const filling = openOn(memory, {});
+    const contents = [prose(3000, 1), prose(60, 2)];
+    await Array.fromAsync(filling.combined.insertMany(contents, { to: "packed" }));
+    filling.close();
+    if (damage === "lost") memory.remove(toc);
+    else flipByte(memory, toc, 70);
+    const isPacked = (path: string): boolean => path.startsWith(`${MEMORY_ROOT}/packed/`);
+    const error = new TsdosError("IO_ERROR", "another file system", { errno: "EXDEV" });
+    const fs = new InterceptedFileSystem(memory, ({ name, path, to = path }) =>
+      (name === "rename" || name === "link") && isPacked(path) !== isPacked(to) ? { error } : undefined,
+    );
+    const { combined, close } = openOn(fs, {});
+    const { rewrittenTocs, lost, quarantined } = await repair(combined, {});
+    assert.deepEqual([rewrittenTocs, lost, quarantined], damage === "lost" ? [1, 1, 1] : [1, 0, 1], damage);
+    assert.equal((await readableFrom(combined, contents)).length, damage === "lost" ? 0 : 2);
+    assert.deepEqual((await validate(combined, {})).problems, []);
+    const kept = readFile(memory, `${MEMORY_ROOT}/quarantine/0.${damage === "lost" ? "pack" : "toc"}`);
+    assert.equal(kept.length > 0, true);
+    assert.equal(memory.stat(`${MEMORY_ROOT}/packed/0.pack`) === undefined, damage === "lost");
+    close();
+  }
+});
+
+test("what an interrupted repair has left beside the packs is told by validate, and removed by clean", async () => {
+  const memory = emptyMemoryFolder();
+  const filling = openOn(memory, {});
+  await Array.fromAsync(filling.combined.insertMany([prose(3000, 1), prose(60, 2)], { to: "packed" }));
+  filling.close();
+  const toc = `${MEMORY_ROOT}/packed/0.toc`;
+  flipByte(memory, toc, 70);
+  const fs = new InterceptedFileSystem(memory, ({ name, to }) =>
+    name === "rename" && to === toc ? { error: new TsdosError("IO_ERROR", "killed") } : undefined,
+  );
+  const killed = openOn(fs, {});
+  await assert.rejects(repair(killed.combined, {}), /killed/);
+  killed.close();
+  const { combined, close } = openOn(memory, {});
+  const temporary = `${MEMORY_ROOT}/packed/0.toc.repair.tmp`;
+  const leftovers = async (): Promise<string[]> => (await validate(combined, {})).leftovers.map(({ path }) => path);
+  assert.deepEqual(await leftovers(), [temporary]);
+  assert.equal((await clean(combined, { dryRun: true })).indexFiles, 1);
+  assert.equal((await clean(combined, {})).indexFiles, 1);
+  assert.deepEqual(await leftovers(), []);
+  assert.notEqual(
+    memory.stat(`${MEMORY_ROOT}/packed/0.pack`),
+    undefined,
+    "unlike what a repack leaves, it tells nothing of the pack",
+  );
+  assert.equal((await repair(combined, {})).rewrittenTocs, 1);
+  close();
 });
 
 test("a backup counts what there is after a repair that has lost entries", async () => {
