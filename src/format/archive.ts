@@ -127,11 +127,28 @@ export function parseArchiveTrailer(bytes: Uint8Array, at = 0): ArchiveTrailer |
   };
 }
 
-/** Where a record or trailer of the archive may begin, from `from` on; -1 when nowhere in these bytes. */
-export function findArchiveBlock(bytes: Buffer, from: number, id: string | undefined): number {
-  for (let at = bytes.indexOf("TS", from, "latin1"); at >= 0; at = bytes.indexOf("TS", at + 1, "latin1")) {
+/** A block that is valid, somewhere in bytes that are searched. */
+export interface FoundBlock {
+  readonly at: number;
+  readonly id: string;
+  readonly isHeader: boolean;
+}
+
+/** The valid blocks in these bytes, of whatever archive, in their order; headers only of versions that are known. */
+export function* archiveBlocks(bytes: Buffer): Generator<FoundBlock> {
+  for (let at = bytes.indexOf("TS", 0, "latin1"); at >= 0; at = bytes.indexOf("TS", at + 1, "latin1")) {
     const block = parseArchiveRecord(bytes, at) ?? parseArchiveTrailer(bytes, at);
-    if (block !== undefined && (id === undefined || block.id === id)) return at;
+    const header = block === undefined ? parseArchiveHeader(bytes, at) : undefined;
+    if (block !== undefined) yield { at, id: block.id, isHeader: false };
+    else if (header?.version !== undefined) yield { at, id: header.id, isHeader: true };
   }
-  return -1;
+}
+
+/** How many bytes a spoiled record and the content behind it take, as it says; 0 if it does not begin as a record of the archive. */
+export function spoiledRecordSize(bytes: Buffer, id: string | undefined): number {
+  const isRecord =
+    bytes.length >= ARCHIVE_BLOCK &&
+    bytes.toString("latin1", 0, 4) === RECORD_MAGIC &&
+    bytes.toString("hex", 4, 4 + ID_SIZE) === id;
+  return isRecord ? ARCHIVE_BLOCK + getU48(bytes, 42) : 0;
 }

@@ -3,11 +3,13 @@ import { TsdosError } from "../../errors.ts";
 import {
   ARCHIVE_BLOCK,
   type ArchiveRecord,
-  findArchiveBlock,
+  archiveBlocks,
+  type FoundBlock,
   parseArchiveHeader,
   parseArchiveRecord,
   parseArchiveTrailer,
   printArchiveRecord,
+  spoiledRecordSize,
 } from "../../format/archive.ts";
 import { crc32Continue, crc32Of } from "../../format/crc32.ts";
 import type { ObjectKey } from "../../key/object-key.ts";
@@ -66,10 +68,7 @@ class ArchiveReader {
         }
         await this.#readObject(record as ArchiveRecord);
       } else if (!(await this.#search())) {
-        const end = this.#source.position;
-        this.#visitor.damaged(
-          damage(`ends at byte ${end} without its trailer: it was cut off; its last objects are missing`, end),
-        );
+        this.#tellNoTrailer();
         return;
       }
     }
@@ -91,7 +90,7 @@ class ArchiveReader {
       this.#visitor.damaged(damage("has no header: its beginning is missing", start));
       return true;
     }
-    if (findArchiveBlock(await this.#source.peek(SEARCH_SIZE), 0, undefined) >= 0) return true;
+    if (!archiveBlocks(await this.#source.peek(SEARCH_SIZE)).next().done) return true;
     if (start === 0) throw damage("does not begin as one: it is no archive, or its beginning is damaged", start);
     for await (const _ of this.#source.stream(Number.POSITIVE_INFINITY));
     const end = this.#source.position;
@@ -101,23 +100,41 @@ class ArchiveReader {
     return false;
   }
 
-  /** Goes on at the next record or trailer; false when there is none. */
+  #tellNoTrailer(): void {
+    const end = this.#source.position;
+    const message = `ends at byte ${end} without its trailer: it was cut off, or is damaged there; its last objects may be missing`;
+    // Of something in front of an archive, all has been told.
+    if (this.#id !== undefined) this.#visitor.damaged(damage(message, end));
+  }
+
+  #isOwn({ id, isHeader }: FoundBlock): boolean {
+    return !isHeader && (this.#id === undefined || this.#id === id);
+  }
+
+  /** Where reading goes on: at a block of this archive, or, from a position on, at one of another. */
+  #findBlock(bytes: Buffer, othersFrom: number): FoundBlock | undefined {
+    const from = othersFrom - this.#source.position;
+    return archiveBlocks(bytes).find((block) => this.#isOwn(block) || block.at >= from);
+  }
+
+  /** Goes on at the next record or trailer; false when there is none before another archive, or before the end. */
   async #search(): Promise<boolean> {
     const start = this.#source.position;
+    // What an object holds may be an archive.
+    const contentEnd = start + spoiledRecordSize(await this.#source.peek(ARCHIVE_BLOCK), this.#id);
     for (;;) {
       const bytes = await this.#source.peek(SEARCH_SIZE);
-      const at = findArchiveBlock(bytes, 0, this.#id);
+      const found = this.#findBlock(bytes, contentEnd);
       // What is cut at the end of these bytes may be a record.
-      const passed =
-        at >= 0 ? at : Math.max(0, bytes.length < SEARCH_SIZE ? bytes.length : bytes.length - ARCHIVE_BLOCK);
+      const passed = found?.at ?? Math.max(0, bytes.length < SEARCH_SIZE ? bytes.length : bytes.length - ARCHIVE_BLOCK);
       this.#source.take(passed);
-      if (at < 0 && bytes.length >= SEARCH_SIZE) continue;
+      if (found === undefined && bytes.length >= SEARCH_SIZE) continue;
       const end = this.#source.position;
       if (end > start)
         this.#visitor.damaged(
           damage(`is damaged from byte ${start} to byte ${end}: no object can be read there`, start),
         );
-      return at >= 0;
+      return found !== undefined && this.#isOwn(found);
     }
   }
 
@@ -127,11 +144,14 @@ class ArchiveReader {
     this.#records.update(printArchiveRecord(record));
     this.#objects++;
     if (record.storedSize > SMALL_MAX) return this.#readLarge(record, start);
-    const bytes = (await this.#source.peek(record.storedSize)).subarray(0, record.storedSize);
+    const ahead = await this.#source.peek(record.storedSize + ARCHIVE_BLOCK);
+    const bytes = ahead.subarray(0, record.storedSize);
     if (bytes.length < record.storedSize || crc32Of(bytes) !== record.checksum) {
       this.#visitor.damaged(this.#damagedObject(record, start));
       // The record behind it is where it should be, unless bytes were lost: then it is in what would be passed over.
-      if (findArchiveBlock(bytes, 0, this.#id) < 0) this.#source.take(bytes.length);
+      const [next] = archiveBlocks(ahead.subarray(bytes.length, bytes.length + ARCHIVE_BLOCK));
+      const isWhole = next !== undefined && this.#isOwn(next);
+      if (isWhole || this.#findBlock(bytes, 0) === undefined) this.#source.take(bytes.length);
       return;
     }
     await this.#visitor.small(record, bytes);
