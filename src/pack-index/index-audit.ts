@@ -171,9 +171,12 @@ function* sumToc(fs: FileSystem, state: IndexState, packId: number, end: number)
   const scan = function* (visit: VisitEntry): Generator<void, TocDamage[]> {
     const toc = new TocFile(fs, state.tocPath(packId), packId);
     try {
-      const damage = yield* toc.pieces(0, knownValid, (bytes, at, offset) => {
+      const pieces = toc.pieces(0, knownValid, (bytes, at, offset) => {
         if (offset < end) visit(bytes, at, offset);
       });
+      let step = pieces.next();
+      for (; !step.done; step = pieces.next()) yield;
+      const damage = step.value;
       const offset = toc.invalidEnd;
       return offset === undefined || damage.some((one) => one.offset === offset)
         ? damage

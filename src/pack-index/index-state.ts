@@ -248,16 +248,33 @@ export class IndexState {
   }
 
   /** Adds a TOC's new entries to the tail. */
-  readTail(toc: TocFile, from = 0, knownValid = 0, afterEach?: () => void): void {
+  readTail(toc: TocFile, from = 0, knownValid = 0): void {
     const before = toc.position;
-    const damage = toc.readNew(from, knownValid, (bytes, at) => {
-      this.tail.add(bytes, at);
-      afterEach?.();
-    });
+    const damage = toc.readNew(from, knownValid, (bytes, at) => this.tail.add(bytes, at));
     // Only the newest one grows; the others may be more than a process can have open.
     if (toc.packId !== this.#newestPack) toc.close();
     if (toc.position !== before) this.version++;
     for (const one of damage) this.damage.push(one);
+  }
+
+  /**
+   * As {@link readTail} for a TOC of which nothing has been read; the tail may be flushed by `afterPiece`: what was read until then
+   * counts as covered, and the damage in it as known.
+   */
+  readWhole(toc: TocFile, knownValid: number, afterPiece: () => void): void {
+    const known = this.damage;
+    const pieces = toc.pieces(0, knownValid, (bytes, at) => this.tail.add(bytes, at));
+    let step = pieces.next();
+    for (; !step.done; step = pieces.next()) {
+      const { end, damage } = step.value;
+      toc.position = end;
+      this.damage = [...known, ...damage];
+      afterPiece();
+    }
+    this.damage = [...known, ...step.value];
+    if (toc.packId !== this.#newestPack) toc.close();
+    this.version++;
+    afterPiece();
   }
 
   addToTail(batch: RecordBatch): void {

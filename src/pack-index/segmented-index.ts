@@ -24,8 +24,6 @@ import { liveEntries, NewestLive, visitRecords } from "./visit-records.ts";
 const KEY_SIZE = 32;
 /** Records outside of segments that are worth a segment of their own when a writer ends: 1 MiB to read at each open. */
 const FLUSH_MIN_RECORDS = 16_384;
-/** A rebuild says how far it is after so many entries. */
-const TELL_EVERY = 65_536;
 /** A segment is merged with the newer ones once they hold more than a third of its records: O(log n) segments. */
 const MERGE_RATIO = 3;
 
@@ -216,7 +214,7 @@ export class SegmentedIndex implements PackIndex {
     if (!sync) state.version++;
     if (isNew && sync) syncOrSuspect(state.suspect, packId, () => this.#fs.syncDirectory(state.folder));
     state.addToTail(batch);
-    if (state.tail.count >= FLUSH_MAX_RECORDS) this.flush(sync, true);
+    this.flushLarge(sync);
   }
 
   sync(packId: number): void {
@@ -269,6 +267,11 @@ export class SegmentedIndex implements PackIndex {
     this.#recovering((state) => this.#flush(state, sync));
   }
 
+  /** Writes a segment once there are more records outside of segments than should be held in memory. */
+  flushLarge(sync: boolean): void {
+    if (this.#ready().tail.count >= FLUSH_MAX_RECORDS) this.flush(sync, true);
+  }
+
   /** All of it goes to one segment with `whole`. */
   #flush(state: IndexState, sync: boolean, whole = false): void {
     this.#fs.makeDirectory(state.indexFolder);
@@ -314,12 +317,12 @@ export class SegmentedIndex implements PackIndex {
       const total = onRead === undefined ? 0 : state.tocEntries();
       let read = 0;
       for (const toc of state.tocs.values()) {
-        state.readTail(toc, 0, valid.get(toc.packId) ?? 0, () => {
-          if (++read % TELL_EVERY === 0) onRead?.(read, total);
-          if (state.tail.count >= FLUSH_MAX_RECORDS) this.flush(sync, true);
+        state.readWhole(toc, valid.get(toc.packId) ?? 0, () => {
+          onRead?.(Math.min(total, read + toc.entries), total);
+          this.flushLarge(sync);
         });
+        read += toc.entries;
       }
-      onRead?.(read, total);
       if (state.tail.count > 0) this.flush(sync, true);
       else state.writeManifest(state.segments, state.positions(), sync);
       this.removeOrphans(false);

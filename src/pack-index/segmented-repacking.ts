@@ -8,7 +8,7 @@ import {
   unfinishedTocName,
 } from "../format/paths.ts";
 import { isCompletePack } from "./complete-pack.ts";
-import { FLUSH_MAX_RECORDS, type IndexState } from "./index-state.ts";
+import type { IndexState } from "./index-state.ts";
 import type { Leftovers, PackEntries, Repacking, Replacement } from "./repacking.ts";
 
 import { TocFile } from "./toc-file.ts";
@@ -19,6 +19,7 @@ type Wholly = <T>(work: (state: IndexState) => T) => T;
 interface Index {
   get(keys: Uint8Array, at: number): PackEntry | undefined;
   flush(sync: boolean, force: boolean): void;
+  flushLarge(sync: boolean): void;
 }
 
 /** Version 2: a repack's new entries are the new pack's table of contents, which gets its proper name once it is complete. */
@@ -70,9 +71,7 @@ export class SegmentedRepacking implements Repacking {
   /** Takes the new pack's entries over, and writes a MANIFEST that does without the packs that it replaces. */
   #adopt(state: IndexState, packId: number): void {
     const toc = state.addToc(packId);
-    state.readTail(toc, 0, 0, () => {
-      if (state.tail.count >= FLUSH_MAX_RECORDS) this.#index.flush(true, true);
-    });
+    state.readWhole(toc, 0, () => this.#index.flushLarge(true));
     state.retireReplacedBy(toc);
     if (state.tail.count > 0) this.#index.flush(true, true);
     else state.writeManifest(state.manifest.segments, state.positions(), true);

@@ -12,6 +12,13 @@ const BATCH = 4096;
 /** Is given an entry as an index record, and where it stands in the file. */
 export type VisitEntry = (bytes: Uint8Array, at: number, offset: number) => void;
 
+/** What {@link TocFile.pieces} has done when it rests. */
+export interface ReadSoFar {
+  /** All in front of it was visited, or is in `damage`. */
+  readonly end: number;
+  readonly damage: readonly TocDamage[];
+}
+
 /** The table of contents of one pack: an append-only log of entries, the source of truth of format version 2. */
 export class TocFile {
   readonly path: string;
@@ -48,6 +55,11 @@ export class TocFile {
     return this.#header?.replaces ?? [];
   }
 
+  /** How many entries were read, damaged ones included. */
+  get entries(): number {
+    return Math.max(0, Math.floor(this.position / ENTRY_SIZE) - 1);
+  }
+
   /** True when nothing may be appended: by the header, or since entries that were there are cut off or missing. */
   get sealed(): boolean {
     return this.#short || (this.#header?.sealed ?? false);
@@ -79,8 +91,8 @@ export class TocFile {
     return step.value;
   }
 
-  /** As {@link readNew}, with a rest after each piece that was read. */
-  *pieces(from: number, knownValid: number, visit: VisitEntry): Generator<void, TocDamage[]> {
+  /** As {@link readNew}, with a rest after each piece that was read. `position` grows only at the end. */
+  *pieces(from: number, knownValid: number, visit: VisitEntry): Generator<ReadSoFar, TocDamage[]> {
     this.#file ??= this.#fs.openIfExists(this.path);
     if (this.#file === undefined) {
       if (knownValid === 0) return [];
@@ -130,7 +142,7 @@ export class TocFile {
       }
       if (got < length) break;
       at += got;
-      yield;
+      yield { end: validEnd, damage };
     }
     const isBadHeader = noHeader && !this.#headerIsBlank && size >= ENTRY_SIZE && validEnd === ENTRY_SIZE;
     this.#invalidEnd = isBadHeader ? 0 : pending[0]?.offset;
