@@ -5,7 +5,7 @@ import type { CombinedStore } from "../store/combined-store.ts";
 import { CLOCK_TICK_MS, Pacer, syncs } from "../store/context.ts";
 import { addLarge, addSmall, type Compressing, compressingOf } from "../store/large-object.ts";
 import type { PackWriter } from "../store/pack-writer.ts";
-import { type Content, SMALL_MAX } from "../store/source.ts";
+import { type LargeContent, SMALL_MAX } from "../store/source.ts";
 import { removePackedCopies } from "./clean.ts";
 import { LISTED_MAX } from "./findings.ts";
 import { looseTotal } from "./progress-totals.ts";
@@ -112,7 +112,7 @@ class Packer {
     return content.small.length;
   }
 
-  async #addLarge(key: ObjectKey, content: Content & { readonly small?: never }): Promise<number | undefined> {
+  async #addLarge(key: ObjectKey, content: LargeContent): Promise<number | undefined> {
     try {
       const added = await addLarge(this.#writer, content.chunks, {
         compressing: this.#compressing,

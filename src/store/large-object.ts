@@ -143,10 +143,7 @@ async function encode(
   const iterator = source[Symbol.asyncIterator]();
   const first = await iterator.next();
   const head = first.done ? new Uint8Array() : first.value;
-  const all = (async function* () {
-    yield head;
-    yield* iterator;
-  })();
+  const all = joined(head, iterator);
   const { spec } = compressing;
   const output = new StoredOutput(writer);
   let codec: number = codecIds.none;
@@ -160,6 +157,16 @@ async function encode(
     output.append(printSeekTable(await encodeFrames(all, spec.level, output)));
   }
   return { codec, rawSize: source.rawSize, storedSize: output.size, checksum: output.checksum };
+}
+
+/** Ends `rest` also when it is left at the first piece. */
+async function* joined(first: Uint8Array, rest: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield first;
+    yield* rest;
+  } finally {
+    await rest.return(undefined);
+  }
 }
 
 /** Appends stored bytes to the pack, and keeps their number and checksum. */

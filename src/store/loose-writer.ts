@@ -7,7 +7,7 @@ import { Pacer, type StoreContext, syncs } from "./context.ts";
 import { keptOpen } from "./kept-open.ts";
 import type { Elsewhere, LooseStore } from "./loose-store.ts";
 import type { Inserter, InsertOptions, Stored } from "./object-store.ts";
-import { type Content, type Source, SourceReader } from "./source.ts";
+import { type Content, type LargeContent, orStop, type Source, SourceReader } from "./source.ts";
 
 /** Files that are written before they are synced side by side and renamed; fewer where the process may have few files open. */
 const WINDOW_FILES = 128;
@@ -64,7 +64,8 @@ export class LooseWriter implements Inserter {
   }
 
   #addContent(content: Content): Promise<void> | undefined {
-    return content.small === undefined ? this.#addLarge(content) : this.#addSmall(content.small);
+    if (content.small !== undefined) return this.#addSmall(content.small);
+    return orStop(content, () => this.#addLarge(content));
   }
 
   #addSmall(bytes: Uint8Array): Promise<void> | undefined {
@@ -103,7 +104,7 @@ export class LooseWriter implements Inserter {
     this.#place(key, file, temporary, bytes.length);
   }
 
-  async #addLarge(content: Content & { readonly small?: never }): Promise<void> {
+  async #addLarge(content: LargeContent): Promise<void> {
     const { fs } = this.#context;
     const temporary = this.#temporaryName();
     const file = this.#create(temporary);

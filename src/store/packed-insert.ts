@@ -7,7 +7,7 @@ import type { Elsewhere } from "./loose-store.ts";
 import type { Inserter, InsertManyOptions, InsertResult, Sources, Stored, Where } from "./object-store.ts";
 import type { PackWriter } from "./pack-writer.ts";
 import type { PackedStore } from "./packed-store.ts";
-import { type Content, type Source, SourceReader } from "./source.ts";
+import { type Content, type LargeContent, orStop, type Source, SourceReader } from "./source.ts";
 
 /** A commit costs two syncs, whatever it holds: it is made when this much waits, or when the sources pause. */
 const COMMIT_OBJECTS = 4096;
@@ -80,7 +80,7 @@ class PackedInserter implements Inserter {
   }
 
   #addContent(content: Content): Promise<void> | undefined {
-    if (content.small === undefined) return this.#addLarge(content);
+    if (content.small === undefined) return orStop(content, () => this.#addLarge(content));
     const bytes = content.small;
     const key = keyOf(bytes);
     if (this.#options.checkExisting) return this.#addChecked(key, bytes);
@@ -110,7 +110,7 @@ class PackedInserter implements Inserter {
     return entry === undefined || this.#store.isIntact(key, entry, this.#options.signal);
   }
 
-  async #addLarge(content: Content & { readonly small?: never }): Promise<void> {
+  async #addLarge(content: LargeContent): Promise<void> {
     const { signal } = this.#options;
     const added = await addLarge(this.#writer, content.chunks, {
       compressing: this.#compressing,

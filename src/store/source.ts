@@ -21,14 +21,28 @@ export const SMALL_MAX: number = 4 * 1024 ** 2;
 /** Bytes read at once from a large file. */
 const READ_SIZE = 1024 ** 2;
 
-/** Content that fits into memory, or the pieces of content that does not. A piece is valid until the next one is asked for. */
-export type Content =
-  | { readonly small: Uint8Array }
-  | {
-      readonly small?: never;
-      readonly chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
-      readonly size: number | undefined;
-    };
+/** Content in pieces. A piece is valid until the next one is asked for. */
+export interface LargeContent {
+  readonly small?: never;
+  readonly chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  readonly size: number | undefined;
+  /** Ends the source also when no piece was asked for. */
+  readonly stop?: () => Promise<void>;
+}
+
+/** Content that fits into memory, or the pieces of content that does not. */
+export type Content = { readonly small: Uint8Array } | LargeContent;
+
+/** Does something with the content; if that fails, wherever, the source is told that no more is wanted. */
+export async function orStop<T>(content: LargeContent, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    // What ended the work counts, not what the source says to it.
+    await content.stop?.().catch(() => undefined);
+    throw error;
+  }
+}
 
 /** Reads sources. One reader serves one call: small contents share its buffer, and are valid until the next `read`. */
 export class SourceReader {
@@ -147,7 +161,7 @@ async function readStream(
     await puller.stop();
     throw error;
   }
-  return { chunks: resumed(head, puller), size: undefined };
+  return { chunks: resumed(head, puller), size: undefined, stop: () => puller.stop() };
 }
 
 /** The stream's pieces; what it throws, or pieces that are not bytes, become `SOURCE_FAILED`. */

@@ -12,6 +12,11 @@ export class ByteSource {
     this.#pieces = Symbol.asyncIterator in pieces ? pieces[Symbol.asyncIterator]() : pieces[Symbol.iterator]();
   }
 
+  /** Tells whoever makes the pieces that no more are wanted. */
+  async stop(): Promise<void> {
+    await this.#pieces.return?.();
+  }
+
   /** What comes next: at least `size` bytes, or less at the end. Valid until something is taken. */
   async peek(size: number): Promise<Buffer> {
     if (this.#buffer.length >= size) return this.#buffer;

@@ -32,8 +32,12 @@ export interface ArchiveVisitor {
 /** Reads an archive, or several one behind the other, from the beginning to the end, and goes on behind what is damaged. */
 export async function readArchive(bytes: Pieces, visitor: ArchiveVisitor): Promise<void> {
   const source = new ByteSource(bytes);
-  do await new ArchiveReader(source, visitor).read();
-  while ((await source.peek(1)).length > 0);
+  try {
+    do await new ArchiveReader(source, visitor).read();
+    while ((await source.peek(1)).length > 0);
+  } finally {
+    await source.stop();
+  }
 }
 
 function damage(message: string, offset: number, key?: string): TsdosError {
