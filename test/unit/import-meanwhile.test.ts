@@ -2,9 +2,12 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Container } from "../../src/container/container.ts";
 import type { CreateOptions } from "../../src/container/create-container.ts";
-import { isTsdosError, TsdosError } from "../../src/errors.ts";
+import { TsdosError } from "../../src/errors.ts";
 import { keyOf } from "../../src/key/hash.ts";
+import type { ObjectKey } from "../../src/key/object-key.ts";
+import { writeArchive } from "../../src/maintenance/archive/write-archive.ts";
 import { importFrom } from "../../src/maintenance/import.ts";
+import { packLoose } from "../../src/maintenance/pack.ts";
 import { noise } from "../../src/testing/contents.ts";
 import { InterceptedFileSystem } from "../../src/testing/intercepted-file-system.ts";
 import { readAll } from "../support/backup.ts";
@@ -43,14 +46,43 @@ describe("an object that is read twice, since it is large", () => {
     });
   }
 
-  test("and deleted meanwhile ends the archive with an error", async () => {
+  test("and deleted once its beginning was written is in the archive", async () => {
     await using source = await make();
     const { key } = await source.insert(noise(6_000_000));
-    await assert.rejects(
-      exportWith(source, () => source.delete([key])),
-      (error) => isTsdosError(error, "NOT_FOUND"),
-    );
+    const parts = await exportWith(source, () => source.delete([key]));
+    await using target = await make();
+    const { importedObjects, problems } = await target.importArchive(parts);
+    assert.deepEqual([importedObjects, problems, await readAll(target)], [1, [], [key]]);
   });
+
+  for (const change of ["deleted", "packed"] as const) {
+    test(`and ${change} between the two reads is ${change === "packed" ? "found in its pack" : "left out"}`, async () => {
+      const memory = emptyMemoryFolder();
+      const filling = openOn(memory, {});
+      const [other, gone] = await Array.fromAsync(filling.combined.insertMany([noise(2_000), noise(6_000_000, 2)]));
+      const [otherKey, key] = [other?.key as ObjectKey, gone?.key as ObjectKey];
+      const path = filling.combined.loose.pathOf(key);
+      let opened = 0;
+      const fs = new InterceptedFileSystem(memory, (call) => {
+        if (call.name !== "open" || call.path !== path || ++opened !== 2) return undefined;
+        memory.remove(path);
+        return undefined;
+      });
+      if (change === "packed") await packLoose(filling.combined, { clean: false });
+      filling.close();
+      const { combined, close } = openOn(fs, {});
+      const parts: Buffer[] = [];
+      const report = await writeArchive(combined, (bytes) => void parts.push(Buffer.from(bytes)), {});
+      assert.equal(memory.stat(path), undefined);
+      assert.deepEqual([report.missing, report.problems], [change === "packed" ? [] : [key], []]);
+      close();
+      assert.deepEqual(fs.openFiles, []);
+      await using target = await make();
+      const { problems } = await target.importArchive(parts);
+      const wanted = change === "packed" ? [key, otherKey].sort() : [otherKey];
+      assert.deepEqual([problems, await readAll(target)], [[], wanted]);
+    });
+  }
 });
 
 test("what is loose and cannot be made durable does not count as there", async () => {

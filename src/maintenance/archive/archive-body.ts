@@ -10,16 +10,17 @@ import { SMALL_MAX } from "../../store/source.ts";
 import { type Pieces, piecesIn } from "../pieces.ts";
 
 /** An object that was read and compared with its key, as it goes into an archive. */
-export interface ArchiveBody extends Disposable {
+export interface ArchiveBody extends AsyncDisposable {
   readonly codec: number;
   readonly rawSize: number;
   readonly storedSize: number;
   /** CRC-32 of the stored bytes. */
   readonly checksum: number;
-  /** The stored bytes, where they are few enough to be held. */
-  readonly kept: readonly Uint8Array[] | undefined;
-  /** The stored bytes once more. Throws when they are not the same, and when the object was deleted meanwhile. */
-  pieces(): Pieces;
+  /**
+   * The stored bytes: an array, where they are few enough to be held. Others are read once more, from a file that is open already, so
+   * that who deletes the object now does not take them away; that throws when they are not the same as before.
+   */
+  readonly stored: readonly Uint8Array[] | AsyncGenerator<Uint8Array>;
 }
 
 /**
@@ -65,8 +66,7 @@ async function storedBody(
     await verify();
     // Copied at once: their memory is that of the next read of anybody.
     const stored = Buffer.concat([...packed.stored()]);
-    const kept = { kept: [stored], pieces: () => [stored], [Symbol.dispose]() {} };
-    return { codec, rawSize, storedSize, checksum: crc32Of(stored), ...kept };
+    return { codec, rawSize, storedSize, checksum: crc32Of(stored), ...held([stored]) };
   }
   // Held: a repack may remove the pack before its bytes are read again.
   const pack = files.pin(packId);
@@ -74,7 +74,11 @@ async function storedBody(
   try {
     await verify();
     const body = await bodyOf({ codec, rawSize }, () => piecesIn(pack, offset, offset + storedSize), signal);
-    return { ...body, [Symbol.dispose]: release };
+    const end = async (): Promise<void> => {
+      await body[Symbol.asyncDispose]();
+      release();
+    };
+    return { ...body, [Symbol.asyncDispose]: end };
   } catch (error) {
     release();
     throw error;
@@ -98,8 +102,23 @@ async function bodyOf(
     kept?.push(Buffer.from(piece));
     if (pacer.due) await pacer.pause();
   }
-  const again = (): Pieces => compared(pieces(), checksum);
-  return { codec, rawSize, storedSize, checksum, kept, pieces: again, [Symbol.dispose]() {} };
+  return { codec, rawSize, storedSize, checksum, ...(kept ? held(kept) : await opened(compared(pieces(), checksum))) };
+}
+
+type Body = Pick<ArchiveBody, "stored" | typeof Symbol.asyncDispose>;
+
+function held(pieces: readonly Uint8Array[]): Body {
+  return { stored: pieces, async [Symbol.asyncDispose]() {} };
+}
+
+/** Asks for the first piece now. */
+async function opened(pieces: AsyncGenerator<Uint8Array>): Promise<Body> {
+  const first = await pieces.next();
+  const all = async function* (): AsyncGenerator<Uint8Array> {
+    if (!first.done) yield first.value;
+    yield* pieces;
+  };
+  return { stored: all(), [Symbol.asyncDispose]: async () => void (await pieces.return(undefined)) };
 }
 
 async function* compared(pieces: Pieces, checksum: number): AsyncGenerator<Uint8Array> {

@@ -30,7 +30,7 @@ export async function writeArchive(
   const onMissing = (key: ObjectKey): void => tally.isMissing(key);
   for await (const objects of wantedObjects(store, { keys, signal, verifyHash: true, skip, onMissing })) {
     for (const { key, packed } of objects) {
-      using body = await tally.guarded(key, () => readBody(store, key, packed, signal));
+      await using body = await tally.guarded(key, () => readBody(store, key, packed, signal));
       // From here on an error ends the archive: it would go on in the middle of an object.
       if (body !== undefined) {
         await writer.add(key, body, signal);
@@ -61,25 +61,26 @@ class ArchiveWriter {
   }
 
   async add(key: ObjectKey, body: ArchiveBody, signal: AbortSignal | undefined): Promise<void> {
-    const { rawSize, storedSize, codec, checksum } = body;
+    const { rawSize, storedSize, codec, checksum, stored } = body;
     const record = printArchiveRecord({ id: this.#id, key, storedSize, rawSize, codec, checksum });
     this.#records.update(record);
     this.#gather(record);
-    if (body.kept !== undefined) {
-      for (const piece of body.kept) this.#gather(piece);
-    } else {
-      await this.#flush();
-      const pacer = new Pacer();
-      for await (const piece of body.pieces()) {
-        signal?.throwIfAborted();
-        await this.#write(piece);
-        if (pacer.due) await pacer.pause();
-      }
-    }
+    if (Symbol.asyncIterator in stored) await this.#stream(stored, signal);
+    else for (const piece of stored) this.#gather(piece);
     if (this.#gatheredSize >= GATHER_SIZE) await this.#flush();
     this.#objects++;
     this.#rawBytes += rawSize;
     this.#storedBytes += storedSize;
+  }
+
+  async #stream(pieces: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): Promise<void> {
+    await this.#flush();
+    const pacer = new Pacer();
+    for await (const piece of pieces) {
+      signal?.throwIfAborted();
+      await this.#write(piece);
+      if (pacer.due) await pacer.pause();
+    }
   }
 
   #gather(bytes: Uint8Array): void {
