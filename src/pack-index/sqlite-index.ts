@@ -11,6 +11,7 @@ import {
   type SqliteStatement,
 } from "../sqlite.ts";
 import type { IndexTotals, PackIndex, RebuildCounts } from "./pack-index.ts";
+import { SqliteLog } from "./sqlite-log.ts";
 import { SqliteRepacking } from "./sqlite-repacking.ts";
 import {
   COUNT_IN_PACK,
@@ -136,12 +137,17 @@ export class SqliteIndex implements PackIndex {
   #unsyncedCommits = 0;
   #writes = 0;
   #reconnections = 0;
+  readonly #log: SqliteLog;
   readonly repacking: SqliteRepacking;
 
   constructor(options: SqliteIndexOptions) {
     this.#options = options;
     this.#connection = connect(options);
     this.#version = this.#dataVersion();
+    this.#log = new SqliteLog(
+      () => this.#database,
+      () => this.packEnds().keys(),
+    );
     this.repacking = new SqliteRepacking(options, {
       database: () => this.#database,
       write: (work) => this.#write(true, work),
@@ -251,9 +257,8 @@ export class SqliteIndex implements PackIndex {
     this.#write(true, () => this.#database.exec(`PRAGMA user_version = ${version}`));
   }
 
-  /** SQLite writes anew what it could not sync. */
-  isSuspect(): boolean {
-    return false;
+  isSuspect(packId: number): boolean {
+    return this.#log.isSuspect(packId);
   }
 
   remove(keys: Uint8Array, count: number, sync: boolean): void {
@@ -345,8 +350,7 @@ export class SqliteIndex implements PackIndex {
   #write(sync: boolean, work: () => void): void {
     this.#writes++;
     if (!sync) this.#unsyncedCommits++;
-    this.#database.exec(`PRAGMA synchronous = ${sync ? "FULL" : "NORMAL"}`);
-    this.#database.transaction(work);
+    this.#log.write(sync, work);
   }
 
   /** Writes all that is committed now into a database of its own, at a path that is free, while others go on. */
