@@ -15,7 +15,7 @@ export async function printBackupReport(session: Session, report: BackupReport, 
   ];
   if (report.reusedBytes > 0) rows.push(["copied from the last backup", exactSize(report.reusedBytes)]);
   for (const name of report.removed) rows.push([report.dryRun ? "would remove" : "removed", name]);
-  rows.push(["damaged", humanNumber(report.problems.length)]);
+  rows.push(["damaged", humanNumber(report.problemCount)]);
   session.finished(report);
   await session.output.report(report, rows);
   if (report.hardLinks === false) {
@@ -23,5 +23,5 @@ export async function printBackupReport(session: Session, report: BackupReport, 
       "the destination has no hard links: what the backups share was copied, and takes its space in each of them",
     );
   }
-  await tellDamage(session, report.problems);
+  await tellDamage(session, report);
 }

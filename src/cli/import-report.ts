@@ -11,7 +11,7 @@ export async function printImportReport(session: Session, report: ImportReport):
     ["bytes", exactSize(report.rawBytes)],
     ["there already", humanNumber(report.presentObjects)],
     ["missing", humanNumber(report.missingObjects)],
-    ["damaged", humanNumber(report.problems.length)],
+    ["damaged", humanNumber(report.problemCount)],
   ]);
   await tellProblems(session, report);
   session.finished({ objects: report.importedObjects, bytes: report.rawBytes });
@@ -20,9 +20,9 @@ export async function printImportReport(session: Session, report: ImportReport):
 /** Damage decides the exit code before missing keys do. */
 export async function tellProblems(
   session: Session,
-  report: Pick<ImportReport, "problems" | "missing" | "missingObjects">,
+  report: Pick<ImportReport, "problems" | "problemCount" | "missing" | "missingObjects">,
 ): Promise<void> {
-  await tellDamage(session, report.problems);
+  await tellDamage(session, report);
   for (const key of report.missing) await session.fail(missing(key));
   const unlisted = report.missingObjects - report.missing.length;
   if (unlisted > 0)

@@ -26,10 +26,16 @@ export async function restoreBackup(
   if (report.dryRun) return report;
   const stores = openStoresAt(fs, root);
   try {
-    const { problems } = await validate(stores.combined, options);
+    const { problems, problemCount } = await validate(stores.combined, options);
     const isNew = ({ key, path }: { readonly key?: string; readonly path?: string }): boolean =>
       !report.problems.some((known) => known.key === key && known.path?.endsWith(path?.slice(root.length) ?? ""));
-    return { ...report, problems: [...report.problems, ...problems.filter(isNew)] };
+    const added = problems.filter(isNew);
+    const known = problems.length - added.length;
+    return {
+      ...report,
+      problems: [...report.problems, ...added],
+      problemCount: report.problemCount + problemCount - known,
+    };
   } finally {
     stores.close();
   }

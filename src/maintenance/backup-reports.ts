@@ -40,8 +40,12 @@ export interface BackupReport {
   readonly hardLinks?: boolean;
   /** Names of older backups that were removed. */
   readonly removed: readonly string[];
-  /** What is damaged in the container: loose objects of these were left out, packed ones were copied as they are. */
+  /**
+   * What is damaged in the container: loose objects of these were left out, packed ones were copied as they are. The first 10,000,
+   * and how many there are.
+   */
   readonly problems: readonly BackupProblem[];
+  readonly problemCount: number;
   readonly dryRun: boolean;
 }
 

@@ -54,7 +54,8 @@ export class CopyTally extends Tally {
   }
 
   get totals(): CopyReport {
-    const { problems } = this;
-    return { rawBytes: this.#rawBytes, missing: this.#missing, missingObjects: this.#missingObjects, problems };
+    const { problems, problemCount } = this;
+    const missing = { missing: this.#missing, missingObjects: this.#missingObjects };
+    return { rawBytes: this.#rawBytes, ...missing, problems, problemCount };
   }
 }

@@ -55,15 +55,7 @@ export class ProblemList {
     return this.#listed.length + this.#unlisted;
   }
 
-  /** Those that are listed, without the last entry. */
   get listed(): readonly Problem[] {
     return this.#listed;
-  }
-
-  toArray(): Problem[] {
-    const more = `and ${this.#unlisted} more problems`;
-    return this.#unlisted === 0
-      ? [...this.#listed]
-      : [...this.#listed, { kind: "packed", code: "CORRUPT_OBJECT", message: more }];
   }
 }

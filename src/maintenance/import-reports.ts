@@ -22,8 +22,9 @@ export interface CopyReport {
   /** Keys that were asked for and are not there: the first 10,000 of them, and how many there are. */
   readonly missing: readonly ObjectKey[];
   readonly missingObjects: number;
-  /** What is damaged, and was left out. */
+  /** What is damaged, and was left out: the first 10,000, and how many there are. */
   readonly problems: readonly BackupProblem[];
+  readonly problemCount: number;
 }
 
 export interface ImportReport extends CopyReport {

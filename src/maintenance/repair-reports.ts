@@ -34,6 +34,7 @@ export interface RepairReport {
   readonly quarantined: number;
   readonly quarantine: string;
   readonly lostKeysFile: string;
-  /** What could not be repaired, and is as it was. */
+  /** What could not be repaired, and is as it was: the first 10,000, and how many there are. */
   readonly unrepaired: readonly Problem[];
+  readonly unrepairedCount: number;
 }

@@ -57,7 +57,8 @@ export async function repair(store: CombinedStore, options: RepairOptions): Prom
       quarantined: dryRun ? quarantined : quarantine.files,
       quarantine: quarantine.folder,
       lostKeysFile: quarantine.lostKeysFile,
-      unrepaired: objects.unrepaired.toArray(),
+      unrepaired: objects.unrepaired.listed,
+      unrepairedCount: objects.unrepaired.count,
     };
   });
 }

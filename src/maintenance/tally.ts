@@ -6,7 +6,9 @@ import { LISTED_MAX, problemOf } from "./findings.ts";
 
 /** Tells how far a copy has come, lets others work meanwhile, and keeps what is damaged. */
 export abstract class Tally {
+  /** The first of them. */
   readonly problems: BackupProblem[] = [];
+  problemCount = 0;
   readonly #options: LongOperationOptions;
   readonly #pacer = new Pacer();
 
@@ -17,6 +19,7 @@ export abstract class Tally {
   protected abstract get progress(): Progress;
 
   report(error: TsdosError): void {
+    this.problemCount++;
     if (this.problems.length < LISTED_MAX) this.problems.push(problemOf(error));
   }
 

@@ -51,7 +51,10 @@ export interface ValidateReport {
   readonly bytes: number;
   /** That there are, in each place where they are. */
   readonly totalObjects: number;
+  /** Those of the structure, and of the objects: the first 10,000 of each. */
   readonly problems: readonly Problem[];
+  /** How many there are. */
+  readonly problemCount: number;
   /** The first of the files that nothing refers to. They are no problem. */
   readonly leftovers: readonly Leftover[];
   readonly sample?: { readonly part: number; readonly seed: number };

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import type { ValidateReport } from "../../src/index.ts";
 import { cliTest, errorOf, type Finished, hasOpen, json } from "./support.ts";
 
@@ -99,3 +99,21 @@ for (const [formatVersion, place, flags, other] of [
     assert.deepEqual([whole.code, report(whole).resumed, report(whole).problems.length], [4, undefined, 1]);
   });
 }
+
+cliTest("of very many problems, the last line says how many are not listed", async (work) => {
+  await work.container(texts(10_020), "packed", { compression: "none" });
+  work.write("container/packed/0.pack", Buffer.alloc(statSync(work.path("container/packed/0.pack")).size));
+  // Not a word of the rest, should it fail.
+  const end = (text: string): string => text.slice(-300);
+  const validated = await work.run(["validate", "--quick"]);
+  assert.match(end(validated.stdout), /and 20 more problems\n/);
+  assert.match(end(validated.stdout), /^valid +no, problems: 10,020$/m);
+  await work.run(["-p", "other", "init"]);
+  const imported = await work.run(["-p", "other", "import", "container"]);
+  assert.equal(imported.code, 4);
+  assert.match(end(imported.stdout), /^damaged +10,020$/m);
+  assert.match(end(imported.stderr), /and 20 more problems\n$/);
+  const exported = await work.run(["export", "--archive", "file", "--json"]);
+  const { problems, problemCount } = json(exported.stdout)[0] as unknown as ValidateReport;
+  assert.deepEqual([problems.length, problemCount], [10_000, 10_020]);
+});

@@ -68,7 +68,7 @@ async function exportArchive(
       ["bytes", exactSize(report.rawBytes)],
       ["archive", exactSize(report.archiveBytes)],
       ["missing", humanNumber(report.missingObjects)],
-      ["damaged", humanNumber(report.problems.length)],
+      ["damaged", humanNumber(report.problemCount)],
     ]);
   }
   await tellProblems(session, report);

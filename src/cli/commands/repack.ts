@@ -65,6 +65,6 @@ async function repack(session: Session, flags: RepackFlags): Promise<void> {
   ]);
   for (const skipped of report.skipped) {
     if (skipped.code === "LOCKED") await session.note(skipped.message);
-    else await tellDamage(session, [skipped]);
+    else await tellDamage(session, { problems: [skipped], problemCount: 1 });
   }
 }

@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { Container, type RepairReport } from "../../index.ts";
+import { problemRows } from "../damage.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { longOperation } from "../long-operation.ts";
 import type { Session } from "../session.ts";
@@ -37,7 +38,7 @@ async function repair(session: Session, { dryRun = false, from = [] }: Flags): P
   session.finished(report);
   if (report.lost > 0 || report.unrepaired.length > 0) session.exitCode = exitCodes.integrity;
   await output.report(report, [
-    ...report.unrepaired.map(({ code, message }) => [code, message] as const),
+    ...problemRows(report.unrepaired, report.unrepairedCount),
     ["read", humanNumber(report.objects)],
     [
       "rewritten tables of contents",

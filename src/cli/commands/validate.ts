@@ -1,6 +1,7 @@
 import { Command, Option } from "commander";
 import type { ValidateOptions, ValidateReport } from "../../index.ts";
 import { parseInteger, parsePart } from "../arguments.ts";
+import { problemRows } from "../damage.ts";
 import { exitCodes, UsageError } from "../exit-codes.ts";
 import { longOperation } from "../long-operation.ts";
 import type { Session } from "../session.ts";
@@ -38,12 +39,12 @@ async function validate(session: Session, flags: Flags): Promise<void> {
   session.finished(report);
   if (!report.valid) session.exitCode = exitCodes.integrity;
   await output.report(report, [
-    ...report.problems.map(({ code, message }) => [code, message] as const),
+    ...problemRows(report.problems, report.problemCount),
     ...aboutSample(report),
     ["objects", `${humanNumber(report.objects)} of ${humanNumber(report.totalObjects)}`],
     ["bytes", exactSize(report.bytes)],
     ["unused files", leftovers(report)],
-    ["valid", report.valid ? "yes" : `no, problems: ${humanNumber(report.problems.length)}`],
+    ["valid", report.valid ? "yes" : `no, problems: ${humanNumber(report.problemCount)}`],
   ]);
 }
 

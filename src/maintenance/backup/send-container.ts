@@ -48,8 +48,9 @@ export async function sendContainer(
     destination === undefined
       ? readHistory(context).lastBackup
       : { at: new Date().toISOString(), destination, objects, bytes };
-  const { copiedFiles, copiedBytes, linkedFiles, linkedBytes, reusedBytes, problems } = tally;
-  const counts = { objects, bytes, copiedFiles, copiedBytes, linkedFiles, linkedBytes, reusedBytes, problems, dryRun };
+  const { copiedFiles, copiedBytes, linkedFiles, linkedBytes, reusedBytes, problems, problemCount } = tally;
+  const copied = { copiedFiles, copiedBytes, linkedFiles, linkedBytes, reusedBytes };
+  const counts = { objects, bytes, ...copied, problems, problemCount, dryRun };
   if (dryRun) return { ...counts, removed: await target.removable(keep) };
   return { ...counts, ...(await target.finish({ ...(record && { record }), ...(keep !== undefined && { keep }) })) };
 }
