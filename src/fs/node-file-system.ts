@@ -4,13 +4,17 @@ import { type ErrorCode, TsdosError } from "../errors.ts";
 import type { FileStat, FileSystem, OpenMode } from "../file-system.ts";
 import { openFilesMax } from "./open-files-max.ts";
 
-const FLAGS: Record<OpenMode, number> = {
-  read: fs.constants.O_RDONLY,
+const FLAGS: Record<Exclude<OpenMode, "read">, number> = {
   create: fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL,
   update: fs.constants.O_RDWR | fs.constants.O_CREAT,
   modify: fs.constants.O_RDWR,
 };
 const FILE_MODE = 0o666;
+/**
+ * Reading does not change when a file was last read: the first read of each file of a day would write to the disk, and takes half as
+ * long again. Linux allows it to the owner of a file; elsewhere there is no such flag.
+ */
+const NO_ACCESS_TIME: number = fs.constants.O_NOATIME ?? 0;
 /** Times that a folder which others make and remove meanwhile is tried to be made again. */
 const MAKE_ATTEMPTS = 10;
 
@@ -49,6 +53,7 @@ export function fromSystemError(error: unknown, action: string, path: string): T
 /** The operating system's files, through Node's synchronous calls. */
 export class NodeFileSystem implements FileSystem {
   readonly #paths = new Map<number, string>();
+  #readFlag = NO_ACCESS_TIME;
 
   get openFilesMax(): number | undefined {
     return openFilesMax();
@@ -56,7 +61,7 @@ export class NodeFileSystem implements FileSystem {
 
   open(path: string, mode: OpenMode): number {
     try {
-      const file = fs.openSync(path, FLAGS[mode], FILE_MODE);
+      const file = mode === "read" ? this.#openToRead(path) : fs.openSync(path, FLAGS[mode], FILE_MODE);
       this.#paths.set(file, path);
       return file;
     } catch (error) {
@@ -66,12 +71,23 @@ export class NodeFileSystem implements FileSystem {
 
   openIfExists(path: string): number | undefined {
     try {
-      const file = fs.openSync(path, FLAGS.read);
+      const file = this.#openToRead(path);
       this.#paths.set(file, path);
       return file;
     } catch (error) {
       if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
       throw fromSystemError(error, "open", path);
+    }
+  }
+
+  #openToRead(path: string): number {
+    try {
+      return fs.openSync(path, fs.constants.O_RDONLY | this.#readFlag);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EPERM" || this.#readFlag === 0) throw error;
+      // It belongs to somebody else, and so will others.
+      this.#readFlag = 0;
+      return fs.openSync(path, fs.constants.O_RDONLY);
     }
   }
 

@@ -2,7 +2,7 @@ import { isTsdosError } from "../errors.ts";
 import { keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
-import { CLOCK_TICK_MS, Pacer, syncs } from "../store/context.ts";
+import { Pacer, syncs } from "../store/context.ts";
 import { addLarge, addSmall, type Compressing, compressingOf } from "../store/large-object.ts";
 import type { PackWriter } from "../store/pack-writer.ts";
 import { type LargeContent, SMALL_MAX } from "../store/source.ts";
@@ -10,6 +10,7 @@ import { removePackedCopies } from "./clean.ts";
 import { LISTED_MAX } from "./findings.ts";
 import { looseTotal } from "./progress-totals.ts";
 import type { PackOptions, PackReport } from "./reports.ts";
+import { WatchedFolders } from "./watched-folders.ts";
 
 /** A commit is made when this much waits; what is committed is cleaned before more is packed, so little extra disk is needed. */
 const COMMIT_OBJECTS = 4096;
@@ -24,7 +25,7 @@ export async function packLoose(store: CombinedStore, options: PackOptions): Pro
     const total = await looseTotal(store.loose, options);
     const packer = new Packer(store, writer, { ...options, ...total });
     for (const keys of store.loose.sortedKeys()) {
-      packer.enterFolder(keys[0]);
+      packer.enterFolder(keys);
       for (const key of keys) {
         const adding = packer.add(key);
         if (adding !== undefined) await adding;
@@ -53,8 +54,7 @@ class Packer {
   #committed: ObjectKey[] = [];
   /** Those of them that were added to a pack just now. */
   #added: ObjectKey[] = [];
-  /** When the folders that are being packed had last changed, as they were entered. */
-  readonly #folderTimes = new Map<string, number | undefined>();
+  readonly #folders: WatchedFolders;
   #examined = 0;
   #packedObjects = 0;
   #rawBytes = 0;
@@ -70,7 +70,13 @@ class Packer {
     this.#writer = writer;
     this.#options = options;
     this.#compressing = compressingOf(config, options);
-    writer.withheld = () => this.#deletedOf(this.#added);
+    this.#folders = new WatchedFolders(store);
+    writer.withheld = () => this.#folders.deletedOf(this.#added);
+  }
+
+  /** Called before objects of a loose folder are read. */
+  enterFolder(keys: readonly ObjectKey[]): void {
+    this.#folders.enter(keys);
   }
 
   /** Answers without a promise when there is nothing to wait for. */
@@ -133,49 +139,14 @@ class Packer {
     if (this.#damaged.length < LISTED_MAX) this.#damaged.push(key);
   }
 
-  /** Called before the objects of a loose folder are read, with one of their keys. */
-  enterFolder(key: ObjectKey | undefined): void {
-    if (key === undefined) return;
-    const mtimeMs = this.#changedAt(this.#prefixOf(key)) ?? Number.POSITIVE_INFINITY;
-    // What changes soon after a change may leave the same time.
-    this.#folderTimes.set(this.#prefixOf(key), mtimeMs < Date.now() - CLOCK_TICK_MS ? mtimeMs : undefined);
-  }
-
-  #prefixOf(key: ObjectKey): string {
-    return key.slice(0, this.#store.packed.context.config.loosePrefixLen);
-  }
-
-  /** When the loose folder of a prefix last changed. */
-  #changedAt(prefix: string): number | undefined {
-    const { loose, packed } = this.#store;
-    return packed.context.fs.stat(prefix === "" ? loose.folder : `${loose.folder}/${prefix}`)?.mtimeMs;
-  }
-
-  /** Those of the keys whose files are gone; in folders that have not changed since they were entered, none is. */
-  #deletedOf(keys: readonly ObjectKey[]): ObjectKey[] {
-    const unchanged = new Set<string>();
-    for (const [prefix, mtimeMs] of this.#folderTimes) {
-      if (mtimeMs === undefined) continue;
-      if (this.#changedAt(prefix) === mtimeMs) unchanged.add(prefix);
-      else this.#folderTimes.set(prefix, undefined);
-    }
-    const { loose } = this.#store;
-    return keys.filter((key) => !unchanged.has(this.#prefixOf(key)) && loose.sizeOf(key) === undefined);
-  }
-
-  /** Objects of the folder of the last key may still come. */
-  #forgetFolders(last: ObjectKey | undefined): void {
-    const lastPrefix = last === undefined ? undefined : this.#prefixOf(last);
-    for (const prefix of this.#folderTimes.keys()) if (prefix !== lastPrefix) this.#folderTimes.delete(prefix);
-  }
-
   /** Makes what was added durable, then removes the loose copies. */
   async commit(): Promise<void> {
     const keys = this.#committed;
     this.#committed = [];
     this.#writer.commit();
     this.#added = [];
-    this.#forgetFolders(keys.at(-1));
+    // Of other folders nothing waits for a commit, or is still to come.
+    this.#folders.keep(keys.slice(-1));
     if (this.#options.clean !== false) {
       const cleaned = await removePackedCopies(this.#store, keys, this.#options);
       this.#cleanedObjects += cleaned.objects;

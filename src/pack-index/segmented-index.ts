@@ -316,9 +316,12 @@ export class SegmentedIndex implements PackIndex {
       const { valid } = state.manifest;
       const total = onRead === undefined ? 0 : state.tocEntries();
       let read = 0;
+      let told: number | undefined;
       for (const toc of state.tocs.values()) {
         state.readWhole(toc, valid.get(toc.packId) ?? 0, () => {
-          onRead?.(Math.min(total, read + toc.entries), total);
+          const entries = Math.min(total, read + toc.entries);
+          if (entries !== told) onRead?.(entries, total);
+          told = entries;
           this.flushLarge(sync);
         });
         read += toc.entries;

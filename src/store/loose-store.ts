@@ -211,11 +211,20 @@ export class LooseStore extends BaseStore {
   /** Every key in ascending order, in batches; each prefix folder is listed when its turn comes. */
   *sortedKeys(): Generator<ObjectKey[]> {
     for (const prefix of this.prefixes()) {
-      const names = this.#list(prefix === "" ? this.folder : `${this.folder}/${prefix}`);
-      const keys = names.map((name) => parseLoosePath(prefix, name)).filter((key) => key !== undefined);
-      keys.sort();
+      const keys = this.keysIn(prefix).sort();
       for (let at = 0; at < keys.length; at += BATCH) yield keys.slice(at, at + BATCH);
     }
+  }
+
+  /** The keys in a prefix folder, in no order. */
+  keysIn(prefix: string): ObjectKey[] {
+    const names = this.#list(this.folderNamed(prefix));
+    return names.map((name) => parseLoosePath(prefix, name)).filter((key) => key !== undefined);
+  }
+
+  /** The folder of the objects whose keys begin with `prefix`: that is "" when objects are stored flat. */
+  folderNamed(prefix: string): string {
+    return prefix === "" ? this.folder : `${this.folder}/${prefix}`;
   }
 
   #list(folder: string): string[] {
