@@ -36,7 +36,7 @@ const PACKED_TASK_BYTES: number = 16 * 1024 ** 2;
 const LEFTOVERS_MAX = 1000;
 
 export interface SearchOptions extends LongOperationOptions {
-  /** What progress calls it. */
+  /** What progress calls the search for damaged objects; before that, the phase is `structure`. */
   readonly phase: string;
   readonly quick?: boolean | undefined;
   readonly sample?: Sample | undefined;
@@ -68,6 +68,8 @@ export class DamageSearch {
   bytes = 0;
   mark: SearchMark = {};
   readonly leftovers: Leftover[] = [];
+  /** Entries, rows and files that were looked at for the structure, some of them more than once. */
+  #looked = 0;
 
   constructor(store: CombinedStore, options: SearchOptions) {
     this.#store = store;
@@ -91,7 +93,7 @@ export class DamageSearch {
     yield* this.#paced(this.#strays());
     const { index } = this.#store.packed;
     yield* this.#paced(index instanceof SqliteIndex ? this.#database(index) : this.#index());
-    if (this.#packedReadable) yield* this.#paced(this.#rows(checkPlaces(this.#store.packed, this.#known)));
+    if (this.#packedReadable) yield* this.#paced(this.#rows(this.#places()));
     await this.#countLoose();
   }
 
@@ -142,11 +144,27 @@ export class DamageSearch {
   }
 
   async *#paced(steps: Iterable<readonly Finding[]>): AsyncGenerator<readonly Finding[]> {
+    this.#tellLooked(0);
     for (const findings of steps) {
       this.#options.signal?.throwIfAborted();
       if (findings.length > 0) yield findings;
-      if (this.#pacer.due) await this.#pacer.pause();
+      if (this.#pacer.due) {
+        this.#tellLooked(0);
+        await this.#pacer.pause();
+      }
     }
+  }
+
+  #tellLooked(more: number): void {
+    this.#looked += more;
+    this.#options.onProgress?.({ phase: "structure", objects: this.#looked, bytes: 0 });
+  }
+
+  #places(): Generator<Finding[]> {
+    const onLooked = (objects: number): void => {
+      this.#looked += objects;
+    };
+    return checkPlaces(this.#store.packed, this.#known, onLooked);
   }
 
   *#strays(): Generator<readonly Finding[]> {
@@ -161,7 +179,10 @@ export class DamageSearch {
     const { files, context } = this.#store.packed;
     const steps = auditIndex(context.fs, files.folder);
     let step = steps.next();
-    for (; !step.done; step = steps.next()) yield [];
+    for (; !step.done; step = steps.next()) {
+      this.#looked += step.value;
+      yield [];
+    }
     const { problems, packs, totals } = step.value;
     this.#known = step.value;
     this.#expectPacked(totals);
@@ -219,7 +240,8 @@ export class DamageSearch {
   async #countLoose(): Promise<void> {
     const { signal, quick = false, onProgress } = this.#options;
     const sizes = !quick && onProgress !== undefined;
-    const { objects, bytes } = await countLoose(this.#store.loose, { signal, sizes });
+    const onCount = (more: number): void => this.#tellLooked(more);
+    const { objects, bytes } = await countLoose(this.#store.loose, { signal, sizes, onCount });
     this.totalObjects += objects;
     if (quick) return;
     this.#expected.objects += objects;

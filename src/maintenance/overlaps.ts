@@ -11,9 +11,13 @@ const WINDOW = 32_768;
 
 /**
  * Compares every packed object's place with its pack and its neighbours: it must be inside the pack, and no two may share bytes.
- * Reads no contents. Yields what is wrong, in batches, some of them empty.
+ * Reads no contents. Yields what is wrong, in batches, some of them empty; says how many objects it has looked at since the last one.
  */
-export function* checkPlaces(packed: PackedStore, known: KnownPacks): Generator<Finding[]> {
+export function* checkPlaces(
+  packed: PackedStore,
+  known: KnownPacks,
+  onLooked: (objects: number) => void,
+): Generator<Finding[]> {
   const last = new Neighbours(packed);
   const unordered = new Set<number>();
   const sizes: PackSizes = new Map();
@@ -25,6 +29,7 @@ export function* checkPlaces(packed: PackedStore, known: KnownPacks): Generator<
       else if (last.goesBack(one)) unordered.add(one.entry.packId);
       else found.push(...last.compare(one));
     }
+    onLooked(placed.length);
     yield found;
   }
   for (const packId of unordered) yield* sortedOverlaps(packed, known, packId);

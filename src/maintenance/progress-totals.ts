@@ -3,10 +3,17 @@ import type { CombinedStore } from "../store/combined-store.ts";
 import { Pacer } from "../store/context.ts";
 import type { LooseStore } from "../store/loose-store.ts";
 
+interface CountOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly sizes?: boolean;
+  /** Told how many more were counted. */
+  readonly onCount?: (objects: number) => void;
+}
+
 /** How many loose objects there are; with `sizes` also the bytes of their contents, which costs a look at each file. */
 export async function countLoose(
   loose: LooseStore,
-  { signal, sizes = false }: { readonly signal?: AbortSignal | undefined; readonly sizes?: boolean },
+  { signal, sizes = false, onCount }: CountOptions,
 ): Promise<{ readonly objects: number; readonly bytes: number }> {
   const pacer = new Pacer();
   let objects = 0;
@@ -14,6 +21,7 @@ export async function countLoose(
   for (const keys of loose.sortedKeys()) {
     signal?.throwIfAborted();
     objects += keys.length;
+    onCount?.(keys.length);
     if (sizes) for (const key of keys) bytes += loose.sizeOf(key) ?? 0;
     if (pacer.due) await pacer.pause();
   }

@@ -48,9 +48,10 @@ export interface IndexAudit {
 
 /**
  * Reads MANIFEST, every segment and every table of contents as one who opens the container would, verifies their checksums, and
- * compares them: numbers and sums of the live entries of each pack, which take no memory. Rests now and then.
+ * compares them: numbers and sums of the live entries of each pack, which take no memory. Rests now and then, and says how many
+ * records and entries it has looked at since.
  */
-export function* auditIndex(fs: FileSystem, folder: string): Generator<void, IndexAudit> {
+export function* auditIndex(fs: FileSystem, folder: string): Generator<number, IndexAudit> {
   for (let attempt = 1; ; attempt++) {
     const state = new IndexState(fs, folder);
     try {
@@ -75,7 +76,7 @@ function addTo(sum: Sum, bytes: Uint8Array, at: number): void {
   sum.sum = (sum.sum + crc32Of(bytes, at, at + COMMON_SIZE)) % 2 ** 52;
 }
 
-function* auditOnce(fs: FileSystem, state: IndexState): Generator<void, IndexAudit> {
+function* auditOnce(fs: FileSystem, state: IndexState): Generator<number, IndexAudit> {
   const problems: IndexProblem[] = [...indexFileProblems(fs, state)];
   state.load();
   const walked = yield* walkLive(state, problems);
@@ -125,7 +126,7 @@ interface Walked {
 }
 
 /** Walks all live records, which verifies every page; without the segments that turn out to be damaged. */
-function* walkLive(state: IndexState, problems: IndexProblem[]): Generator<void, Walked> {
+function* walkLive(state: IndexState, problems: IndexProblem[]): Generator<number, Walked> {
   for (;;) {
     const walked: Walked = {
       sums: new Map(),
@@ -149,7 +150,7 @@ function* walkLive(state: IndexState, problems: IndexProblem[]): Generator<void,
         } else {
           walked.hasSuperseded = true;
         }
-        if (count % RECORDS_PER_REST === 0) yield;
+        if (count % RECORDS_PER_REST === 0) yield RECORDS_PER_REST;
       }
       return walked;
     } catch (error) {
@@ -166,16 +167,21 @@ interface SummedToc {
 }
 
 /** The live entries of a table of contents up to `end`. */
-function* sumToc(fs: FileSystem, state: IndexState, packId: number, end: number): Generator<void, SummedToc> {
+function* sumToc(fs: FileSystem, state: IndexState, packId: number, end: number): Generator<number, SummedToc> {
   const knownValid = state.manifest.valid.get(packId) ?? 0;
-  const scan = function* (visit: VisitEntry): Generator<void, TocDamage[]> {
+  const scan = function* (visit: VisitEntry): Generator<number, TocDamage[]> {
     const toc = new TocFile(fs, state.tocPath(packId), packId);
     try {
+      let looked = 0;
       const pieces = toc.pieces(0, knownValid, (bytes, at, offset) => {
+        looked++;
         if (offset < end) visit(bytes, at, offset);
       });
       let step = pieces.next();
-      for (; !step.done; step = pieces.next()) yield;
+      for (; !step.done; step = pieces.next()) {
+        yield looked;
+        looked = 0;
+      }
       const damage = step.value;
       const offset = toc.invalidEnd;
       return offset === undefined || damage.some((one) => one.offset === offset)

@@ -22,6 +22,8 @@ cliTest("a terminal shows how far it is, and a summary; nothing else does", asyn
   assert.match(shown, /tsdos: 300 files, .*; 300 new objects/);
   const again = inTerminal(work, "tsdos pack > stdout");
   assert.match(again, /\[#*-*\] \d+%|objects/);
+  const validated = inTerminal(work, "tsdos validate > stdout");
+  assert.match(validated, /structure {2}0 objects[\s\S]*validate {2}\[#*-*\] \d+%/);
   for (const line of ["tsdos add -r tree -q > stdout", "TERM=dumb tsdos validate > stdout"]) {
     assert.equal(inTerminal(work, line), "", line);
   }

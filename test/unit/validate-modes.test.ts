@@ -35,6 +35,32 @@ test("quick reads what is stored, and nothing of what has no checksum", async ()
   assert.equal((await container.status()).lastValidation?.mode, "quick");
 });
 
+for (const formatVersion of [1, 2] as const) {
+  test(`version ${formatVersion}: progress tells of the structure first, and an abort is heard there`, async () => {
+    const { container } = await newContainer({ formatVersion });
+    const contents = [...smallContents(700, 8)];
+    await Array.fromAsync(container.insertMany(contents.slice(0, 600), { to: "packed" }));
+    await Array.fromAsync(container.insertMany(contents.slice(600)));
+    const seen: Progress[] = [];
+    await container.validate({ onProgress: (progress) => seen.push(progress) });
+    const phases = seen.map(({ phase }) => phase);
+    assert.deepEqual([...new Set(phases)], ["structure", "validate"]);
+    assert.ok(phases.lastIndexOf("structure") < phases.indexOf("validate"));
+    const looked = seen.filter(({ phase }) => phase === "structure").map(({ objects }) => objects);
+    assert.deepEqual(
+      looked,
+      looked.toSorted((a, b) => a - b),
+    );
+    assert.ok((looked.at(-1) as number) >= 700, `${looked.at(-1)} were looked at`);
+    const stop = new AbortController();
+    const onProgress = (progress: Progress): void => {
+      assert.equal(progress.phase, "structure");
+      stop.abort(new Error("enough"));
+    };
+    await assert.rejects(container.validate({ signal: stop.signal, onProgress }), /enough/);
+  });
+}
+
 test("a sample is a part of the objects, the same ones for the same seed", async () => {
   const { root, container } = await newContainer();
   const contents = [...smallContents(2000, 10)];
@@ -79,8 +105,8 @@ test("an interrupted validation is resumed behind what it has done, and keeps wh
     for (const stopAt of [300, 900]) {
       const checkpoint = stopAt === 300 ? {} : { checkpoint: file };
       const stop = new AbortController();
-      const onProgress = ({ objects }: Progress): void => {
-        if (objects >= stopAt) stop.abort(new Error("enough"));
+      const onProgress = ({ phase, objects }: Progress): void => {
+        if (phase === "validate" && objects >= stopAt) stop.abort(new Error("enough"));
       };
       await assert.rejects(container.validate({ signal: stop.signal, onProgress, ...checkpoint }), /enough/);
       assert.ok(
@@ -114,8 +140,8 @@ test("a resumed validation does not read what was read before", async () => {
   const contents = [...smallContents(1000, 12)];
   await Array.fromAsync(container.insertMany(contents));
   const stop = new AbortController();
-  const onProgress = ({ objects }: Progress): void => {
-    if (objects >= 500) stop.abort();
+  const onProgress = ({ phase, objects }: Progress): void => {
+    if (phase === "validate" && objects >= 500) stop.abort();
   };
   await assert.rejects(container.validate({ signal: stop.signal, onProgress }));
   const sorted = contents.map((bytes) => ({ bytes, key: keyOf(bytes) })).sort((a, b) => (a.key < b.key ? -1 : 1));
