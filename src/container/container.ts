@@ -46,7 +46,7 @@ import type {
 import type { Source } from "../store/source.ts";
 import type { StoredObject } from "../store/stored-object.ts";
 import { readConfig } from "./config-file.ts";
-import { type CreateOptions, createContainer, type OpenOptions, settings } from "./create-container.ts";
+import { type CreateOptions, createContainer, type OpenOptions, refuseExisting, settings } from "./create-container.ts";
 import { type OpenStores, openStores } from "./open-stores.ts";
 
 /**
@@ -199,6 +199,15 @@ export class Container implements ObjectStore, AsyncDisposable {
   /** Copies objects of another container into packs; those that are here already are passed over. */
   async importFrom(other: Container, options: ImportOptions = {}): Promise<ImportReport> {
     return importFrom(this.#store, other.#store, options);
+  }
+
+  /**
+   * What {@link importFrom} of a new container at `path` would copy from this one; makes nothing.
+   * @throws TsdosError `ALREADY_EXISTS` where `create` would
+   */
+  async planExport(path: string, options: ImportOptions = {}): Promise<ImportReport> {
+    refuseExisting(new NodeFileSystem(), resolve(path));
+    return importFrom(undefined, this.#store, { ...options, dryRun: true });
   }
 
   /** Writes objects as one archive: `sink` takes its bytes in their order. */

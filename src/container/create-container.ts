@@ -54,13 +54,7 @@ export function createContainer(
 ): { readonly config: ContainerConfig; readonly stores: OpenStores } {
   const config = newConfig(options);
   const chosen = settings(options);
-  const stat = fs.stat(root);
-  if (stat !== undefined && !stat.isDirectory) throw alreadyExists(root, "is a file");
-  const names = (fs.list(root) ?? []).filter((name) => name !== "config.json.tmp");
-  if (names.includes("config.json")) throw alreadyExists(root, "is a container already");
-  const ours: string[] = [LOOSE_FOLDER, SANDBOX_FOLDER, PACKED_FOLDER, PACKS_FOLDER, DUPLICATES_FOLDER];
-  const foreign = names.find((name) => !ours.includes(name) || (fs.list(`${root}/${name}`) ?? []).length > 0);
-  if (foreign !== undefined) throw alreadyExists(root, `is not empty (it has ${foreign})`);
+  refuseExisting(fs, root);
   const made = missingFolders(fs, root);
   const folders = config.containerVersion === 1 ? [PACKS_FOLDER, DUPLICATES_FOLDER] : [PACKED_FOLDER];
   for (const folder of [LOOSE_FOLDER, SANDBOX_FOLDER, ...folders]) fs.makeDirectory(`${root}/${folder}`);
@@ -73,6 +67,20 @@ export function createContainer(
     throw error;
   }
   return { config, stores };
+}
+
+/**
+ * Refuses a folder that is not missing, or empty but for what an interrupted creation has left.
+ * @throws TsdosError `ALREADY_EXISTS`
+ */
+export function refuseExisting(fs: FileSystem, root: string): void {
+  const stat = fs.stat(root);
+  if (stat !== undefined && !stat.isDirectory) throw alreadyExists(root, "is a file");
+  const names = (fs.list(root) ?? []).filter((name) => name !== "config.json.tmp");
+  if (names.includes("config.json")) throw alreadyExists(root, "is a container already");
+  const ours: string[] = [LOOSE_FOLDER, SANDBOX_FOLDER, PACKED_FOLDER, PACKS_FOLDER, DUPLICATES_FOLDER];
+  const foreign = names.find((name) => !ours.includes(name) || (fs.list(`${root}/${name}`) ?? []).length > 0);
+  if (foreign !== undefined) throw alreadyExists(root, `is not empty (it has ${foreign})`);
 }
 
 /** The folder and those above it that do not exist yet. */

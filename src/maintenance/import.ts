@@ -14,20 +14,21 @@ import { wantedObjects } from "./wanted-objects.ts";
 
 /**
  * Copies objects of another container into the packs of this one. Packed ones are taken as they are stored, where this container's
- * format knows their codec. Running it again copies what is not there yet.
+ * format knows their codec. Running it again copies what is not there yet. Without a `store`, for one that is still to be made: dry
+ * runs only.
  */
 export async function importFrom(
-  store: CombinedStore,
+  store: CombinedStore | undefined,
   other: CombinedStore,
   options: ImportOptions,
 ): Promise<ImportReport> {
   const { keys, verifyHash = true, dryRun = false, signal } = options;
   const totals = keys === undefined ? await containerTotals(other, options) : {};
   const tally = new CopyTally("import", options, totals);
-  const importer = await Importer.open(store, tally, options);
+  const importer = await Importer.open(store ?? other, tally, options);
   const copier = new Copier(importer, other, { verifyHash, signal });
   try {
-    const skip = (key: ObjectKey): boolean => importer.isPresent(key);
+    const skip = (key: ObjectKey): boolean => store !== undefined && importer.isPresent(key);
     const onMissing = (key: ObjectKey): void => tally.isMissing(key);
     for await (const objects of wantedObjects(other, { keys, signal, verifyHash, skip, onMissing })) {
       for (const { key, packed } of objects) {

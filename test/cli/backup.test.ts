@@ -60,8 +60,33 @@ cliTest("import and export between containers", async (workspace) => {
   assert.deepEqual(lines((await workspace.run(["-p", "other", "ls"])).stdout), keys.toSorted());
   assert.equal((await workspace.run(["import"])).code, 2);
   assert.equal((await workspace.run(["export", "x", "--archive", "y"])).code, 2);
-  assert.equal((await workspace.run(["export", "missing", "--dry-run"])).code, 1);
 });
+
+cliTest(
+  "a dry run of an export to a container that is missing says what would be exported, and makes nothing",
+  async (workspace) => {
+    const keys = await workspace.container(texts);
+    workspace.write("some", `${keys[1]}\n${keys[2]}\n${NONE}\n`);
+    workspace.damage(keys[2]?.slice(2) as string, 0);
+    const all = await workspace.run(["export", "missing", "--dry-run", "--json"]);
+    const { importedObjects, presentObjects, rawBytes, dryRun } = json(all.stdout)[0] ?? {};
+    assert.deepEqual([all.code, importedObjects, presentObjects, rawBytes, dryRun], [4, 3, 0, 10, true]);
+    const some = await workspace.run(["export", "missing", "--dry-run", "--keys", "some"]);
+    assert.equal(some.code, 4);
+    assert.match(some.stdout, /^would import +1$/m);
+    assert.match(some.stdout, /^missing +1$/m);
+    assert.ok(!existsSync(workspace.path("missing")));
+    workspace.write("folder/file", "somebody else's");
+    for (const options of [["--dry-run"], []]) {
+      const foreign = await workspace.run(["export", "folder", ...options]);
+      assert.deepEqual(
+        [foreign.code, errorOf(await workspace.run(["export", "folder", "--json", ...options]))?.code],
+        [1, "ALREADY_EXISTS"],
+      );
+    }
+    assert.deepEqual(readdirSync(workspace.path("folder")), ["file"]);
+  },
+);
 
 cliTest("export waits for the packer of the other container as long as it is told to", async (workspace) => {
   await workspace.container(texts);

@@ -25,24 +25,27 @@ async function exportObjects(session: Session, other: string | undefined, flags:
   await using container = await session.open();
   if (to.container === undefined) return await exportArchive(session, container, to.archive, flags);
   session.output.goOnWithoutReader();
-  await using target = await openOrCreate(session, to.container, { like: container, dryRun });
-  await printImportReport(session, await target.importFrom(container, await copyOptions(session, flags)));
+  const options = await copyOptions(session, flags);
+  const there = await openIfThere(session, to.container);
+  if (there === undefined && dryRun)
+    return await printImportReport(session, await container.planExport(to.container, options));
+  await using target = there ?? (await createLike(session, to.container, container));
+  await printImportReport(session, await target.importFrom(container, options));
 }
 
-/** A container that is missing gets the settings of the one that is exported. */
-async function openOrCreate(
-  { lockOptions }: Session,
-  path: string,
-  { like, dryRun }: { readonly like: Container; readonly dryRun: boolean },
-): Promise<Container> {
+async function openIfThere({ lockOptions }: Session, path: string): Promise<Container | undefined> {
   try {
     return await Container.open(path, lockOptions);
   } catch (error) {
-    if (!isTsdosError(error, "NOT_A_CONTAINER") || dryRun) throw error;
-    const { formatVersion, config } = like;
-    const { packSizeTarget, loosePrefixLen, compression } = config;
-    return Container.create(path, { ...lockOptions, formatVersion, packSizeTarget, loosePrefixLen, compression });
+    if (isTsdosError(error, "NOT_A_CONTAINER")) return undefined;
+    throw error;
   }
+}
+
+/** A container with the settings of the one that is exported. */
+function createLike({ lockOptions }: Session, path: string, { formatVersion, config }: Container): Promise<Container> {
+  const { packSizeTarget, loosePrefixLen, compression } = config;
+  return Container.create(path, { ...lockOptions, formatVersion, packSizeTarget, loosePrefixLen, compression });
 }
 
 async function exportArchive(
