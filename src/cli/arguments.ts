@@ -1,4 +1,4 @@
-import { type ErrorCode, isTsdosError } from "../index.ts";
+import { type CompressMode, type ErrorCode, isTsdosError } from "../index.ts";
 import { UsageError } from "./exit-codes.ts";
 
 /**
@@ -15,6 +15,17 @@ export async function withGivenOptions<T>(call: () => Promise<T>, ...codes: read
       : error instanceof RangeError && !("code" in error);
     throw isAboutOptions ? new UsageError((error as Error).message, { cause: error }) : error;
   }
+}
+
+/** `--recompress` of commands that compress. */
+export const RECOMPRESS: readonly [flag: string, description: string] = [
+  "--recompress",
+  "with auto: compress also what looks compressed already",
+];
+
+/** @throws UsageError when `--recompress` is given where it changes nothing */
+export function checkRecompress(recompress: boolean | undefined, mode: CompressMode): void {
+  if (recompress && mode !== "auto") throw new UsageError(`--recompress is of no use with --compress ${mode}`);
 }
 
 const SIZE_PATTERN = /^(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?b)?|b)?$/i;

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFileSync, rmSync } from "node:fs";
-import { noise } from "../../src/testing/contents.ts";
+import { gzipSync } from "node:zlib";
+import { noise, prose } from "../../src/testing/contents.ts";
 import { cliTest, errorOf, json, lines } from "./support.ts";
 
 const keyOf = (content: string | Uint8Array): string => createHash("sha256").update(content).digest("hex");
@@ -100,6 +101,24 @@ cliTest("ls, has and stat tell what is there", async (work) => {
   assert.equal(json(stat.stdout)[0]?.["rawSize"], 3);
   assert.equal(errorOf(stat)?.code, "NOT_FOUND");
   assert.match((await work.run(["stat", keyOf("ccc")])).stdout, /^size +3 bytes$/m);
+});
+
+cliTest("add and pack compress what looks compressed already only with --recompress", async (work) => {
+  await work.container();
+  const looksPacked = (seed: number): Buffer => Buffer.concat([gzipSync(""), prose(5000, seed)]);
+  const codecOf = async (bytes: Buffer): Promise<unknown> =>
+    json((await work.run(["stat", "--json", keyOf(bytes)])).stdout)[0]?.["codec"];
+  const flags = [[], ["--recompress"], ["--recompress", "--compress", "auto"]];
+  for (const [seed, recompress] of flags.entries()) {
+    const codec = seed === 0 ? "none" : "zstd";
+    work.write("added", looksPacked(seed));
+    assert.equal((await work.run(["add", "--to", "packed", ...recompress, "added"])).code, 0);
+    assert.equal(await codecOf(looksPacked(seed)), codec, `add ${recompress}`);
+    work.write("loose", looksPacked(10 + seed));
+    await work.run(["add", "loose"]);
+    assert.equal((await work.run(["pack", ...recompress])).code, 0);
+    assert.equal(await codecOf(looksPacked(10 + seed)), codec, `pack ${recompress}`);
+  }
 });
 
 cliTest("pack moves objects to packs, clean removes what pack left", async (work) => {

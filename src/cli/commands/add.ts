@@ -2,6 +2,7 @@ import { Command, Option } from "commander";
 import type { CompressMode, Destination, Durability, InsertOptions } from "../../index.ts";
 import { planAdd } from "../add-plan.ts";
 import { Adder } from "../adder.ts";
+import { checkRecompress, RECOMPRESS } from "../arguments.ts";
 import { escapePath } from "../escape.ts";
 import { UsageError } from "../exit-codes.ts";
 import { type FilePath, NewFile, realPath } from "../files.ts";
@@ -14,6 +15,7 @@ interface AddFlags {
   readonly manifest?: string;
   readonly to?: Destination | "packs";
   readonly compress?: CompressMode;
+  readonly recompress?: boolean;
   readonly durability?: Durability;
   readonly checkExisting?: boolean;
 }
@@ -29,6 +31,7 @@ export function addCommand(session: Session): Command {
     .addOption(
       new Option("--compress <MODE>", "for packed objects (default: auto)").choices(["no", "yes", "auto", "keep"]),
     )
+    .option(...RECOMPRESS)
     .addOption(
       new Option(
         "--durability <LEVEL>",
@@ -46,6 +49,7 @@ async function add(session: Session, paths: readonly string[], flags: AddFlags):
   if (manifestPath !== undefined && (!recursive || paths.length !== 1)) {
     throw new UsageError("--manifest needs -r and exactly one folder");
   }
+  checkRecompress(flags.recompress, flags.compress ?? "auto");
   if (manifestPath === "-") throw new UsageError("--manifest writes a file, and not to standard output");
   const container = realPath(session.options.path);
   const plan = await planAdd(session, paths, { recursive, container, treeOnly: manifestPath !== undefined });
@@ -67,11 +71,13 @@ async function add(session: Session, paths: readonly string[], flags: AddFlags):
   await session.summary(`${count(objects, "file")}, ${humanSize(bytes)}; ${count(inserted, "new object")}`);
 }
 
-function insertOptions({ to, compress, durability, checkExisting }: AddFlags, signal: AbortSignal): InsertOptions {
+function insertOptions(flags: AddFlags, signal: AbortSignal): InsertOptions {
+  const { to, compress, recompress, durability, checkExisting } = flags;
   return {
     signal,
     ...(to !== undefined && { to: to === "packs" ? "packed" : to }),
     ...(compress !== undefined && { compress }),
+    ...(recompress !== undefined && { recompress }),
     ...(durability !== undefined && { durability }),
     ...(checkExisting !== undefined && { checkExisting }),
   };

@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import { type CompressMode, TsdosError } from "../../index.ts";
+import { checkRecompress, RECOMPRESS } from "../arguments.ts";
 import { longOperation } from "../long-operation.ts";
 import type { Session } from "../session.ts";
 import { exactSize, humanNumber } from "../units.ts";
@@ -7,6 +8,7 @@ import { exactSize, humanNumber } from "../units.ts";
 interface PackFlags {
   /** False for `--no-compress`. */
   readonly compress?: CompressMode | false;
+  readonly recompress?: boolean;
   readonly verify: boolean;
   readonly clean: boolean;
   readonly dryRun?: boolean;
@@ -22,13 +24,17 @@ export function packCommand(session: Session): Command {
       ).choices(["no", "yes", "keep", "auto"]),
     )
     .option("--no-compress", "as '--compress no'")
+    .option(...RECOMPRESS)
     .option("--no-verify", "do not compare the bytes of loose objects with their keys")
     .option("--no-clean", "keep the loose copies")
     .option("--dry-run", "only tell what would be done")
     .action((flags: PackFlags) => pack(session, flags));
 }
 
-async function pack(session: Session, { compress, verify, clean, dryRun = false }: PackFlags): Promise<void> {
+async function pack(session: Session, flags: PackFlags): Promise<void> {
+  const { recompress = false, verify, clean, dryRun = false } = flags;
+  const compress = flags.compress === false ? "no" : flags.compress;
+  checkRecompress(recompress, compress ?? "auto");
   const { output } = session;
   output.goOnWithoutReader();
   await using container = await session.open();
@@ -41,7 +47,8 @@ async function pack(session: Session, { compress, verify, clean, dryRun = false 
     verifyHash: verify,
     clean,
     dryRun,
-    ...(compress !== undefined && { compress: compress === false ? "no" : compress }),
+    recompress,
+    ...(compress !== undefined && { compress }),
   });
   session.finished({ objects: report.packedObjects, bytes: report.rawBytes });
   await output.report(report, [

@@ -1,6 +1,6 @@
 import { Command, Option } from "commander";
 import type { CompressMode, RepackOptions } from "../../index.ts";
-import { parsePart, withGivenOptions } from "../arguments.ts";
+import { checkRecompress, parsePart, RECOMPRESS, withGivenOptions } from "../arguments.ts";
 import { tellDamage } from "../damage.ts";
 import { UsageError } from "../exit-codes.ts";
 import { longOperation } from "../long-operation.ts";
@@ -29,7 +29,7 @@ export function repackCommand(session: Session): Command {
       ).choices(["keep", "no", "yes", "auto"]),
     )
     .option("--compression <SPEC>", "compress anew, such as zstd:+9 (with --all: everything)")
-    .option("--recompress", "with auto: compress also what looks compressed already")
+    .option(...RECOMPRESS)
     .option("--no-verify", "compare only checksums, not contents with their keys")
     .option("--dry-run", "only tell what would be done")
     .action((flags: RepackFlags) => repack(session, flags));
@@ -40,6 +40,7 @@ async function repack(session: Session, flags: RepackFlags): Promise<void> {
   const { compress, compression, dead, dryRun = false } = flags;
   if (compression !== undefined && (compress === "keep" || compress === "no"))
     throw new UsageError(`--compression is of no use with --compress ${compress}`);
+  checkRecompress(flags.recompress, compress ?? (compression === undefined ? "keep" : "auto"));
   output.goOnWithoutReader();
   await using container = await session.open();
   const options: RepackOptions = {
