@@ -7,6 +7,7 @@ import {
   parseArchiveTrailer,
   printArchiveRecord,
 } from "../../src/format/archive.ts";
+import { sealTocEntry } from "../../src/format/entry.ts";
 import { keyOf } from "../../src/key/hash.ts";
 import { noise, prose } from "../../src/testing/contents.ts";
 import { archiveOf, filled, make, pieces } from "../support/archives.ts";
@@ -199,6 +200,20 @@ test("an archive that is the content of a damaged object of another one is not r
       `byte ${damaged}`,
     );
   }
+});
+
+test("of archives one behind the other, one of a newer tsdos is told, and what is in front of it imported", async () => {
+  await using source = await make();
+  await Array.fromAsync(source.insertMany([noise(2000, 3), prose(5_000, 3)]));
+  const archive = await archiveOf(source);
+  const newer = Buffer.from(archive);
+  newer[8] = 2;
+  sealTocEntry(newer, 0);
+  await using target = await make();
+  await assert.rejects(target.importArchive([newer]), (error) => isTsdosError(error, "UNSUPPORTED_VERSION"));
+  const { importedObjects, problems } = await target.importArchive([archive, newer]);
+  assert.deepEqual([importedObjects, problems.map(({ code }) => code)], [2, ["UNSUPPORTED_VERSION"]]);
+  assert.deepEqual(await readAll(target), await readAll(source));
 });
 
 property("no bytes make the parsers of an archive throw, and spoiled ones are refused", (next) => {

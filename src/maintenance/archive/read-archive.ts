@@ -83,8 +83,14 @@ class ArchiveReader {
     const start = this.#source.position;
     const block = await this.#source.peek(ARCHIVE_BLOCK);
     const header = parseArchiveHeader(block);
-    if (header !== undefined && header.version === undefined)
-      throw new TsdosError("UNSUPPORTED_VERSION", "the archive was made by a newer tsdos; use that to import it");
+    if (header !== undefined && header.version === undefined) {
+      const message = `the archive${start === 0 ? "" : ` at byte ${start}`} was made by a newer tsdos; use that to import it`;
+      const error = new TsdosError("UNSUPPORTED_VERSION", message, { offset: start });
+      if (start === 0) throw error;
+      // What is in front of it was read.
+      this.#visitor.damaged(error);
+      return this.#passOver();
+    }
     if (header !== undefined) {
       this.#id = header.id;
       this.#source.take(ARCHIVE_BLOCK);
@@ -96,11 +102,16 @@ class ArchiveReader {
     }
     if (!archiveBlocks(await this.#source.peek(SEARCH_SIZE)).next().done) return true;
     if (start === 0) throw damage("does not begin as one: it is no archive, or its beginning is damaged", start);
-    for await (const _ of this.#source.stream(Number.POSITIVE_INFINITY));
+    await this.#passOver();
     const end = this.#source.position;
     this.#visitor.damaged(
       damage(`ends at byte ${start}: from there to byte ${end} there is something that is no archive`, start),
     );
+    return false;
+  }
+
+  async #passOver(): Promise<false> {
+    for await (const _ of this.#source.stream(Number.POSITIVE_INFINITY));
     return false;
   }
 
