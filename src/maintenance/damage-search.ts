@@ -67,7 +67,10 @@ export class DamageSearch {
   objects = 0;
   bytes = 0;
   mark: SearchMark = {};
+  /** The first of them, and how many there are. */
   readonly leftovers: Leftover[] = [];
+  leftoverFiles = 0;
+  leftoverBytes = 0;
   /** Entries, rows and files that were looked at for the structure, some of them more than once. */
   #looked = 0;
 
@@ -170,9 +173,15 @@ export class DamageSearch {
   *#strays(): Generator<readonly Finding[]> {
     for (const stray of findStrays(this.#store)) {
       if (stray !== undefined && "error" in stray) yield [{ kind: "misplaced", ...stray }];
-      else if (stray !== undefined && this.leftovers.length < LEFTOVERS_MAX) this.leftovers.push(stray);
+      else if (stray !== undefined) this.#addLeftover(stray);
       yield [];
     }
+  }
+
+  #addLeftover(leftover: Leftover): void {
+    this.leftoverFiles++;
+    this.leftoverBytes += leftover.bytes;
+    if (this.leftovers.length < LEFTOVERS_MAX) this.leftovers.push(leftover);
   }
 
   *#index(): Generator<readonly Finding[]> {

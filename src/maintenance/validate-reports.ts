@@ -55,8 +55,10 @@ export interface ValidateReport {
   readonly problems: readonly Problem[];
   /** How many there are. */
   readonly problemCount: number;
-  /** The first of the files that nothing refers to. They are no problem. */
+  /** The files that nothing refers to, which are no problem: the first 1,000, and how many there are, with how many bytes. */
   readonly leftovers: readonly Leftover[];
+  readonly leftoverFiles: number;
+  readonly leftoverBytes: number;
   readonly sample?: { readonly part: number; readonly seed: number };
   /** This run went on behind an earlier one: `objects`, `bytes` and `problems` include that one's. */
   readonly resumed?: { readonly since: string; readonly objects: number };

@@ -49,7 +49,7 @@ export async function validate(store: CombinedStore, options: ValidateOptions): 
     throw error;
   }
   checkpoints.remove();
-  const { objects, bytes, totalObjects, leftovers, threads } = search;
+  const { objects, bytes, totalObjects, leftovers, leftoverFiles, leftoverBytes, threads } = search;
   const found = structure.count + problems.count;
   const durationMs = Math.round(performance.now() - started);
   const at = new Date().toISOString();
@@ -63,6 +63,8 @@ export async function validate(store: CombinedStore, options: ValidateOptions): 
     problems: [...structure.listed, ...problems.listed],
     problemCount: found,
     leftovers,
+    leftoverFiles,
+    leftoverBytes,
     ...(sample && { sample }),
     ...(before && { resumed: { since, objects: before.objects } }),
     threads,

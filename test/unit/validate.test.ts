@@ -239,6 +239,9 @@ test("files that nothing refers to are listed, and are no problem", async () => 
     leftovers.map(({ path, bytes }) => [path.slice(root.length + 1), bytes]).sort(),
     files.map((file) => [file, 1]).sort(),
   );
+  for (let i = 0; i < 1100; i++) writeFileSync(join(root, `packed/stray-${i}`), "xx");
+  const { leftovers: first, leftoverFiles, leftoverBytes } = await container.validate();
+  assert.deepEqual([first.length, leftoverFiles, leftoverBytes], [1000, files.length + 1100, files.length + 2200]);
 });
 
 test("what a slice of frames or a whole object does not show is found: each byte of a large object", async () => {

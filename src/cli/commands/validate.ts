@@ -55,7 +55,6 @@ function aboutSample({ sample, resumed }: ValidateReport): (readonly [string, st
   return rows;
 }
 
-function leftovers({ leftovers }: ValidateReport): string {
-  const bytes = leftovers.reduce((sum, one) => sum + one.bytes, 0);
-  return leftovers.length === 0 ? "none" : `${humanNumber(leftovers.length)}, ${exactSize(bytes)}`;
+function leftovers({ leftoverFiles, leftoverBytes }: ValidateReport): string {
+  return leftoverFiles === 0 ? "none" : `${humanNumber(leftoverFiles)}, ${exactSize(leftoverBytes)}`;
 }
