@@ -10,6 +10,7 @@ import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { keyOf } from "../../src/key/hash.ts";
 import { outOfBounds } from "../../src/maintenance/overlaps.ts";
 import { auditIndex } from "../../src/pack-index/index-audit.ts";
+import type { Progress } from "../../src/progress.ts";
 import { prose, smallContents } from "../../src/testing/contents.ts";
 import { appendEntry, cut, flip, loosePathOf, newContainer, sql } from "../support/damage.ts";
 
@@ -297,8 +298,8 @@ test("deleting, packing and cleaning meanwhile is no problem", async () => {
       () => other.delete(contents.slice(500, 700).map(keyOf)),
     ];
     let running: Promise<unknown> = Promise.resolve();
-    const onProgress = (): void => {
-      const next = work[step++];
+    const onProgress = ({ phase }: Progress): void => {
+      const next = phase === "validate" ? work[step++] : undefined;
       if (next !== undefined) running = running.then(next);
     };
     for (let round = 0; round < 3; round++) {
