@@ -23,6 +23,15 @@ export const RECOMPRESS: readonly [flag: string, description: string] = [
   "with auto: compress also what looks compressed already",
 ];
 
+const MAX_THREADS = 64;
+
+/** `--threads` of commands that verify. */
+export const THREADS: readonly [flag: string, description: string, parse: (text: string) => number] = [
+  "--threads <NUMBER>",
+  "how many threads verify (default: one for each processor, up to 4)",
+  (text) => parseInteger(text, 1, MAX_THREADS),
+];
+
 /** @throws UsageError when `--recompress` is given where it changes nothing */
 export function checkRecompress(recompress: boolean | undefined, mode: CompressMode): void {
   if (recompress && mode !== "auto") throw new UsageError(`--recompress is of no use with --compress ${mode}`);

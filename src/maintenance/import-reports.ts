@@ -10,6 +10,8 @@ export interface ImportOptions extends LongOperationOptions {
   readonly verifyHash?: boolean;
   /** For what is not packed already, or has a compression that the target does not know. Default `auto`. */
   readonly compress?: CompressMode;
+  /** With `auto`: compress also what looks compressed already. Default false. */
+  readonly recompress?: boolean;
   readonly durability?: Durability;
   /** Count, and change nothing. Default false. */
   readonly dryRun?: boolean;

@@ -88,6 +88,23 @@ cliTest(
   },
 );
 
+cliTest("import and export between containers compress and verify as they are told", async (workspace) => {
+  const [key = ""] = await workspace.container(["compressible ".repeat(500)]);
+  const codecIn = async (path: string): Promise<unknown> =>
+    json((await workspace.run(["-p", path, "stat", "--json", key])).stdout)[0]?.["codec"];
+  for (const [path, flags, codec] of [
+    ["usual", [], "zstd"],
+    ["raw", ["--compress", "no", "--no-verify"], "none"],
+    ["again", ["--recompress"], "zstd"],
+  ] as const) {
+    assert.equal((await workspace.run(["export", path, ...flags])).code, 0);
+    assert.equal(await codecIn(path), codec, path);
+    await workspace.run(["-p", `${path}-2`, "init"]);
+    assert.equal((await workspace.run(["-p", `${path}-2`, "import", "container", ...flags])).code, 0);
+    assert.equal(await codecIn(`${path}-2`), codec, path);
+  }
+});
+
 cliTest("export waits for the packer of the other container as long as it is told to", async (workspace) => {
   await workspace.container(texts);
   await workspace.run(["-p", "other", "init"]);

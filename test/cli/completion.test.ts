@@ -54,7 +54,7 @@ test("bash completes commands, options and their values", {
   assert.deepEqual(completeInBash("inspect", "p"), ["packed"]);
   assert.deepEqual(completeInBash("completion", ""), ["bash", "zsh", "fish"]);
   assert.deepEqual(completeInBash("add", "--compress", "y"), ["yes"]);
-  for (const command of ["add", "pack", "repack"])
+  for (const command of ["add", "pack", "repack", "import", "export"])
     assert.deepEqual(completeInBash(command, "--rec").slice(-1), ["--recompress"]);
   assert.deepEqual(completeInBash("add", "f"), [], "left to bash, which completes file names");
 });

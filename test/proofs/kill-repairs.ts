@@ -194,6 +194,12 @@ class RepairedContainer {
     await container.clean({ sandboxAgeMs: 0 });
     const left = readdirSync(join(this.#root, "sandbox")).filter((name) => !name.startsWith("tsdos."));
     assert.deepEqual(left, [], "clean leaves nothing in the sandbox");
+    const packs = readdirSync(join(this.#root, container.formatVersion === 1 ? "packs" : "packed"));
+    assert.deepEqual(
+      packs.filter((name) => name.endsWith(".tmp")),
+      [],
+      "clean leaves nothing beside the packs",
+    );
   }
 }
 

@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { Container, type ExportArchiveReport, isTsdosError } from "../../index.ts";
-import { type CounterpartFlags, copyOptions, counterpartOf } from "../counterpart.ts";
+import { type CounterpartFlags, copyOptions, counterpartOf, withCopyOptions } from "../counterpart.ts";
 import { UsageError } from "../exit-codes.ts";
 import { NewFile } from "../files.ts";
 import { printImportReport, tellProblems } from "../import-report.ts";
@@ -8,13 +8,14 @@ import type { Session } from "../session.ts";
 import { count, exactSize, humanNumber } from "../units.ts";
 
 export function exportCommand(session: Session): Command {
-  return new Command("export")
+  const command = new Command("export")
     .description("copy objects into another container, or into one file; a container that is missing is created")
     .argument("[CONTAINER]", "the other container's folder")
     .option("--archive <FILE>", "write one file that 'import --archive' reads (- is standard output)")
-    .option("--keys <FILE>", "only the objects with these keys, one a line (- is standard input)")
-    .option("--dry-run", "only tell what would be copied into the other container")
-    .action((other: string | undefined, flags: CounterpartFlags) => exportObjects(session, other, flags));
+    .option("--dry-run", "only tell what would be copied into the other container");
+  return withCopyOptions(command).action((other: string | undefined, flags: CounterpartFlags) =>
+    exportObjects(session, other, flags),
+  );
 }
 
 async function exportObjects(session: Session, other: string | undefined, flags: CounterpartFlags): Promise<void> {
@@ -22,6 +23,10 @@ async function exportObjects(session: Session, other: string | undefined, flags:
   const to = counterpartOf(other, flags);
   if (to.container === undefined && dryRun)
     throw new UsageError("--dry-run is for another container; without --archive");
+  if (to.container === undefined && (flags.compress !== undefined || flags.recompress))
+    throw new UsageError(
+      "--compress and --recompress are for another container: in an archive, objects stay as they are",
+    );
   await using container = await session.open();
   if (to.container === undefined) return await exportArchive(session, container, to.archive, flags);
   session.output.goOnWithoutReader();

@@ -1,21 +1,22 @@
 import { Command } from "commander";
 import { Container } from "../../index.ts";
-import { type CounterpartFlags, copyOptions, counterpartOf } from "../counterpart.ts";
+import { type CounterpartFlags, copyOptions, counterpartOf, withCopyOptions } from "../counterpart.ts";
 import { UsageError } from "../exit-codes.ts";
 import { fileBytes } from "../files.ts";
 import { printImportReport } from "../import-report.ts";
 import type { Session } from "../session.ts";
 
 export function importCommand(session: Session): Command {
-  return new Command("import")
+  const command = new Command("import")
     .description(
       "copy objects of another container, or of an archive, into packs; verified, those that are there are passed over",
     )
     .argument("[CONTAINER]", "the other container's folder")
     .option("--archive <FILE>", "import from an archive that 'export --archive' made (- is standard input)")
-    .option("--keys <FILE>", "only the objects with these keys, one a line (- is standard input)")
-    .option("--dry-run", "only tell what would be imported")
-    .action((other: string | undefined, flags: CounterpartFlags) => importObjects(session, other, flags));
+    .option("--dry-run", "only tell what would be imported");
+  return withCopyOptions(command).action((other: string | undefined, flags: CounterpartFlags) =>
+    importObjects(session, other, flags),
+  );
 }
 
 async function importObjects(session: Session, other: string | undefined, flags: CounterpartFlags): Promise<void> {

@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { Container, type RepairReport } from "../../index.ts";
+import { THREADS } from "../arguments.ts";
 import { problemRows } from "../damage.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { longOperation } from "../long-operation.ts";
@@ -9,12 +10,14 @@ import { humanNumber } from "../units.ts";
 interface Flags {
   readonly dryRun?: boolean;
   readonly from?: readonly string[];
+  readonly threads?: number;
 }
 
 export function repairCommand(session: Session): Command {
   return new Command("repair")
     .description("put right what 'validate' finds; what cannot be goes to quarantine; exit code 4 if objects are lost")
     .option("--dry-run", "only tell what would be done")
+    .option(...THREADS)
     .option("--from <DIR>", "take good copies from this container (may be given more than once)", collect)
     .action((flags: Flags) => repair(session, flags));
 }
@@ -23,7 +26,7 @@ function collect(value: string, previous: readonly string[] = []): string[] {
   return [...previous, value];
 }
 
-async function repair(session: Session, { dryRun = false, from = [] }: Flags): Promise<void> {
+async function repair(session: Session, { dryRun = false, from = [], threads }: Flags): Promise<void> {
   const { output } = session;
   output.goOnWithoutReader();
   await using container = await session.open({ tidyIndex: false });
@@ -31,7 +34,12 @@ async function repair(session: Session, { dryRun = false, from = [] }: Flags): P
   let report: RepairReport;
   try {
     for (const path of from) others.push(await Container.open(path, { tidyIndex: false }));
-    report = await container.repair({ ...(await longOperation(session)), dryRun, from: others });
+    report = await container.repair({
+      ...(await longOperation(session)),
+      dryRun,
+      from: others,
+      ...(threads !== undefined && { threads }),
+    });
   } finally {
     for (const other of others) await other.close();
   }

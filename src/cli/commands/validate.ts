@@ -1,6 +1,6 @@
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import type { ValidateOptions, ValidateReport } from "../../index.ts";
-import { parseInteger, parsePart } from "../arguments.ts";
+import { parseInteger, parsePart, THREADS } from "../arguments.ts";
 import { problemRows } from "../damage.ts";
 import { exitCodes, UsageError } from "../exit-codes.ts";
 import { longOperation } from "../long-operation.ts";
@@ -8,7 +8,6 @@ import type { Session } from "../session.ts";
 import { count, exactSize, humanNumber } from "../units.ts";
 
 const MAX_SEED = 2 ** 32 - 1;
-const MAX_THREADS = 64;
 
 type Flags = Pick<ValidateOptions, "quick" | "sample" | "seed" | "resume" | "checkpoint" | "threads">;
 
@@ -20,11 +19,7 @@ export function validateCommand(session: Session): Command {
     .option("--seed <NUMBER>", "choose the same objects as another run", (text) => parseInteger(text, 0, MAX_SEED))
     .option("--resume", "go on where a run with the same options was interrupted")
     .option("--checkpoint <FILE>", "keep the place to resume at in this file")
-    .addOption(
-      new Option("--threads <NUMBER>", "how many threads verify (default: one for each processor, up to 4)").argParser(
-        (text) => parseInteger(text, 1, MAX_THREADS),
-      ),
-    )
+    .option(...THREADS)
     .action((flags: Flags) => validate(session, flags));
 }
 
