@@ -1,12 +1,13 @@
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { ValidationMode } from "../format/history.ts";
-import { ownPath, SANDBOX_FOLDER } from "../format/paths.ts";
+import { ownPath } from "../format/paths.ts";
 import { parseSealedJson, printSealedJson } from "../format/sealed-json.ts";
 import { isObjectKey } from "../key/object-key.ts";
 import { readText } from "../read-text.ts";
 import { replaceFile } from "../replace-file.ts";
 import type { StoreContext } from "../store/context.ts";
 import type { SearchMark } from "./damage-search.ts";
+import { replaceOwnFile } from "./replace-own-file.ts";
 import type { Sample } from "./sample.ts";
 import type { Problem } from "./validate-reports.ts";
 
@@ -34,7 +35,7 @@ export interface Checkpoint {
 export class CheckpointFile {
   readonly #context: StoreContext;
   readonly #path: string;
-  readonly #temporary: string;
+  readonly #isOwn: boolean;
   #writtenAt: number = performance.now();
 
   /** `path`: another file than the one in the container. */
@@ -42,7 +43,7 @@ export class CheckpointFile {
     const { root, config } = context;
     this.#context = context;
     this.#path = path ?? ownPath(root, config.containerVersion, "validate.json");
-    this.#temporary = path === undefined ? `${root}/${SANDBOX_FOLDER}/${process.pid}-validate.tmp` : `${path}.tmp`;
+    this.#isOwn = path === undefined;
   }
 
   /**
@@ -78,11 +79,11 @@ export class CheckpointFile {
   }
 
   write(checkpoint: Checkpoint): void {
-    const { fs, root } = this.#context;
     this.#writtenAt = performance.now();
+    const text = printSealedJson(checkpoint);
     this.#ifPossible(() => {
-      fs.makeDirectory(`${root}/${SANDBOX_FOLDER}`);
-      replaceFile(fs, this.#path, printSealedJson(checkpoint), { sync: false, temporary: this.#temporary });
+      if (this.#isOwn) replaceOwnFile(this.#context, this.#path, text, false);
+      else replaceFile(this.#context.fs, this.#path, text, { sync: false });
     });
   }
 

@@ -1,10 +1,10 @@
 import { isTsdosError } from "../errors.ts";
 import type { ContainerConfig } from "../format/config.ts";
 import { type History, parseHistory, printHistory } from "../format/history.ts";
-import { ownPath, SANDBOX_FOLDER } from "../format/paths.ts";
+import { ownPath } from "../format/paths.ts";
 import { readText } from "../read-text.ts";
-import { replaceFile } from "../replace-file.ts";
 import type { StoreContext } from "../store/context.ts";
+import { replaceOwnFile } from "./replace-own-file.ts";
 
 /** Bytes; what is larger is no history of ours. */
 const MAX_SIZE = 64 * 1024;
@@ -25,14 +25,9 @@ export function readHistory(context: HistoryPlace): History {
 
 /** Remembers what was done just now; where the container cannot be written to, it is not remembered. */
 export function recordHistory(context: StoreContext, done: History): void {
-  const { fs, root } = context;
-  const sandbox = `${root}/${SANDBOX_FOLDER}`;
   try {
-    fs.makeDirectory(sandbox);
     const text = printHistory({ ...readHistory(context), ...done });
-    // In the sandbox: if this is killed, `clean` removes it.
-    const temporary = `${sandbox}/${process.pid}-history.tmp`;
-    replaceFile(fs, historyPath(context), text, { sync: context.durability === "full", temporary });
+    replaceOwnFile(context, historyPath(context), text, context.durability === "full");
   } catch (error) {
     if (!isTsdosError(error)) throw error;
   }

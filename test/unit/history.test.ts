@@ -8,9 +8,13 @@ import { TsdosError } from "../../src/errors.ts";
 import { parseHistory, printHistory } from "../../src/format/history.ts";
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { readHistory, recordHistory } from "../../src/maintenance/history.ts";
+import { validate } from "../../src/maintenance/validate.ts";
+import type { Progress } from "../../src/progress.ts";
 import type { StoreContext } from "../../src/store/context.ts";
+import { prose } from "../../src/testing/contents.ts";
 import { InterceptedFileSystem } from "../../src/testing/intercepted-file-system.ts";
 import { temporaryFolder } from "../support/folders.ts";
+import { emptyMemoryFolder, MEMORY_ROOT, openOn } from "../support/stores.ts";
 
 const validation = {
   at: "2026-01-02T03:04:05.678Z",
@@ -84,4 +88,29 @@ test("where nothing can be written or read, nothing is remembered, and nothing f
   recordHistory(context, { lastBackup: backup });
   assert.deepEqual(readHistory(context), { lastBackup: backup });
   assert.deepEqual(readHistory(refusing(["read"])), {});
+});
+
+test("where the sandbox is on a file system of its own, history and checkpoint are written beside it", async () => {
+  const memory = emptyMemoryFolder();
+  const isInSandbox = (path: string): boolean => path.startsWith(`${MEMORY_ROOT}/sandbox/`);
+  const error = new TsdosError("IO_ERROR", "another file system", { errno: "EXDEV" });
+  const fs = new InterceptedFileSystem(memory, ({ name, path, to = path }) =>
+    name === "rename" && isInSandbox(path) && !to.startsWith(`${MEMORY_ROOT}/loose/`) ? { error } : undefined,
+  );
+  const { combined, close } = openOn(fs, {});
+  await Array.fromAsync(combined.insertMany([prose(30, 1), prose(30, 2)]));
+  const stop = new AbortController();
+  const onProgress = ({ phase }: Progress): void => {
+    if (phase === "validate") stop.abort(new Error("enough"));
+  };
+  await assert.rejects(validate(combined, { signal: stop.signal, onProgress }), /enough/);
+  const { resumed } = await validate(combined, { resume: true });
+  assert.equal(resumed?.objects, 1);
+  assert.equal(readHistory(combined.packed.context).lastValidation?.objects, 2);
+  close();
+  assert.deepEqual(memory.list(`${MEMORY_ROOT}/sandbox`), []);
+  assert.deepEqual(
+    memory.list(MEMORY_ROOT)?.filter((name) => name.endsWith(".tmp")),
+    [],
+  );
 });
