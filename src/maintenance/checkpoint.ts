@@ -27,8 +27,9 @@ export interface Checkpoint {
   readonly mark: SearchMark;
   readonly objects: number;
   readonly bytes: number;
-  /** Of objects. */
+  /** Of objects: those that are listed, and how many there are. */
   readonly problems: readonly Problem[];
+  readonly problemCount: number;
 }
 
 /** The file that a validation keeps its {@link Checkpoint} in. Where it cannot be written, there is none. */
@@ -102,14 +103,14 @@ export class CheckpointFile {
 
 /** The checksum was right, but the file may be another one that the user has named, or that of another version. */
 function isCheckpoint(fields: unknown): fields is Checkpoint {
-  const { format, containerId, mode, sample, since, mark, objects, bytes, problems } = fields as Record<
+  const { format, containerId, mode, sample, since, mark, objects, bytes, problems, problemCount } = fields as Record<
     string,
     unknown
   >;
   return (
     format === 1 &&
     [containerId, mode, since].every((value) => typeof value === "string") &&
-    [objects, bytes].every((value) => isCount(value)) &&
+    [objects, bytes, problemCount].every((value) => isCount(value)) &&
     isMark(mark) &&
     (sample === undefined || hasNumbers(sample, ["part", "seed"])) &&
     Array.isArray(problems) &&

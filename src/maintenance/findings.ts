@@ -39,8 +39,11 @@ export class ProblemList {
   readonly #listed: Problem[];
   #unlisted = 0;
 
-  constructor(before: readonly Problem[] = []) {
-    this.#listed = [...before];
+  /** `before`: what was found earlier. */
+  constructor(before?: { readonly problems: readonly Problem[]; readonly problemCount: number }) {
+    this.#listed = [...(before?.problems ?? [])];
+    if (before !== undefined && this.#listed.length >= LISTED_MAX)
+      this.#unlisted = Math.max(0, before.problemCount - this.#listed.length);
   }
 
   add({ kind, error, key }: Finding): void {

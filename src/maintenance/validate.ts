@@ -25,7 +25,7 @@ export async function validate(store: CombinedStore, options: ValidateOptions): 
   const search = new DamageSearch(store, { ...options, phase: "validate", sample, quick: mode === "quick" });
   const structure = new ProblemList();
   for await (const findings of search.structure()) for (const finding of findings) structure.add(finding);
-  const problems = new ProblemList(before?.problems);
+  const problems = new ProblemList(before);
   const since = before?.since ?? new Date().toISOString();
   if (before !== undefined) Object.assign(search, { mark: before.mark, objects: before.objects, bytes: before.bytes });
   const checkpoint = (): Checkpoint => ({
@@ -38,6 +38,7 @@ export async function validate(store: CombinedStore, options: ValidateOptions): 
     objects: search.objects,
     bytes: search.bytes,
     problems: problems.listed,
+    problemCount: problems.count,
   });
   try {
     for await (const findings of search.contents()) {

@@ -206,6 +206,7 @@ function checkpointTarget(): Target {
     objects: 3,
     bytes: 700,
     problems: [{ code: "CORRUPT_OBJECT", message: "damaged", path: "x", key: absent, offset: 3 }],
+    problemCount: 1,
   };
   return {
     name: "checkpoint of a validation",
