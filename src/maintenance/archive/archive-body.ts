@@ -10,7 +10,7 @@ import { SMALL_MAX } from "../../store/source.ts";
 import { type Pieces, piecesIn } from "../pieces.ts";
 
 /** An object that was read and compared with its key, as it goes into an archive. */
-export interface ArchiveBody extends AsyncDisposable {
+export interface ArchiveBody {
   readonly codec: number;
   readonly rawSize: number;
   readonly storedSize: number;
@@ -21,6 +21,8 @@ export interface ArchiveBody extends AsyncDisposable {
    * that who deletes the object now does not take them away; that throws when they are not the same as before.
    */
   readonly stored: readonly Uint8Array[] | AsyncGenerator<Uint8Array>;
+  /** To be called when it is not needed any more, if there is something to close. */
+  readonly end?: () => Promise<void>;
 }
 
 /**
@@ -66,7 +68,7 @@ async function storedBody(
     await verify();
     // Copied at once: their memory is that of the next read of anybody.
     const stored = Buffer.concat([...packed.stored()]);
-    return { codec, rawSize, storedSize, checksum: crc32Of(stored), ...held([stored]) };
+    return { codec, rawSize, storedSize, checksum: crc32Of(stored), stored: [stored] };
   }
   // Held: a repack may remove the pack before its bytes are read again.
   const pack = files.pin(packId);
@@ -75,10 +77,10 @@ async function storedBody(
     await verify();
     const body = await bodyOf({ codec, rawSize }, () => piecesIn(pack, offset, offset + storedSize), signal);
     const end = async (): Promise<void> => {
-      await body[Symbol.asyncDispose]();
+      await body.end?.();
       release();
     };
-    return { ...body, [Symbol.asyncDispose]: end };
+    return { ...body, end };
   } catch (error) {
     release();
     throw error;
@@ -102,23 +104,23 @@ async function bodyOf(
     kept?.push(Buffer.from(piece));
     if (pacer.due) await pacer.pause();
   }
-  return { codec, rawSize, storedSize, checksum, ...(kept ? held(kept) : await opened(compared(pieces(), checksum))) };
-}
-
-type Body = Pick<ArchiveBody, "stored" | typeof Symbol.asyncDispose>;
-
-function held(pieces: readonly Uint8Array[]): Body {
-  return { stored: pieces, async [Symbol.asyncDispose]() {} };
+  return {
+    codec,
+    rawSize,
+    storedSize,
+    checksum,
+    ...(kept ? { stored: kept } : await opened(compared(pieces(), checksum))),
+  };
 }
 
 /** Asks for the first piece now. */
-async function opened(pieces: AsyncGenerator<Uint8Array>): Promise<Body> {
+async function opened(pieces: AsyncGenerator<Uint8Array>): Promise<Required<Pick<ArchiveBody, "stored" | "end">>> {
   const first = await pieces.next();
   const all = async function* (): AsyncGenerator<Uint8Array> {
     if (!first.done) yield first.value;
     yield* pieces;
   };
-  return { stored: all(), [Symbol.asyncDispose]: async () => void (await pieces.return(undefined)) };
+  return { stored: all(), end: async () => void (await pieces.return(undefined)) };
 }
 
 async function* compared(pieces: Pieces, checksum: number): AsyncGenerator<Uint8Array> {

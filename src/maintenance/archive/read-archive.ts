@@ -159,11 +159,11 @@ class ArchiveReader {
     this.#records.update(printArchiveRecord(record));
     this.#objects++;
     if (record.storedSize > SMALL_MAX) return this.#readLarge(record, start);
-    const ahead = await this.#source.peek(record.storedSize + ARCHIVE_BLOCK);
-    const bytes = ahead.subarray(0, record.storedSize);
+    const bytes = (await this.#source.peek(record.storedSize)).subarray(0, record.storedSize);
     if (bytes.length < record.storedSize || crc32Of(bytes) !== record.checksum) {
       this.#visitor.damaged(this.#damagedObject(record, start));
       // The record behind it is where it should be, unless bytes were lost: then it is in what would be passed over.
+      const ahead = await this.#source.peek(record.storedSize + ARCHIVE_BLOCK);
       const [next] = archiveBlocks(ahead.subarray(bytes.length, bytes.length + ARCHIVE_BLOCK));
       const isWhole = next !== undefined && this.#isOwn(next);
       if (isWhole || this.#findBlock(bytes, 0) === undefined) this.#source.take(bytes.length);

@@ -30,10 +30,14 @@ export async function writeArchive(
   const onMissing = (key: ObjectKey): void => tally.isMissing(key);
   for await (const objects of wantedObjects(store, { keys, signal, verifyHash: true, skip, onMissing })) {
     for (const { key, packed } of objects) {
-      await using body = await tally.guarded(key, () => readBody(store, key, packed, signal));
+      const body = await tally.guarded(key, () => readBody(store, key, packed, signal));
       // From here on an error ends the archive: it would go on in the middle of an object.
       if (body !== undefined) {
-        await writer.add(key, body, signal);
+        try {
+          await writer.add(key, body, signal);
+        } finally {
+          if (body.end !== undefined) await body.end();
+        }
         tally.copied(body.rawSize);
       }
       await tally.breathe();
