@@ -30,6 +30,16 @@ export interface FileSystem {
   close(file: number): void;
   /** Reads up to `length` bytes; returns how many were read, fewer only at the end of the file. */
   read(file: number, into: Uint8Array, at: number, length: number, position: number): number;
+  /**
+   * As {@link read}, by a single call of the operating system: fewer bytes than `length` are hardly ever not all that are left, so
+   * that this is for content that is compared with a hash. To find out for sure costs as much again, for a small file.
+   */
+  readOnce(file: number, into: Uint8Array, at: number, length: number, position: number): number;
+  /**
+   * As {@link read}, beside the caller, in a thread of the runtime: leave `into` alone, and the file open, until then. Worth it for
+   * pieces of large files: it costs some 50 us.
+   */
+  readAsync(file: number, into: Uint8Array, at: number, length: number, position: number): Promise<number>;
   /** Writes all of `bytes[from..to)` at `position`. */
   write(file: number, bytes: Uint8Array, from: number, to: number, position: number): void;
   /** Makes the file's bytes and size durable. */

@@ -14,11 +14,13 @@ export function zlibCompressStream(
  * Decodes a zlib stream, or a zstd frame that may lack its last block (rsdos 0.2): the caller checks the number of bytes.
  * Errors when the bytes are damaged.
  */
-export async function* decompressStream(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const iterator = chunks[Symbol.iterator]();
-  const first = iterator.next();
+export async function* decompressStream(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  const iterator = Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]();
+  const first = await iterator.next();
   if (first.done) return;
-  const all = joined(first.value, { [Symbol.iterator]: () => iterator });
+  const all = joined(first.value, iterator);
   yield* through(
     all,
     isZstdHeader(first.value)
@@ -27,9 +29,17 @@ export async function* decompressStream(chunks: Iterable<Uint8Array>): AsyncGene
   );
 }
 
-function* joined(first: Uint8Array, rest: Iterable<Uint8Array>): Generator<Uint8Array> {
-  yield first;
-  yield* rest;
+/** Ends `rest` also when it is left early. */
+async function* joined(
+  first: Uint8Array,
+  rest: AsyncIterator<Uint8Array> | Iterator<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield first;
+    for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
+  } finally {
+    await rest.return?.();
+  }
 }
 
 function through(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, transform: Transform): Readable {

@@ -29,6 +29,8 @@ export function codecName(id: number): CodecName | undefined {
 
 export const FLAG_TOMBSTONE = 1;
 export const FLAG_NO_CHECKSUM = 2;
+/** The checksum of the stored bytes is a GMAC in place of a CRC-32. */
+export const FLAG_GMAC = 4;
 
 /** Where and how an object stands in a pack. */
 export interface PackEntry {
@@ -44,7 +46,7 @@ export interface PackEntry {
   readonly flags: number;
   /** 0 = none. */
   readonly dictionaryId: number;
-  /** CRC-32 of the stored bytes; meaningless under {@link FLAG_NO_CHECKSUM}. */
+  /** Of the stored bytes: their CRC-32, or under {@link FLAG_GMAC} their GMAC; meaningless under {@link FLAG_NO_CHECKSUM}. */
   readonly checksum: number;
 }
 

@@ -92,22 +92,42 @@ export class NodeFileSystem implements FileSystem {
   }
 
   close(file: number): void {
-    this.#do("close", file, () => fs.closeSync(file));
+    try {
+      fs.closeSync(file);
+    } catch (error) {
+      throw fromSystemError(error, "close", this.#pathOf(file));
+    }
     this.#paths.delete(file);
   }
 
   read(file: number, into: Uint8Array, at: number, length: number, position: number): number {
+    let done = 0;
+    while (done < length) {
+      const got = this.readOnce(file, into, at + done, length - done, position + done);
+      if (got === 0) break;
+      done += got;
+    }
+    return done;
+  }
+
+  readOnce(file: number, into: Uint8Array, at: number, length: number, position: number): number {
     try {
-      let done = 0;
-      while (done < length) {
-        const got = fs.readSync(file, into, at + done, length - done, position + done);
-        if (got === 0) break;
-        done += got;
-      }
-      return done;
+      return fs.readSync(file, into, at, length, position);
     } catch (error) {
       throw fromSystemError(error, "read", this.#pathOf(file));
     }
+  }
+
+  readAsync(file: number, into: Uint8Array, at: number, length: number, position: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const readFrom = (done: number): void =>
+        fs.read(file, into, at + done, length - done, position + done, (error, got) => {
+          if (error !== null) reject(fromSystemError(error, "read", this.#pathOf(file)));
+          else if (got === 0 || done + got === length) resolve(done + got);
+          else readFrom(done + got);
+        });
+      readFrom(0);
+    });
   }
 
   write(file: number, bytes: Uint8Array, from: number, to: number, position: number): void {

@@ -100,7 +100,7 @@ interface Work extends Partial<Located> {
 }
 
 /** Without a checksum there is nothing to compare. */
-function quickly(reader: PackedReader): Iterable<Uint8Array>[] {
+function quickly(reader: PackedReader): Pieces[] {
   return (reader.entry.flags & FLAG_NO_CHECKSUM) === 0 ? [reader.stored()] : [];
 }
 

@@ -1,3 +1,4 @@
+import { copyMemory } from "../copy-memory.ts";
 import { isTsdosError } from "../errors.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
@@ -49,7 +50,7 @@ class Copier {
   readonly #other: CombinedStore;
   readonly #verifyHash: boolean;
   readonly #signal: AbortSignal | undefined;
-  readonly #buffer = Buffer.allocUnsafeSlow(SMALL_MAX + 1);
+  readonly #buffer = copyMemory(SMALL_MAX + 1);
 
   constructor(
     importer: Importer,

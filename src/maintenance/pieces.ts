@@ -1,3 +1,4 @@
+import { copyMemory } from "../copy-memory.ts";
 import type { FileSystem } from "../file-system.ts";
 import { createKeyHasher } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
@@ -24,7 +25,7 @@ export function piecesIn(pack: PinnedPack, start: number, end: number): Generato
 }
 
 function* pieces(read: Read, start: number, end: number): Generator<Buffer> {
-  const buffer = Buffer.allocUnsafeSlow(Math.max(1, Math.min(READ_SIZE, end - start)));
+  const buffer = copyMemory(Math.max(1, Math.min(READ_SIZE, end - start)), start);
   for (let at = start; at < end; ) {
     const got = read(buffer, Math.min(buffer.length, end - at), at);
     if (got === 0) return;

@@ -1,5 +1,5 @@
-import { crc32Continue } from "../format/crc32.ts";
 import { codecIds, codecName, FLAG_NO_CHECKSUM } from "../format/entry.ts";
+import { startChecksum } from "../format/stored-checksum.ts";
 import { Pacer } from "./context.ts";
 import type { PackWriter } from "./pack-writer.ts";
 import type { PackedReader } from "./packed-reader.ts";
@@ -20,15 +20,16 @@ export async function copyStored(writer: PackWriter, reader: PackedReader, signa
   const hasChecksum = (flags & FLAG_NO_CHECKSUM) === 0;
   const start = writer.begin();
   try {
-    let computed = 0;
+    const computed = hasChecksum ? undefined : startChecksum(0);
     const pacer = storedSize > SMALL_MAX ? new Pacer() : undefined;
-    for (const piece of reader.stored()) {
+    for await (const piece of reader.stored()) {
       signal?.throwIfAborted();
-      if (!hasChecksum) computed = crc32Continue(computed, piece);
+      computed?.update(piece);
       writer.append(piece);
       if (pacer?.due) await pacer.pause();
     }
-    writer.finish(reader.key, { rawSize, storedSize, codec, checksum: hasChecksum ? reader.entry.checksum : computed });
+    const known = computed === undefined ? { checksum: reader.entry.checksum, flags } : { checksum: computed.value() };
+    writer.finish(reader.key, { rawSize, storedSize, codec, ...known });
     return true;
   } catch (error) {
     writer.rollback(start);

@@ -6,9 +6,9 @@ import { worthCompressing } from "../codec/worth-compressing.ts";
 import { TsdosError } from "../errors.ts";
 import { type CompressionSpec, parseCompression } from "../format/compression-spec.ts";
 import type { ContainerConfig } from "../format/config.ts";
-import { crc32Continue } from "../format/crc32.ts";
-import { codecIds } from "../format/entry.ts";
+import { codecIds, FLAG_GMAC } from "../format/entry.ts";
 import { type Frame, printSeekTable } from "../format/seek-table.ts";
+import { startChecksum } from "../format/stored-checksum.ts";
 import { type AsyncKeyHasher, createHasherFor } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { checkOption } from "./check-option.ts";
@@ -156,7 +156,7 @@ async function encode(
     codec = codecIds["zstd-frames"];
     output.append(printSeekTable(await encodeFrames(all, spec.level, output)));
   }
-  return { codec, rawSize: source.rawSize, storedSize: output.size, checksum: output.checksum };
+  return { codec, rawSize: source.rawSize, ...output.end() };
 }
 
 /** Ends `rest` also when it is left at the first piece. */
@@ -172,7 +172,7 @@ async function* joined(first: Uint8Array, rest: AsyncGenerator<Uint8Array>): Asy
 /** Appends stored bytes to the pack, and keeps their number and checksum. */
 class StoredOutput {
   size = 0;
-  checksum = 0;
+  readonly #checksum = startChecksum(FLAG_GMAC);
   readonly #writer: PackWriter;
 
   constructor(writer: PackWriter) {
@@ -180,9 +180,14 @@ class StoredOutput {
   }
 
   append(bytes: Uint8Array): void {
-    this.checksum = crc32Continue(this.checksum, bytes);
+    this.#checksum.update(bytes);
     this.size += bytes.length;
     this.#writer.append(bytes);
+  }
+
+  /** What is to be said of them in the entry. */
+  end(): Pick<Stored, "storedSize" | "checksum" | "flags"> {
+    return { storedSize: this.size, checksum: this.#checksum.value(), flags: FLAG_GMAC };
   }
 }
 
@@ -236,7 +241,7 @@ async function* frameSized(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Ui
  */
 async function storeRaw(writer: PackWriter, key: ObjectKey, start: number, stored: Stored): Promise<Stored> {
   const output = new StoredOutput(writer);
-  const entry = { ...stored, packId: writer.packId, offset: start, flags: 0, dictionaryId: 0 };
+  const entry = { flags: 0, ...stored, packId: writer.packId, offset: start, dictionaryId: 0 };
   writer.flush();
   const reader = new PackedReader(key, entry, {
     files: writer.files,
@@ -252,5 +257,5 @@ async function storeRaw(writer: PackWriter, key: ObjectKey, start: number, store
     );
   }
   writer.moveBack(start, stored.rawSize);
-  return { codec: codecIds.none, rawSize: stored.rawSize, storedSize: stored.rawSize, checksum: output.checksum };
+  return { codec: codecIds.none, rawSize: stored.rawSize, ...output.end() };
 }

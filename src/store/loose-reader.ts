@@ -1,13 +1,12 @@
+import { copyMemory } from "../copy-memory.ts";
 import type { FileSystem } from "../file-system.ts";
 import { createKeyHasher } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { corruptObject, mustHash, type Place, verifyKey } from "./corruption.ts";
 import type { Verify } from "./object-store.ts";
+import { openedFile, readPieces } from "./read-pieces.ts";
 import { SMALL_MAX } from "./source.ts";
 import type { ObjectReader } from "./stored-object.ts";
-
-/** Bytes of one piece of a large object: as fast as larger ones, and stays in the processor's cache. */
-const PIECE_SIZE = 256 * 1024;
 
 /** Reads a loose object. It has no checksum of its own, so up to 4 MiB its SHA-256 is verified at each read. */
 export class LooseReader implements ObjectReader {
@@ -48,7 +47,7 @@ export class LooseReader implements ObjectReader {
   #read(): Buffer {
     const file = this.#fs.open(this.#place.path, "read");
     try {
-      const bytes = Buffer.allocUnsafe(this.rawSize);
+      const bytes = copyMemory(this.rawSize);
       this.#expect(this.#fs.read(file, bytes, 0, this.rawSize, 0), this.rawSize);
       return bytes;
     } finally {
@@ -56,33 +55,30 @@ export class LooseReader implements ObjectReader {
     }
   }
 
-  *chunks(start: number, end: number, reuse: boolean): Generator<Uint8Array> {
-    if (this.rawSize <= SMALL_MAX) {
-      const whole = this.whole();
-      if (end > start) yield whole.subarray(start, end);
-      return;
-    }
+  chunks(start: number, end: number, reuse: boolean, ahead = false): AsyncIterable<Uint8Array> | Iterable<Uint8Array> {
+    return this.rawSize <= SMALL_MAX ? this.#small(start, end) : this.#large(start, end, reuse, ahead);
+  }
+
+  *#small(start: number, end: number): Generator<Uint8Array> {
+    const whole = this.whole();
+    if (end > start) yield whole.subarray(start, end);
+  }
+
+  async *#large(start: number, end: number, reuse: boolean, ahead: boolean): AsyncGenerator<Uint8Array> {
     const hasher = this.#verify === "hash" && start === 0 && end === this.rawSize ? createKeyHasher() : undefined;
-    const file = this.#fs.open(this.#place.path, "read");
-    try {
-      let buffer: Uint8Array | undefined;
-      for (let at = start; at < end; ) {
-        const length = Math.min(PIECE_SIZE, end - at);
-        if (buffer === undefined || !reuse) buffer = Buffer.allocUnsafeSlow(length);
-        this.#expect(this.#fs.read(file, buffer, 0, length, at), length);
-        const piece = length === buffer.length ? buffer : buffer.subarray(0, length);
-        hasher?.update(piece);
-        at += length;
-        // The last piece is given only once the whole is verified.
-        if (at === end && hasher !== undefined) {
-          const actual = hasher.key();
-          if (actual !== this.#place.key) throw corruptObject(this.#place, `the SHA-256 of its content is ${actual}`);
-        }
-        yield piece;
+    using file = openedFile(this.#fs, this.#fs.open(this.#place.path, "read"));
+    let at = start;
+    for await (const piece of readPieces(file, { start, end, reuse, ahead: ahead || hasher !== undefined })) {
+      hasher?.update(piece);
+      at += piece.length;
+      // The last piece is given only once the whole is verified.
+      if (at === end && hasher !== undefined) {
+        const actual = hasher.key();
+        if (actual !== this.#place.key) throw corruptObject(this.#place, `the SHA-256 of its content is ${actual}`);
       }
-    } finally {
-      this.#fs.close(file);
+      yield piece;
     }
+    this.#expect(at, end);
   }
 
   #expect(got: number, wanted: number): void {

@@ -1,6 +1,8 @@
+import { copyMemory } from "../copy-memory.ts";
 import type { FileSystem } from "../file-system.ts";
 import { packFileName, parsePackFileName, parseTocFileName } from "../format/paths.ts";
 import { keptOpen } from "./kept-open.ts";
+import { type OpenedFile, openedFile } from "./read-pieces.ts";
 
 /** Packs that are kept open for reading; fewer where the process may have few files open. */
 const OPEN_MAX = 64;
@@ -9,17 +11,14 @@ const OPEN_MAX = 64;
 const SCRATCH_MAX: number = 4 * 1024 ** 2;
 
 /** One pack, held open. */
-export interface PinnedPack extends Disposable {
-  /** Reads into `into[at..at + length)`; returns how many bytes were there. */
-  read(into: Uint8Array, at: number, length: number, position: number): number;
-}
+export interface PinnedPack extends OpenedFile, Disposable {}
 
 /** The pack files of a container: their names, and the ones that are open for reading. */
 export class PackFiles {
   readonly folder: string;
   readonly #fs: FileSystem;
   readonly formatVersion: 1 | 2;
-  #scratch = Buffer.alloc(0);
+  #scratch: Buffer = Buffer.alloc(0);
   /** In the order of their last use. */
   readonly #open = new Map<number, number>();
   #openMax: number | undefined;
@@ -80,19 +79,14 @@ export class PackFiles {
 
   /** Memory for stored bytes that are decoded at once: whoever asks next gets the same. */
   scratch(size: number): Buffer {
-    if (size > SCRATCH_MAX) return Buffer.allocUnsafeSlow(size);
-    if (this.#scratch.length < size) this.#scratch = Buffer.allocUnsafeSlow(Math.min(SCRATCH_MAX, size * 2));
+    if (size > SCRATCH_MAX) return copyMemory(size);
+    if (this.#scratch.length < size) this.#scratch = copyMemory(Math.min(SCRATCH_MAX, size * 2));
     return this.#scratch.subarray(0, size);
   }
 
   /** The pack as it is now, for several reads that belong together. */
   pin(packId: number): PinnedPack {
-    const fs = this.#fs;
-    const file = fs.open(this.pathOf(packId), "read");
-    return {
-      read: (into, at, length, position) => fs.read(file, into, at, length, position),
-      [Symbol.dispose]: () => fs.close(file),
-    };
+    return openedFile(this.#fs, this.#fs.open(this.pathOf(packId), "read"));
   }
 
   #closeOldest(): void {

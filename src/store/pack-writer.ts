@@ -1,3 +1,4 @@
+import { copyMemory } from "../copy-memory.ts";
 import { TsdosError } from "../errors.ts";
 import { crc32Of } from "../format/crc32.ts";
 import { ENTRY_SIZE, FLAG_NO_CHECKSUM, type PackEntry, writeRecord } from "../format/entry.ts";
@@ -36,7 +37,10 @@ export interface PackWriting {
 }
 
 /** How the stored bytes of an object were made. */
-export type Stored = Pick<PackEntry, "rawSize" | "storedSize" | "codec" | "checksum">;
+export type Stored = Pick<PackEntry, "rawSize" | "storedSize" | "codec" | "checksum"> & {
+  /** Which checksum it is; default a CRC-32. */
+  readonly flags?: number;
+};
 
 /**
  * Appends objects to packs. Belongs to the holder of the packer lock; nothing is visible before `commit`, which
@@ -45,7 +49,7 @@ export type Stored = Pick<PackEntry, "rawSize" | "storedSize" | "codec" | "check
 export class PackWriter {
   readonly #shared: PackWriting;
   readonly #sync: boolean;
-  readonly #buffer = Buffer.allocUnsafeSlow(BUFFER_SIZE);
+  readonly #buffer = copyMemory(BUFFER_SIZE);
   #buffered = 0;
   #packId = -1;
   #file: number | undefined;
@@ -183,9 +187,9 @@ export class PackWriter {
     writeRecord(this.#record, 0, {
       packId: this.#packId,
       offset: this.#end - stored.storedSize,
-      flags: this.#shared.context.config.containerVersion === 1 ? FLAG_NO_CHECKSUM : 0,
       dictionaryId: 0,
       ...stored,
+      flags: this.formatVersion === 1 ? FLAG_NO_CHECKSUM : (stored.flags ?? 0),
     });
     this.#pending.add(this.#record, 0);
     this.storedTotal += stored.storedSize;

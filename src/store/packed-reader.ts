@@ -1,21 +1,21 @@
 import { type Codec, legacyCodec, zlibCodec, zstdCodec } from "../codec/codec.ts";
 import { release } from "../codec/release.ts";
 import { decompressStream } from "../codec/stream-codec.ts";
+import { copyMemory } from "../copy-memory.ts";
 import { TsdosError } from "../errors.ts";
-import { crc32Continue, crc32Of } from "../format/crc32.ts";
 import { type CodecName, codecIds, codecName, FLAG_NO_CHECKSUM, type PackEntry } from "../format/entry.ts";
 import { isZstdHeader } from "../format/magic.ts";
 import { type Frame, parseSeekTable, SEEK_FOOTER_SIZE, seekTableSize } from "../format/seek-table.ts";
+import { checksumOf, startChecksum } from "../format/stored-checksum.ts";
 import { createKeyHasher } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { corruptObject, mustHash, type Place, verifyKey } from "./corruption.ts";
 import type { Verify } from "./object-store.ts";
 import type { PackFiles, PinnedPack } from "./pack-files.ts";
+import { readPieces } from "./read-pieces.ts";
+import { readToEnd } from "./read-to-end.ts";
 import { SMALL_MAX } from "./source.ts";
 import type { ObjectReader, Slab } from "./stored-object.ts";
-
-/** Bytes of one piece of a large object. */
-const PIECE_SIZE = 256 * 1024;
 
 /** More than any codec shrinks: a block of zstd is at most 128 KiB and takes at least three bytes. */
 const MAX_RATIO: number = 128 * 1024;
@@ -61,7 +61,7 @@ export class PackedReader implements ObjectReader {
   }
 
   /** The stored bytes as they are, their checksum verified: before they are given, or for large ones before the last piece is. */
-  stored(): Iterable<Uint8Array> {
+  stored(): readonly Uint8Array[] | AsyncIterable<Uint8Array> {
     this.#refuseAbsurdSizes();
     return this.#entry.storedSize <= SMALL_MAX ? [this.#stored()] : this.#storedPieces(true);
   }
@@ -98,7 +98,7 @@ export class PackedReader implements ObjectReader {
     const { storedSize } = this.#entry;
     const bytes =
       codec === "none"
-        ? this.#stored(Buffer.allocUnsafe(storedSize))
+        ? this.#stored(copyMemory(storedSize, this.#entry.offset))
         : this.#decode(codecFor(codec, this.#context.formatVersion), this.#stored(), this.rawSize);
     if (mustHash(this.#context.verify, this.#hasChecksum, this.rawSize)) verifyKey(bytes, this.#place);
     return bytes;
@@ -156,7 +156,7 @@ export class PackedReader implements ObjectReader {
 
   /** The stored bytes in `own`, or else in memory that others use next; their checksum verified. */
   #stored(own?: Buffer): Buffer {
-    const { storedSize, packId, offset, checksum } = this.#entry;
+    const { storedSize, packId, offset, checksum, flags } = this.#entry;
     const { files } = this.#context;
     const slab = this.#slab?.bytes;
     let stored: Buffer;
@@ -168,26 +168,23 @@ export class PackedReader implements ObjectReader {
       stored = own ?? slab.subarray(at, at + storedSize);
       if (own !== undefined) slab.copy(own, 0, at, at + storedSize);
     }
-    if (this.#hasChecksum && crc32Of(stored) !== checksum) throw this.#badChecksum();
+    if (this.#hasChecksum && checksumOf(stored, flags) !== checksum) throw this.#badChecksum();
     return stored;
   }
 
   /** All stored bytes in pieces; the last one is given only once the checksum of all is right. */
-  *#storedPieces(reuse: boolean): Generator<Uint8Array> {
-    const { storedSize, packId, offset, checksum } = this.#entry;
+  async *#storedPieces(reuse: boolean): AsyncGenerator<Uint8Array> {
+    const { storedSize, packId, offset, checksum, flags } = this.#entry;
     using pack = this.#context.files.pin(packId);
-    let crc = 0;
-    let buffer: Uint8Array | undefined;
-    for (let at = 0; at < storedSize; ) {
-      const length = Math.min(PIECE_SIZE, storedSize - at);
-      if (buffer === undefined || !reuse) buffer = Buffer.allocUnsafeSlow(length);
-      this.#expect(pack.read(buffer, 0, length, offset + at), length);
-      const piece = length === buffer.length ? buffer : buffer.subarray(0, length);
-      if (this.#hasChecksum) crc = crc32Continue(crc, piece);
-      at += length;
-      if (at === storedSize && this.#hasChecksum && crc !== checksum) throw this.#badChecksum();
+    const running = this.#hasChecksum ? startChecksum(flags) : undefined;
+    let done = 0;
+    for await (const piece of readPieces(pack, { start: offset, end: offset + storedSize, reuse, ahead: true })) {
+      running?.update(piece);
+      done += piece.length;
+      if (done === storedSize && running !== undefined && running.value() !== checksum) throw this.#badChecksum();
       yield piece;
     }
+    this.#expect(done, storedSize);
     this.#context.verified.add(this.#verifiedName);
   }
 
@@ -196,17 +193,16 @@ export class PackedReader implements ObjectReader {
   }
 
   /** Part of an object that is stored as it is: the checksum is over all of it, so all is verified once. */
-  *#rawRange(start: number, end: number, reuse: boolean): Generator<Uint8Array> {
-    if (!this.#context.verified.has(this.#verifiedName)) for (const _ of this.#storedPieces(true));
-    using pack = this.#context.files.pin(this.#entry.packId);
-    let buffer: Uint8Array | undefined;
-    for (let at = start; at < end; ) {
-      const length = Math.min(PIECE_SIZE, end - at);
-      if (buffer === undefined || !reuse) buffer = Buffer.allocUnsafeSlow(length);
-      this.#expect(pack.read(buffer, 0, length, this.#entry.offset + at), length);
-      yield length === buffer.length ? buffer : buffer.subarray(0, length);
-      at += length;
+  async *#rawRange(start: number, end: number, reuse: boolean): AsyncGenerator<Uint8Array> {
+    if (!this.#context.verified.has(this.#verifiedName)) await readToEnd(this.#storedPieces(true));
+    const { packId, offset } = this.#entry;
+    using pack = this.#context.files.pin(packId);
+    let at = start;
+    for await (const piece of readPieces(pack, { start: offset + start, end: offset + end, reuse, ahead: false })) {
+      at += piece.length;
+      yield piece;
     }
+    this.#expect(at, end);
   }
 
   /** Part of an object in independent frames, each of which carries a checksum of its own. */
@@ -269,14 +265,14 @@ export class PackedReader implements ObjectReader {
   }
 
   /** Passes the pieces on, verifying the SHA-256 of all of them before the last one is given, if so asked. */
-  *#hashed(pieces: Iterable<Uint8Array>): Generator<Uint8Array> {
-    if (!mustHash(this.#context.verify, this.#hasChecksum, this.rawSize)) {
-      yield* pieces;
-      return;
-    }
+  #hashed(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncIterable<Uint8Array> | Iterable<Uint8Array> {
+    return mustHash(this.#context.verify, this.#hasChecksum, this.rawSize) ? this.#compared(pieces) : pieces;
+  }
+
+  async *#compared(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     const hasher = createKeyHasher();
     let at = 0;
-    for (const piece of pieces) {
+    for await (const piece of pieces) {
       hasher.update(piece);
       at += piece.length;
       const actual = at === this.rawSize ? hasher.key() : this.key;

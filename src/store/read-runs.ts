@@ -1,3 +1,4 @@
+import { copyMemory } from "../copy-memory.ts";
 import { isTsdosError } from "../errors.ts";
 import type { PackEntry } from "../format/entry.ts";
 import type { ObjectKey } from "../key/object-key.ts";
@@ -31,7 +32,7 @@ export function* readRuns(
   const sorted = inPackOrder(objects);
   for (let from = 0; from < sorted.length; ) {
     const group = nextGroup(sorted, from);
-    if (group.spans.length > 0) memory.slab ??= Buffer.allocUnsafeSlow(SLAB_MAX);
+    if (group.spans.length > 0) memory.slab ??= copyMemory(SLAB_MAX);
     const slab: Slab = { bytes: memory.slab };
     yield readGroup(reading, sorted, from, group, slab);
     slab.bytes = undefined;

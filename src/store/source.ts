@@ -1,5 +1,7 @@
+import { copyMemory } from "../copy-memory.ts";
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
+import { openedFile, readPieces } from "./read-pieces.ts";
 import { IDLE, SourcePuller } from "./source-puller.ts";
 
 /** A source that is a file, named by its path. Made by {@link fromFile}. */
@@ -18,7 +20,7 @@ export function fromFile(path: string): FileSource {
 
 /** Content of up to this many bytes is held in memory: its key is known before anything is written. */
 export const SMALL_MAX: number = 4 * 1024 ** 2;
-/** Bytes read at once from a large file. */
+/** Bytes of one piece of large content in memory. */
 const READ_SIZE = 1024 ** 2;
 
 /** Content in pieces. A piece is valid until the next one is asked for. */
@@ -48,7 +50,7 @@ export async function orStop<T>(content: LargeContent, work: () => Promise<T>): 
 export class SourceReader {
   readonly #fs: FileSystem;
   readonly #signal: AbortSignal | undefined;
-  #buffer = new Uint8Array(64 * 1024);
+  #buffer: Uint8Array = new Uint8Array(64 * 1024);
 
   /** With `signal`, an abort ends the wait for a stream that gives nothing. */
   constructor(fs: FileSystem, signal?: AbortSignal) {
@@ -82,27 +84,25 @@ export class SourceReader {
     try {
       const size = this.#attempt(path, () => this.#fs.size(file));
       const wanted = Math.min(size, SMALL_MAX) + 1;
-      if (this.#buffer.length < wanted) this.#buffer = new Uint8Array(Math.min(wanted * 2, SMALL_MAX + 1));
+      if (this.#buffer.length < wanted) this.#buffer = copyMemory(Math.min(wanted * 2, SMALL_MAX + 1));
       const got = this.#attempt(path, () => this.#fs.read(file, this.#buffer, 0, wanted, 0));
-      return got < wanted ? { small: this.#buffer.subarray(0, got) } : { chunks: this.#pieces(path), size };
+      return got < wanted ? { small: this.#buffer.subarray(0, got) } : { chunks: this.#pieces(path, size), size };
     } finally {
       this.#fs.close(file);
     }
   }
 
   /** Opens the file again: what is never asked for must not stay open. */
-  *#pieces(path: string): Generator<Uint8Array> {
-    const file = this.#attempt(path, () => this.#fs.open(path, "read"));
+  async *#pieces(path: string, size: number): AsyncGenerator<Uint8Array> {
+    using file = openedFile(
+      this.#fs,
+      this.#attempt(path, () => this.#fs.open(path, "read")),
+    );
+    const pieces = readPieces(file, { start: 0, end: Number.POSITIVE_INFINITY, reuse: true, ahead: false, size });
     try {
-      const buffer = new Uint8Array(READ_SIZE);
-      for (let position = 0; ; ) {
-        const got = this.#attempt(path, () => this.#fs.read(file, buffer, 0, READ_SIZE, position));
-        if (got > 0) yield got === READ_SIZE ? buffer : buffer.subarray(0, got);
-        if (got < READ_SIZE) return;
-        position += got;
-      }
-    } finally {
-      this.#fs.close(file);
+      yield* pieces;
+    } catch (error) {
+      throw readFailed(path, error);
     }
   }
 
@@ -110,7 +110,7 @@ export class SourceReader {
     try {
       return call();
     } catch (error) {
-      throw sourceFailed(path, isTsdosError(error) ? (error.details.errno ?? error.message) : String(error), error);
+      throw readFailed(path, error);
     }
   }
 }
@@ -126,6 +126,10 @@ function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {
 
 function isFileSource(source: Source): source is FileSource {
   return (source as FileSource | undefined)?.kind === "file" && typeof (source as FileSource).path === "string";
+}
+
+function readFailed(path: string, error: unknown): TsdosError {
+  return sourceFailed(path, isTsdosError(error) ? (error.details.errno ?? error.message) : String(error), error);
 }
 
 function sourceFailed(path: string, reason: string, cause?: unknown): TsdosError {

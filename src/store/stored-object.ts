@@ -14,9 +14,10 @@ export interface ObjectReader {
   whole(): Uint8Array | Promise<Uint8Array>;
   /**
    * The content from `start` to before `end` in pieces. With `reuse` a piece is valid until the next one is asked for.
-   * Throws (late, if need be) rather than end early or give wrong bytes.
+   * Throws (late, if need be) rather than end early or give wrong bytes. `ahead`: what is done with a piece takes about as long as to
+   * read it.
    */
-  chunks(start: number, end: number, reuse: boolean): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  chunks(start: number, end: number, reuse: boolean, ahead?: boolean): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 }
 
 /** What was read last; gone once the next ones are read, so that who keeps the readers does not keep the contents. */
@@ -107,7 +108,7 @@ export class ObjectSlice {
     });
   }
 
-  /** The bytes in pieces of up to a MiB. Damage throws; it never ends the iteration early. */
+  /** The bytes in pieces of up to 2 MiB. Damage throws; it never ends the iteration early. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
     return this.#pieces(false);
   }
@@ -133,7 +134,7 @@ export class ObjectSlice {
       // Not a new file: cutting it makes ext4 write it to the disk when it is closed.
       if (fs.size(file) > 0) fs.truncate(file, 0);
       let at = 0;
-      for await (const chunk of this.#pieces(true)) {
+      for await (const chunk of this.#pieces(true, true)) {
         fs.write(file, chunk, 0, chunk.length, at);
         at += chunk.length;
       }
@@ -144,12 +145,12 @@ export class ObjectSlice {
     }
   }
 
-  async *#pieces(reuse: boolean): AsyncGenerator<Uint8Array> {
+  async *#pieces(reuse: boolean, ahead = false): AsyncGenerator<Uint8Array> {
     const pacer = new Pacer();
     let started = false;
     for (let before: unknown; ; ) {
       try {
-        for await (const chunk of this.#reader.chunks(this.#start, this.#end, reuse)) {
+        for await (const chunk of this.#reader.chunks(this.#start, this.#end, reuse, ahead)) {
           started = true;
           yield chunk;
           if (pacer.due) await pacer.pause();

@@ -73,6 +73,16 @@ export class InterceptedFileSystem implements FileSystem {
     return this.#inner.read(file, into, at, length, position);
   }
 
+  readOnce(file: number, into: Uint8Array, at: number, length: number, position: number): number {
+    this.#check({ name: "read", path: this.#pathOf(file), size: length, position });
+    return this.#inner.readOnce(file, into, at, length, position);
+  }
+
+  async readAsync(file: number, into: Uint8Array, at: number, length: number, position: number): Promise<number> {
+    this.#check({ name: "read", path: this.#pathOf(file), size: length, position });
+    return this.#inner.readAsync(file, into, at, length, position);
+  }
+
   write(file: number, bytes: Uint8Array, from: number, to: number, position: number): void {
     const fault = this.#before({ name: "write", path: this.#pathOf(file), size: to - from, position });
     const end = fault === undefined ? to : Math.min(to, from + (fault.written ?? 0));

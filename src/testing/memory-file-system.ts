@@ -66,6 +66,14 @@ export class MemoryFileSystem implements FileSystem {
     return got;
   }
 
+  readOnce(file: number, into: Uint8Array, at: number, length: number, position: number): number {
+    return this.read(file, into, at, length, position);
+  }
+
+  async readAsync(file: number, into: Uint8Array, at: number, length: number, position: number): Promise<number> {
+    return this.read(file, into, at, length, position);
+  }
+
   write(file: number, bytes: Uint8Array, from: number, to: number, position: number): void {
     const node = this.#fileOf(file);
     const end = position + to - from;

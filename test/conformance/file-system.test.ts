@@ -56,6 +56,28 @@ function fileSystemConformance(name: string, make: () => { readonly fs: FileSyst
       assert.equal(fs.openIfExists(`${path}/below`), undefined);
     });
 
+    check("reads by a single call, and beside the caller", async (fs, root) => {
+      write(fs, `${root}/file`, "abcdef");
+      const file = fs.open(`${root}/file`, "read");
+      const into = Buffer.alloc(8, 120);
+      assert.equal(fs.readOnce(file, into, 1, 4, 1), 4);
+      assert.equal(into.toString("latin1"), "xbcdexxx");
+      assert.equal(fs.readOnce(file, into, 0, 8, 6), 0);
+      const others = [Buffer.alloc(8, 120), Buffer.alloc(8, 120), Buffer.alloc(8, 120)] as const;
+      const [a, b, c] = others;
+      const got = await Promise.all([
+        fs.readAsync(file, a, 2, 6, 0),
+        fs.readAsync(file, b, 0, 8, 4),
+        fs.readAsync(file, c, 0, 8, 100),
+      ]);
+      assert.deepEqual(got, [6, 2, 0]);
+      assert.deepEqual(
+        others.map((bytes) => bytes.toString("latin1")),
+        ["xxabcdef", "efxxxxxx", "xxxxxxxx"],
+      );
+      fs.close(file);
+    });
+
     check("reads and writes at positions, cuts and sizes", (fs, root) => {
       const file = fs.open(`${root}/file`, "create");
       fs.write(file, Buffer.from("abcdef"), 0, 6, 4);

@@ -138,7 +138,7 @@ export const mutants: readonly Mutant[] = [
   {
     bug: "the checksum of stored bytes is not compared",
     file: "src/store/packed-reader.ts",
-    find: "    if (this.#hasChecksum && crc32Of(stored) !== checksum) throw this.#badChecksum();\n",
+    find: "    if (this.#hasChecksum && checksumOf(stored, flags) !== checksum) throw this.#badChecksum();\n",
     replace: "",
     caughtBy: "damage",
   },

@@ -67,7 +67,7 @@ async function storedBody(
   if (storedSize <= SMALL_MAX) {
     await verify();
     // Copied at once: their memory is that of the next read of anybody.
-    const stored = Buffer.concat([...packed.stored()]);
+    const stored = Buffer.concat(await Array.fromAsync(packed.stored()));
     return { codec, rawSize, storedSize, checksum: crc32Of(stored), stored: [stored] };
   }
   // Held: a repack may remove the pack before its bytes are read again.

@@ -1,5 +1,6 @@
 import type { FileSystem } from "../../file-system.ts";
-import { crc32Continue } from "../../format/crc32.ts";
+import { FLAG_NO_CHECKSUM } from "../../format/entry.ts";
+import { startChecksum } from "../../format/stored-checksum.ts";
 import { piecesOf } from "../pieces.ts";
 import type { StoredRange } from "./toc-snapshot.ts";
 
@@ -15,11 +16,11 @@ export function* checkedPack(
   onDamaged: (range: StoredRange) => void,
 ): Generator<Uint8Array> {
   let at = span.start;
-  let crc = 0;
+  let checksum = startChecksum(0);
   const nextRange = (): StoredRange | undefined => {
     for (let next = ranges.next(); !next.done; next = ranges.next()) {
-      const { offset, end, hasChecksum } = next.value;
-      if (hasChecksum && offset >= at && end > offset) return next.value;
+      const { offset, end, flags } = next.value;
+      if ((flags & FLAG_NO_CHECKSUM) === 0 && offset >= at && end > offset) return next.value;
     }
     return undefined;
   };
@@ -30,10 +31,11 @@ export function* checkedPack(
     while (range !== undefined && range.offset < pieceEnd) {
       const from = Math.max(range.offset, at);
       const to = Math.min(range.end, pieceEnd);
-      crc = crc32Continue(from === range.offset ? 0 : crc, piece.subarray(from - pieceStart, to - pieceStart));
+      if (from === range.offset) checksum = startChecksum(range.flags);
+      checksum.update(piece.subarray(from - pieceStart, to - pieceStart));
       at = to;
       if (to < range.end) break;
-      if (crc !== range.checksum) onDamaged(range);
+      if (checksum.value() !== range.checksum) onDamaged(range);
       range = nextRange();
     }
     at = pieceEnd;

@@ -1,13 +1,6 @@
 import { createHash } from "node:crypto";
 import type { FileSystem } from "../../file-system.ts";
-import {
-  ENTRY_SIZE,
-  FLAG_NO_CHECKSUM,
-  isTombstone,
-  isValidTocEntry,
-  readRecord,
-  recordKey,
-} from "../../format/entry.ts";
+import { ENTRY_SIZE, isTombstone, isValidTocEntry, readRecord, recordKey } from "../../format/entry.ts";
 import type { TocDamage } from "../../format/manifest.ts";
 import { tocHeaderSize } from "../../format/toc-header.ts";
 import type { ObjectKey } from "../../key/object-key.ts";
@@ -78,7 +71,8 @@ export interface StoredRange {
   readonly offset: number;
   readonly end: number;
   readonly checksum: number;
-  readonly hasChecksum: boolean;
+  /** Of its entry. */
+  readonly flags: number;
 }
 
 /** The entries of an open table of contents, in the order in which they were committed, without tombstones and damage. */
@@ -90,7 +84,7 @@ export function* storedRanges(fs: FileSystem, file: number, size: number): Gener
       if (!isValidTocEntry(bytes, at) || isTombstone(bytes, at)) continue;
       const { offset, storedSize, checksum, flags } = readRecord(bytes, at);
       const key = recordKey(bytes, at) as ObjectKey;
-      yield { key, offset, end: offset + storedSize, checksum, hasChecksum: (flags & FLAG_NO_CHECKSUM) === 0 };
+      yield { key, offset, end: offset + storedSize, checksum, flags };
     }
   }
 }

@@ -1,0 +1,100 @@
+import { copyMemory } from "../copy-memory.ts";
+import type { FileSystem } from "../file-system.ts";
+
+/** A file that is open to be read. */
+export interface OpenedFile {
+  /** Reads into `into[at..at + length)`; returns how many bytes were there. */
+  read(into: Uint8Array, at: number, length: number, position: number): number;
+  /** As `read`, beside the caller. */
+  readAsync(into: Uint8Array, at: number, length: number, position: number): Promise<number>;
+}
+
+/** An open file, which is closed at the end. */
+export function openedFile(fs: FileSystem, file: number): OpenedFile & Disposable {
+  return {
+    read: (into, at, length, position) => fs.read(file, into, at, length, position),
+    readAsync: (into, at, length, position) => fs.readAsync(file, into, at, length, position),
+    [Symbol.dispose]: () => fs.close(file),
+  };
+}
+
+/** Bytes of one piece: as fast as larger ones for a file that is not very large, and stays in the processor's cache. */
+const PIECE_SIZE: number = 256 * 1024;
+/** From this many bytes on, larger pieces win back what their memory takes to get, and so do reads ahead. */
+const LARGE_SIZE: number = 32 * 1024 ** 2;
+/** Bytes of one piece of so much: read a third faster. */
+const LARGE_PIECE_SIZE: number = 1024 ** 2;
+/** Bytes of one piece that is read ahead: each costs a change of threads. */
+const AHEAD_PIECE_SIZE: number = 2 * 1024 ** 2;
+/** Reads that are under way at the same time. */
+const READS_AHEAD = 2;
+
+export interface PieceOptions {
+  readonly start: number;
+  readonly end: number;
+  /** A piece is valid until the next one is asked for. */
+  readonly reuse: boolean;
+  /** What is done with a piece takes about as long as to read it: the next ones are read meanwhile, if there are many. */
+  readonly ahead: boolean;
+  /** Bytes that are expected, where `end` does not tell. */
+  readonly size?: number;
+}
+
+/** The bytes of a file from `start` to before `end`, or to its end, in pieces. The file must stay open until the iteration has ended. */
+export function readPieces(file: OpenedFile, options: PieceOptions): AsyncGenerator<Uint8Array> {
+  const { start, end, size = end - start } = options;
+  if (size < LARGE_SIZE) return oneByOne(file, PIECE_SIZE, options);
+  return options.ahead ? ahead(file, options) : oneByOne(file, LARGE_PIECE_SIZE, options);
+}
+
+async function* oneByOne(
+  file: OpenedFile,
+  pieceSize: number,
+  { start, end, reuse }: PieceOptions,
+): AsyncGenerator<Uint8Array> {
+  let buffer: Uint8Array | undefined;
+  for (let at = start; at < end; ) {
+    const length = Math.min(pieceSize, end - at);
+    if (buffer === undefined || !reuse) buffer = copyMemory(length, at);
+    const got = file.read(buffer, 0, length, at);
+    if (got > 0) yield got === buffer.length ? buffer : buffer.subarray(0, got);
+    if (got < length) return;
+    at += got;
+  }
+}
+
+interface Reading {
+  readonly buffer: Uint8Array;
+  readonly length: number;
+  readonly got: Promise<number>;
+}
+
+async function* ahead(file: OpenedFile, { start, end, reuse }: PieceOptions): AsyncGenerator<Uint8Array> {
+  const free: Uint8Array[] = [];
+  const underWay: Reading[] = [];
+  let next = start;
+  const startReads = (): void => {
+    while (underWay.length < READS_AHEAD && next < end) {
+      const buffer = free.pop() ?? copyMemory(AHEAD_PIECE_SIZE, next);
+      const length = Math.min(AHEAD_PIECE_SIZE, end - next);
+      const got = file.readAsync(buffer, 0, length, next);
+      // Whoever stops before its turn does not hear of it.
+      got.catch(() => undefined);
+      underWay.push({ buffer, length, got });
+      next += length;
+    }
+  };
+  try {
+    startReads();
+    for (let reading = underWay.shift(); reading !== undefined; reading = underWay.shift()) {
+      const { buffer, length } = reading;
+      const got = await reading.got;
+      if (got === length) startReads();
+      if (got > 0) yield got === buffer.length ? buffer : buffer.subarray(0, got);
+      if (got < length) return;
+      if (reuse) free.push(buffer);
+    }
+  } finally {
+    await Promise.allSettled(underWay.map(({ got }) => got));
+  }
+}

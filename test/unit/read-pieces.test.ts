@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { copyMemory } from "../../src/copy-memory.ts";
+import { type OpenedFile, readPieces } from "../../src/store/read-pieces.ts";
+import { noise } from "../../src/testing/contents.ts";
+
+const MIB = 1024 ** 2;
+const LARGE = 32 * MIB;
+
+/** A file in memory that counts the reads under way; `fails` is the position from which on they fail. */
+function fileOf(
+  content: Uint8Array,
+  fails = Number.POSITIVE_INFINITY,
+): OpenedFile & { underWay: number; most: number } {
+  const file = {
+    underWay: 0,
+    most: 0,
+    read(into: Uint8Array, at: number, length: number, position: number): number {
+      if (position >= fails) throw new Error(`no byte ${position}`);
+      const piece = content.subarray(position, position + length);
+      into.set(piece, at);
+      return piece.length;
+    },
+    async readAsync(into: Uint8Array, at: number, length: number, position: number): Promise<number> {
+      file.underWay++;
+      file.most = Math.max(file.most, file.underWay);
+      // The later ones are ready first.
+      await sleep(Math.max(0, 4 - position / MIB));
+      file.underWay--;
+      return file.read(into, at, length, position);
+    },
+  };
+  return file;
+}
+
+describe("pieces of a file", () => {
+  const content = noise(9 * MIB + 5, 1);
+
+  for (const ahead of [false, true]) {
+    for (const size of [9 * MIB, LARGE]) {
+      for (const reuse of [false, true]) {
+        test(`give its bytes in order: ${JSON.stringify({ ahead, size, reuse })}`, async () => {
+          const file = fileOf(content);
+          for (const [start, end] of [
+            [0, content.length],
+            [3, 9 * MIB],
+            [5 * MIB + 1, 5 * MIB + 2],
+            [7, 7],
+          ] as const) {
+            const pieces: Uint8Array[] = [];
+            for await (const piece of readPieces(file, { start, end, reuse, ahead, size }))
+              pieces.push(reuse ? Buffer.from(piece) : piece);
+            assert.ok(Buffer.concat(pieces).equals(content.subarray(start, end)), `${start} to ${end}`);
+            assert.ok(pieces.every((piece) => piece.length > 0 && piece.length <= 2 * MIB));
+          }
+          assert.equal(file.underWay, 0);
+          assert.equal(file.most > 1, ahead && size === LARGE);
+        });
+      }
+
+      test(`end where the file ends: ${JSON.stringify({ ahead, size })}`, async () => {
+        const file = fileOf(content);
+        const options = { start: MIB, end: Number.POSITIVE_INFINITY, reuse: true, ahead, size };
+        let total = 0;
+        for await (const piece of readPieces(file, options)) total += piece.length;
+        assert.equal(total, content.length - MIB);
+        assert.equal(file.underWay, 0);
+      });
+
+      test(`fail when a read fails, after the pieces in front of it: ${JSON.stringify({ ahead, size })}`, async () => {
+        const file = fileOf(content, 6 * MIB);
+        let total = 0;
+        await assert.rejects(async () => {
+          for await (const piece of readPieces(file, { start: 0, end: content.length, reuse: true, ahead, size }))
+            total += piece.length;
+        }, /no byte/);
+        assert.equal(total, 6 * MIB);
+        assert.equal(file.underWay, 0);
+      });
+    }
+  }
+
+  test("nothing is under way any more when it was left early: the file can be closed", async () => {
+    const file = fileOf(content, 4 * MIB);
+    for await (const _ of readPieces(file, { start: 0, end: content.length, reuse: true, ahead: true, size: LARGE })) {
+      assert.ok(file.underWay > 0);
+      break;
+    }
+    assert.equal(file.underWay, 0);
+  });
+});
+
+test("memory to copy to has the size that was asked for, and stands as far from a page as the position and a line", () => {
+  for (const size of [0, 1, 1000, 128 * 1024, MIB])
+    for (const position of [0, 1, 4095, 4096, 123_456_789]) assert.equal(copyMemory(size, position).length, size);
+  assert.equal(copyMemory(MIB).byteOffset, 64);
+  assert.equal(copyMemory(MIB, 4096 * 1000 + 13).byteOffset, 64 + 13);
+});

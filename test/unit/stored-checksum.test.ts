@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { createCipheriv } from "node:crypto";
+import { describe, test } from "node:test";
+import { crc32Of } from "../../src/format/crc32.ts";
+import { FLAG_GMAC, FLAG_NO_CHECKSUM } from "../../src/format/entry.ts";
+import { checksumOf, startChecksum } from "../../src/format/stored-checksum.ts";
+import { Container, describeFile } from "../../src/index.ts";
+import { keyOf } from "../../src/key/hash.ts";
+import { noise } from "../../src/testing/contents.ts";
+import { markedBlock, readText } from "../docs/support.ts";
+import { temporaryFolder } from "../support/folders.ts";
+
+/** The GMAC of docs/format.md, by the definition: a polynomial over GF(2^128), and the first block of the key stream. */
+function gmacByDefinition(bytes: Uint8Array): number {
+  const aes = createCipheriv("aes-128-ecb", Buffer.alloc(16), null);
+  const numberOf = (block: Uint8Array): bigint => BigInt(`0x${Buffer.from(block).toString("hex")}`);
+  const encrypted = (block: string): bigint => numberOf(aes.update(block, "hex"));
+  const hashKey = encrypted("00".repeat(16));
+  const multiply = (x: bigint, y: bigint): bigint => {
+    let product = 0n;
+    let shifted = y;
+    for (let bit = 127n; bit >= 0n; bit--) {
+      if ((x >> bit) & 1n) product ^= shifted;
+      shifted = shifted & 1n ? (shifted >> 1n) ^ (0xe1n << 120n) : shifted >> 1n;
+    }
+    return product;
+  };
+  const padded = Buffer.concat([bytes, Buffer.alloc((16 - (bytes.length % 16)) % 16)]);
+  let hash = 0n;
+  for (let at = 0; at < padded.length; at += 16)
+    hash = multiply(hash ^ numberOf(padded.subarray(at, at + 16)), hashKey);
+  hash = multiply(hash ^ (BigInt(bytes.length * 8) << 64n), hashKey);
+  const tag = hash ^ encrypted(`${"00".repeat(15)}01`);
+  return Buffer.from(tag.toString(16).padStart(32, "0"), "hex").readUInt32LE(0);
+}
+
+describe("checksums of stored bytes", () => {
+  test("the GMAC is the one that docs/format.md names", () => {
+    // The first test case of the specification of GCM: nothing at all.
+    assert.equal(checksumOf(new Uint8Array(), FLAG_GMAC), Buffer.from("58e2fcce", "hex").readUInt32LE(0));
+    for (const size of [1, 15, 16, 17, 1000, 4096]) {
+      const bytes = noise(size, size);
+      assert.equal(checksumOf(bytes, FLAG_GMAC), gmacByDefinition(bytes), `${size} bytes`);
+    }
+  });
+
+  test("pieces give what the whole gives, however it is cut", () => {
+    const bytes = noise(10_000, 1);
+    for (const flags of [0, FLAG_GMAC]) {
+      for (const size of [1, 7, 16, 4096, 20_000]) {
+        const running = startChecksum(flags);
+        for (let at = 0; at < bytes.length; at += size) running.update(bytes.subarray(at, at + size));
+        assert.equal(running.value(), checksumOf(bytes, flags), `pieces of ${size}`);
+      }
+    }
+    assert.equal(checksumOf(bytes, 0), crc32Of(bytes));
+  });
+
+  test("any bit that changes is noticed", () => {
+    const bytes = Buffer.from(noise(1000, 2));
+    const before = checksumOf(bytes, FLAG_GMAC);
+    for (let bit = 0; bit < bytes.length * 8; bit++) {
+      const mask = 1 << (bit % 8);
+      bytes[bit >> 3] = (bytes[bit >> 3] as number) ^ mask;
+      assert.notEqual(checksumOf(bytes, FLAG_GMAC), before, `bit ${bit}`);
+      bytes[bit >> 3] = (bytes[bit >> 3] as number) ^ mask;
+    }
+  });
+
+  const openssl = spawnSync("openssl", ["mac", "-help"]);
+  test("openssl computes the same from a pack", {
+    skip: openssl.status === 0 ? false : "needs openssl 3",
+  }, async () => {
+    const root = `${temporaryFolder()}/container`;
+    await using container = await Container.create(root, { compression: "none" });
+    await container.insert(noise(5 * 1024 ** 2, 3), { to: "packed" });
+    const command = markedBlock(readText("docs/format.md"), "recipe: gmac");
+    const { stdout, stderr } = spawnSync("/bin/sh", ["-c", command], {
+      env: { ...process.env, stored: `${root}/packed/0.pack` },
+    });
+    const stat = [...describeFile(`${root}/packed/0.toc`)].at(-1);
+    assert.equal(stat?.["flags"], FLAG_GMAC);
+    const printed = stdout.toString().trim().slice(0, 8).toLowerCase();
+    const checksum = Buffer.from(printed, "hex").readUInt32LE(0);
+    assert.equal(stat["checksum"], checksum.toString(16).padStart(8, "0"), stderr.toString());
+  });
+
+  test("small objects have a CRC-32, large ones a GMAC, those of version 1 nothing", async () => {
+    for (const formatVersion of [1, 2] as const) {
+      const root = `${temporaryFolder()}/container`;
+      await using container = await Container.create(root, { formatVersion, compression: "zlib" });
+      const contents = [noise(4 * 1024 ** 2, 4), noise(4 * 1024 ** 2 + 1, 5), Buffer.alloc(5 * 1024 ** 2)];
+      for await (const _ of container.insertMany(contents, { to: "packed" }));
+      for (const content of contents) {
+        const object = await container.extract(keyOf(content));
+        assert.deepEqual(await object?.bytes(), Buffer.from(content));
+      }
+      if (formatVersion === 1) continue;
+      const entries = [...describeFile(`${root}/packed/0.toc`)].filter((record) => "flags" in record);
+      assert.deepEqual(
+        entries.map(({ flags }) => flags),
+        [0, FLAG_GMAC, FLAG_GMAC],
+      );
+      assert.equal(FLAG_GMAC & FLAG_NO_CHECKSUM, 0);
+    }
+  });
+});
