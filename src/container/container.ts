@@ -73,6 +73,7 @@ export class Container implements ObjectStore, AsyncDisposable {
   static async create(path: string, options: CreateOptions = {}): Promise<Container> {
     const root = resolve(path);
     const { config, stores } = createContainer(new NodeFileSystem(), root, options);
+    stores.prepareLocks();
     return new Container(root, config, stores);
   }
 

@@ -48,6 +48,11 @@ export class LegacyPackerLock implements PackerLock {
     this.#lock = lock;
   }
 
+  /** The folder must exist. */
+  prepare(): void {
+    this.#lock.prepare();
+  }
+
   async acquire(doing: string, options: AcquireOptions): Promise<void> {
     const start = performance.now();
     this.#fs.makeDirectory(this.#paths.sandbox);

@@ -1,4 +1,4 @@
-import { TsdosError } from "../errors.ts";
+import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import type { ContainerConfig } from "../format/config.ts";
 import {
@@ -46,6 +46,8 @@ export interface OpenStoresOptions {
 /** The stores of an open container. */
 export interface OpenStores {
   readonly combined: CombinedStore;
+  /** Makes the files of the locks, where that can be done: else whoever needs a lock is told why not. */
+  prepareLocks(): void;
   close(): void;
 }
 
@@ -59,6 +61,14 @@ export function openStores(options: OpenStoresOptions): OpenStores {
   const packed = new PackedStore({ context, files, index, lock, lockTimeoutMs, onLockWait });
   return {
     combined: new CombinedStore(context, new LooseStore(context), packed),
+    prepareLocks() {
+      try {
+        lock.prepare();
+        removals.prepare();
+      } catch (error) {
+        if (!isTsdosError(error)) throw error;
+      }
+    },
     close() {
       closeAll(
         () => packed.close(),
@@ -78,7 +88,7 @@ export function openStoresAt(fs: FileSystem, root: string): OpenStores {
 /** Milliseconds; it is held for a few thousand removals, or one commit. */
 const REMOVALS_TIMEOUT_MS = 30_000;
 
-function removalLock({ fs, root, config }: OpenStoresOptions, packs: string): RemovalLock & { close(): void } {
+function removalLock({ fs, root, config }: OpenStoresOptions, packs: string): RemovalLock & Preparable {
   const isLegacy = config.containerVersion === 1;
   const folder = isLegacy ? `${root}/${SANDBOX_FOLDER}` : packs;
   const lock = isLegacy
@@ -89,13 +99,19 @@ function removalLock({ fs, root, config }: OpenStoresOptions, packs: string): Re
       fs.makeDirectory(folder);
       return holdLock(lock, "commit or delete", REMOVALS_TIMEOUT_MS, work);
     },
+    prepare: () => lock.prepare(),
     close: () => lock.close(),
   };
 }
 
+interface Preparable {
+  prepare(): void;
+  close(): void;
+}
+
 interface Parts {
   readonly index: PackIndex;
-  readonly lock: PackerLock & { close(): void };
+  readonly lock: PackerLock & Preparable;
 }
 
 function parts({ fs, config }: OpenStoresOptions, folder: string): Parts {

@@ -13,6 +13,11 @@ export class FolderLock implements PackerLock {
     this.#prepare = prepare;
   }
 
+  /** The folder must exist. */
+  prepare(): void {
+    this.#lock.prepare();
+  }
+
   async acquire(doing: string, options: AcquireOptions): Promise<void> {
     this.#prepare();
     await acquireLock(this.#lock, { ...options, doing });

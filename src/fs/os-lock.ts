@@ -40,15 +40,20 @@ export class OsLock {
     return this.#held;
   }
 
+  /** Makes the lock's file, which costs some syncs, before the lock is first needed. */
+  prepare(): void {
+    this.#database ??= this.#open();
+  }
+
   /**
    * Takes the lock if it is free; `doing` tells others what for. False when it is taken, be it by this instance.
    * Two that try in the same instant may both get false.
    */
   tryAcquire(doing: string): boolean {
     if (this.#held) return false;
-    this.#database ??= this.#open();
+    this.prepare();
     try {
-      this.#database.exec("BEGIN EXCLUSIVE");
+      this.#database?.exec("BEGIN EXCLUSIVE");
     } catch (error) {
       if (isTsdosError(error, "LOCKED")) return false;
       throw error;

@@ -1,5 +1,5 @@
+import { copyMemory } from "../copy-memory.ts";
 import { isTsdosError } from "../errors.ts";
-import { keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { Pacer, syncs } from "../store/context.ts";
@@ -48,7 +48,7 @@ class Packer {
   readonly #writer: PackWriter;
   readonly #options: PackerOptions;
   readonly #compressing: Compressing;
-  readonly #buffer = Buffer.allocUnsafeSlow(SMALL_MAX + 1);
+  readonly #buffer = copyMemory(SMALL_MAX + 1);
   readonly #pacer = new Pacer();
   /** Keys that are in a pack with the next commit. */
   #committed: ObjectKey[] = [];
@@ -110,10 +110,12 @@ class Packer {
 
   /** Bytes of the content; undefined when it is damaged, or gone. */
   #addLoose(key: ObjectKey): number | undefined | Promise<number | undefined> {
-    const content = this.#store.loose.content(key, this.#buffer);
+    const { loose } = this.#store;
+    const isCompared = this.#options.verifyHash !== false;
+    const content = isCompared ? loose.comparedContent(key, this.#buffer) : loose.content(key, this.#buffer);
     if (content === undefined) return undefined;
+    if (content === "damaged") return this.#isDamaged(key);
     if (content.small === undefined) return this.#addLarge(key, content);
-    if (this.#options.verifyHash !== false && keyOf(content.small) !== key) return this.#isDamaged(key);
     addSmall(this.#writer, key, content.small, this.#compressing);
     return content.small.length;
   }

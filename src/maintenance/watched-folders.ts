@@ -1,6 +1,6 @@
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
-import { CLOCK_TICK_MS } from "../store/context.ts";
+import { isSettled } from "../store/context.ts";
 
 /** Listing a folder costs as much as asking for a quarter of its names, or less. */
 const NAMES_PER_STAT = 4;
@@ -31,10 +31,10 @@ export class WatchedFolders {
       known.objects += keys.length;
       return;
     }
-    const mtimeMs = this.#changedAt(prefix) ?? Number.POSITIVE_INFINITY;
+    const mtimeMs = this.#changedAt(prefix);
     // What changes soon after a change may leave the same time.
-    const isSettled = mtimeMs < Date.now() - CLOCK_TICK_MS;
-    this.#folders.set(prefix, { mtimeMs: isSettled ? mtimeMs : undefined, objects: keys.length });
+    const tells = mtimeMs !== undefined && isSettled(mtimeMs);
+    this.#folders.set(prefix, { mtimeMs: tells ? mtimeMs : undefined, objects: keys.length });
   }
 
   /** Forgets all folders but those of these keys. */
@@ -60,8 +60,8 @@ export class WatchedFolders {
     const { loose } = this.#store;
     const { objects = Number.POSITIVE_INFINITY } = this.#folders.get(prefix) ?? {};
     if (objects > keys.length * NAMES_PER_STAT) return keys.filter((key) => loose.sizeOf(key) === undefined);
-    const there = new Set(loose.keysIn(prefix));
-    return keys.filter((key) => !there.has(key));
+    const there = new Set(loose.namesIn(prefix));
+    return keys.filter((key) => !there.has(key.slice(prefix.length)));
   }
 
   #prefixOf(key: ObjectKey): string {

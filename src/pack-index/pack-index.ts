@@ -40,7 +40,7 @@ export interface PackIndex {
   refresh(): boolean;
   /**
    * Live index records, one for each key, in ascending order of keys, in batches of bounded size; those with keys above `after`
-   * (32 bytes), if given. Goes on over the state that it started with while the index changes. Throws `CORRUPT_INDEX` at its end
+   * (32 bytes), if given; a batch is valid until the next one is asked for. Goes on over the state that it started with while the index changes. Throws `CORRUPT_INDEX` at its end
    * when damage may have hidden some.
    */
   batches(after?: Uint8Array): IterableIterator<RecordBatch>;

@@ -1,3 +1,4 @@
+import { copyMemory } from "../copy-memory.ts";
 import { compareBytes, prefixOf } from "../format/bytes.ts";
 import { ENTRY_SIZE, isTombstone, type RecordBatch, recordPackId } from "../format/entry.ts";
 
@@ -152,7 +153,7 @@ export function liveCursor(newestFirst: readonly RecordCursor[]): CompactCursor 
   return compactCursor(mergeCursors(newestFirst), true);
 }
 
-/** The newest live record of each key. */
+/** The newest live record of each key; a batch is valid until the next one is asked for. */
 export function* liveBatches(newestFirst: readonly RecordCursor[]): Generator<RecordBatch> {
   const cursor = liveCursor(newestFirst);
   yield* batchesOf(cursor, () => cursor.isFirst);
@@ -176,15 +177,14 @@ export function keptRecords(newestFirst: readonly RecordCursor[], final: boolean
   return { batches, isPlain: () => plain };
 }
 
-/** The cursor's records that are wanted, each batch in memory of its own. */
+/** The cursor's records that are wanted; a batch is valid until the next one is asked for. */
 function* batchesOf(cursor: RecordCursor, isWanted: () => boolean): Generator<RecordBatch> {
-  let filling = new Uint8Array(BATCH_RECORDS * ENTRY_SIZE);
+  const filling = copyMemory(BATCH_RECORDS * ENTRY_SIZE);
   let count = 0;
   while (cursor.next()) {
     if (!isWanted()) continue;
     if (count === BATCH_RECORDS) {
       yield { bytes: filling, count };
-      filling = new Uint8Array(BATCH_RECORDS * ENTRY_SIZE);
       count = 0;
     }
     const { bytes, at } = cursor;

@@ -1,3 +1,4 @@
+import { copyMemory } from "../copy-memory.ts";
 import { TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { compareBytes, getU32, prefixOf, setU32 } from "../format/bytes.ts";
@@ -20,8 +21,8 @@ const KEY_SIZE = 32;
 const LOAD_AFTER_LOOKUPS_PER_PAGE = 0.25;
 /** Bytes; above it each lookup stays one 4 KiB read. */
 const LOAD_MAX_BYTES: number = 8 * 1024 ** 2;
-/** Pages in one read of a sequential walk: 256 KiB. */
-const WALK_PAGES = 64;
+/** Pages in one read of a sequential walk: 1 MiB. */
+const WALK_PAGES = 256;
 
 export interface RecordVisitor {
   /** Takes the index record at `at`; true when it wants no more. */
@@ -117,7 +118,7 @@ export class SegmentFile {
 
   /** All records in order, or from a page in front of those above `after`; read in large pieces that are verified page by page. */
   cursor(after?: Uint8Array): RecordCursor {
-    const pieces = this.pieces(new Uint8Array(WALK_PAGES * PAGE_SIZE), after);
+    const pieces = this.pieces(after);
     let piece: RecordBatch = { bytes: new Uint8Array(), count: 0 };
     let index = -1;
     return {
@@ -138,12 +139,12 @@ export class SegmentFile {
     };
   }
 
-  /** The records in batches, each in `buffer`, or in memory of its own. */
-  *pieces(buffer?: Uint8Array, after?: Uint8Array): Generator<RecordBatch> {
+  /** The records in batches, or from a page in front of those above `after`; a batch is valid until the next one is asked for. */
+  *pieces(after?: Uint8Array): Generator<RecordBatch> {
+    const bytes = copyMemory(Math.min(WALK_PAGES, this.#prefixes.length) * PAGE_SIZE);
     const pages = this.#prefixes.length;
     for (let page = after === undefined ? 0 : this.#firstPageOf(prefixOf(after, 0)); page < pages; page += WALK_PAGES) {
       const count = Math.min(WALK_PAGES * PAGE_ENTRIES, this.entries - page * PAGE_ENTRIES);
-      const bytes = buffer ?? new Uint8Array(count * ENTRY_SIZE);
       this.#fs.read(this.#file, bytes, 0, count * ENTRY_SIZE, page * PAGE_SIZE);
       for (let i = 0; i * PAGE_ENTRIES < count; i++) this.#verify(page + i, bytes, i * PAGE_SIZE);
       yield { bytes, count };
@@ -186,7 +187,7 @@ export class SegmentFile {
   #loadWhole(): void {
     const size = this.entries * ENTRY_SIZE;
     if (size > LOAD_MAX_BYTES) return;
-    const whole = new Uint8Array(size);
+    const whole = copyMemory(size);
     this.#fs.read(this.#file, whole, 0, size, 0);
     this.#whole = whole;
   }

@@ -1,3 +1,4 @@
+import { copyMemory } from "../copy-memory.ts";
 import { TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { ENTRY_SIZE, isValidTocEntry, type RecordBatch, sealTocEntry, tocEntryToRecord } from "../format/entry.ts";
@@ -121,7 +122,7 @@ export class TocFile {
       if (isFirst && size < knownValid) damage.push({ packId: this.packId, offset: size });
       return damage;
     }
-    const buffer = new Uint8Array(Math.min(READ_SIZE, Math.max(ENTRY_SIZE, size - this.position)));
+    const buffer = copyMemory(Math.min(READ_SIZE, Math.max(ENTRY_SIZE, size - this.position)), this.position);
     for (let at = this.position; at + ENTRY_SIZE <= size; ) {
       const length = Math.min(buffer.length, size - at) & ~(ENTRY_SIZE - 1);
       const got = this.#fs.read(this.#file, buffer, 0, length, at);
@@ -173,7 +174,7 @@ export class TocFile {
     this.#file ??= this.#fs.openIfExists(this.path);
     const headerSize = this.#file === undefined ? 0 : this.#readHeader(this.#fs.size(this.#file));
     if (this.#file === undefined || headerSize === 0) return false;
-    const buffer = new Uint8Array(Math.min(READ_SIZE, to - from));
+    const buffer = copyMemory(Math.min(READ_SIZE, to - from), from);
     for (let at = Math.max(from, headerSize); at < to; at += buffer.length) {
       const length = Math.min(buffer.length, to - at);
       if (this.#fs.read(this.#file, buffer, 0, length, at) < length) return false;

@@ -63,9 +63,10 @@ export class BatchIterator<T> implements BulkIterator<T> {
       for (;;) {
         const first = await this.next();
         if (first.done) return;
-        const rest = this.#batch.slice(this.#at);
+        // It was the first of a batch, unless single ones were asked for before.
+        const rest = this.#at === 1 ? this.#batch : this.#batch.slice(this.#at - 1);
         this.#at = this.#batch.length;
-        yield [first.value, ...rest];
+        yield rest;
       }
     } finally {
       await this.return();

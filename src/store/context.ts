@@ -41,8 +41,16 @@ export function withoutRemovals<T>({ removals }: StoreContext, work: () => T): T
   return removals === undefined ? work() : removals.hold(work);
 }
 
-/** Longer than the time stamps of any file system are apart: older ones are those of the last change for sure. */
-export const CLOCK_TICK_MS = 2000;
+/** Milliseconds; longer than the time stamps of any file system are apart, and than clocks of a network usually differ. */
+const CLOCK_TICK_MS = 2000;
+/** The same where stamps have fractions of a second: there they are some 15 ms apart at most. */
+const FINE_CLOCK_TICK_MS = 500;
+
+/** True when the next change of a file or folder that had changed at `mtimeMs`, in milliseconds since 1970, leaves another time for sure. */
+export function isSettled(mtimeMs: number): boolean {
+  const tickMs = mtimeMs % 1000 === 0 ? CLOCK_TICK_MS : FINE_CLOCK_TICK_MS;
+  return mtimeMs < Date.now() - tickMs;
+}
 
 /** Lets other work of the process run when the current piece of synchronous work has taken long enough. */
 export class Pacer {

@@ -1,8 +1,9 @@
 import { isTsdosError } from "../errors.ts";
 import { isLoosePrefix, LOOSE_FOLDER, loosePath, parseLoosePath } from "../format/paths.ts";
+import { keyOf } from "../key/hash.ts";
 import { type ObjectKey, parseKey } from "../key/object-key.ts";
 import { BaseStore } from "./base-store.ts";
-import { CLOCK_TICK_MS, type StoreContext, syncs } from "./context.ts";
+import { isSettled, type StoreContext, syncs } from "./context.ts";
 import { insertLoop } from "./insert-loop.ts";
 import { windowsOf } from "./key-windows.ts";
 import { LooseReader } from "./loose-reader.ts";
@@ -163,8 +164,21 @@ export class LooseStore extends BaseStore {
     return new LooseReader(this.#context.fs, { key, path: this.pathOf(key), rawSize }, options.verify ?? "auto");
   }
 
-  /** The content of an object, unverified; what is small is read into `buffer`, of more than 4 MiB. Undefined when it is gone. */
-  content(key: ObjectKey, buffer: Uint8Array): Content | undefined {
+  /** As {@link content}; what is small is compared with its key. */
+  comparedContent(key: ObjectKey, buffer: Uint8Array): Content | "damaged" | undefined {
+    const isWrong = (content: Content | undefined): boolean =>
+      content?.small !== undefined && keyOf(content.small) !== key;
+    const once = this.content(key, buffer, true);
+    if (!isWrong(once)) return once;
+    const surely = this.content(key, buffer);
+    return isWrong(surely) ? "damaged" : surely;
+  }
+
+  /**
+   * The content of an object, unverified; what is small is read into `buffer`, of more than 4 MiB. Undefined when it is gone.
+   * With `once`, content that turns out to have another key may not be all of it.
+   */
+  content(key: ObjectKey, buffer: Uint8Array, once = false): Content | undefined {
     const { fs } = this.#context;
     const path = this.pathOf(key);
     const file = fs.openIfExists(path);
@@ -172,7 +186,7 @@ export class LooseStore extends BaseStore {
     let size: number;
     try {
       // Most objects are small: asking for less at first costs less.
-      let got = fs.read(file, buffer, 0, AHEAD_MAX, 0);
+      let got = once ? fs.readOnce(file, buffer, 0, AHEAD_MAX, 0) : fs.read(file, buffer, 0, AHEAD_MAX, 0);
       if (got === AHEAD_MAX) got += fs.read(file, buffer, AHEAD_MAX, buffer.length - AHEAD_MAX, AHEAD_MAX);
       if (got < buffer.length) return { small: buffer.subarray(0, got) };
       size = fs.size(file);
@@ -218,8 +232,17 @@ export class LooseStore extends BaseStore {
 
   /** The keys in a prefix folder, in no order. */
   keysIn(prefix: string): ObjectKey[] {
-    const names = this.#list(this.folderNamed(prefix));
-    return names.map((name) => parseLoosePath(prefix, name)).filter((key) => key !== undefined);
+    const keys: ObjectKey[] = [];
+    for (const name of this.namesIn(prefix)) {
+      const key = parseLoosePath(prefix, name);
+      if (key !== undefined) keys.push(key);
+    }
+    return keys;
+  }
+
+  /** The names in a prefix folder: of its objects, but for the prefix, and whatever else there is. */
+  namesIn(prefix: string): string[] {
+    return this.#list(this.folderNamed(prefix));
   }
 
   /** The folder of the objects whose keys begin with `prefix`: that is "" when objects are stored flat. */
@@ -308,7 +331,7 @@ export class LooseStore extends BaseStore {
       if (changedAt === undefined || this.#settled.get(settled) === changedAt) continue;
       this.#syncIfThere(settled);
       // The clock of file systems ticks slowly: what changes next may have the same time.
-      if (changedAt < Date.now() - CLOCK_TICK_MS) this.#settled.set(settled, changedAt);
+      if (isSettled(changedAt)) this.#settled.set(settled, changedAt);
     }
   }
 

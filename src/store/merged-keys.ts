@@ -97,15 +97,16 @@ export function keysOf({ bytes, count }: RecordBatch): ObjectKey[] {
   const words = new Int32Array(from.buffer, from.byteOffset, count * ENTRY_WORDS);
   const printed = Buffer.allocUnsafeSlow(PRINTED * KEY_SIZE);
   const printedWords = new Int32Array(printed.buffer);
-  const keys = new Array<ObjectKey>(count);
+  const keys: ObjectKey[] = [];
   for (let first = 0; first < count; first += PRINTED) {
     const some = Math.min(PRINTED, count - first);
-    for (let i = 0; i < some; i++) {
-      for (let word = 0; word < KEY_WORDS; word++)
-        printedWords[i * KEY_WORDS + word] = words[(first + i) * ENTRY_WORDS + word] as number;
+    let to = 0;
+    for (let record = first; record < first + some; record++) {
+      const from = record * ENTRY_WORDS;
+      for (let word = 0; word < KEY_WORDS; word++) printedWords[to++] = words[from + word] as number;
     }
     const text = printed.toString("hex", 0, some * KEY_SIZE);
-    for (let i = 0; i < some; i++) keys[first + i] = text.slice(i * KEY_DIGITS, (i + 1) * KEY_DIGITS) as ObjectKey;
+    for (let at = 0; at < some * KEY_DIGITS; at += KEY_DIGITS) keys.push(text.slice(at, at + KEY_DIGITS) as ObjectKey);
   }
   return keys;
 }
