@@ -1,4 +1,4 @@
-import { copyMemory } from "../copy-memory.ts";
+import { copyMemory, pieceMemory } from "../copy-memory.ts";
 import type { FileSystem } from "../file-system.ts";
 
 /** A file that is open to be read. */
@@ -55,12 +55,17 @@ async function* oneByOne(
   let buffer: Uint8Array | undefined;
   for (let at = start; at < end; ) {
     const length = Math.min(pieceSize, end - at);
-    if (buffer === undefined || !reuse) buffer = copyMemory(length, at);
+    if (buffer === undefined || !reuse) buffer = memoryFor(length, at, reuse);
     const got = file.read(buffer, 0, length, at);
     if (got > 0) yield got === buffer.length ? buffer : buffer.subarray(0, got);
     if (got < length) return;
     at += got;
   }
+}
+
+/** Nobody else has what is used again. */
+function memoryFor(size: number, position: number, reuse: boolean): Uint8Array {
+  return reuse && size >= LARGE_PIECE_SIZE ? pieceMemory(size, position) : copyMemory(size, position);
 }
 
 interface Reading {
@@ -75,7 +80,7 @@ async function* ahead(file: OpenedFile, { start, end, reuse }: PieceOptions): As
   let next = start;
   const startReads = (): void => {
     while (underWay.length < READS_AHEAD && next < end) {
-      const buffer = free.pop() ?? copyMemory(AHEAD_PIECE_SIZE, next);
+      const buffer = free.pop() ?? memoryFor(AHEAD_PIECE_SIZE, next, reuse);
       const length = Math.min(AHEAD_PIECE_SIZE, end - next);
       const got = file.readAsync(buffer, 0, length, next);
       // Whoever stops before its turn does not hear of it.

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { copyMemory } from "../../src/copy-memory.ts";
+import { copyMemory, pieceMemory } from "../../src/copy-memory.ts";
 import { type OpenedFile, readPieces } from "../../src/store/read-pieces.ts";
 import { noise } from "../../src/testing/contents.ts";
 
@@ -93,7 +93,10 @@ describe("pieces of a file", () => {
 
 test("memory to copy to has the size that was asked for, and stands as far from a page as the position and a line", () => {
   for (const size of [0, 1, 1000, 128 * 1024, MIB])
-    for (const position of [0, 1, 4095, 4096, 123_456_789]) assert.equal(copyMemory(size, position).length, size);
-  assert.equal(copyMemory(MIB).byteOffset, 64);
-  assert.equal(copyMemory(MIB, 4096 * 1000 + 13).byteOffset, 64 + 13);
+    for (const position of [0, 1, 4095, 4096, 123_456_789]) {
+      assert.equal(copyMemory(size, position).length, size);
+      assert.equal(pieceMemory(size, position).length, size);
+    }
+  assert.equal(pieceMemory(MIB).byteOffset, 64);
+  assert.equal(pieceMemory(MIB, 4096 * 1000 + 13).byteOffset, 64 + 13);
 });
