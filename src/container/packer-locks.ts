@@ -5,12 +5,12 @@ import type { AcquireOptions, PackerLock } from "../store/packer-lock.ts";
 /** The packer lock of format version 2: one operating-system lock for all packs. */
 export class FolderLock implements PackerLock {
   readonly #lock: OsLock;
-  readonly #prepare: () => void;
+  readonly #makeFolder: () => void;
 
-  /** `prepare` makes the folder of the lock file, when it is first needed. */
-  constructor(lock: OsLock, prepare: () => void) {
+  /** `makeFolder` makes the folder of the lock file, when it is first needed. */
+  constructor(lock: OsLock, makeFolder: () => void) {
     this.#lock = lock;
-    this.#prepare = prepare;
+    this.#makeFolder = makeFolder;
   }
 
   /** The folder must exist. */
@@ -19,7 +19,7 @@ export class FolderLock implements PackerLock {
   }
 
   async acquire(doing: string, options: AcquireOptions): Promise<void> {
-    this.#prepare();
+    this.#makeFolder();
     await acquireLock(this.#lock, { ...options, doing });
   }
 
