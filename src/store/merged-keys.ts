@@ -97,7 +97,8 @@ export function keysOf({ bytes, count }: RecordBatch): ObjectKey[] {
   const words = new Int32Array(from.buffer, from.byteOffset, count * ENTRY_WORDS);
   const printed = Buffer.allocUnsafeSlow(PRINTED * KEY_SIZE);
   const printedWords = new Int32Array(printed.buffer);
-  const keys: ObjectKey[] = [];
+  const keys = new Array<ObjectKey>(count);
+  let filled = 0;
   for (let first = 0; first < count; first += PRINTED) {
     const some = Math.min(PRINTED, count - first);
     let to = 0;
@@ -106,7 +107,8 @@ export function keysOf({ bytes, count }: RecordBatch): ObjectKey[] {
       for (let word = 0; word < KEY_WORDS; word++) printedWords[to++] = words[from + word] as number;
     }
     const text = printed.toString("hex", 0, some * KEY_SIZE);
-    for (let at = 0; at < some * KEY_DIGITS; at += KEY_DIGITS) keys.push(text.slice(at, at + KEY_DIGITS) as ObjectKey);
+    for (let at = 0; at < some * KEY_DIGITS; at += KEY_DIGITS)
+      keys[filled++] = text.slice(at, at + KEY_DIGITS) as ObjectKey;
   }
   return keys;
 }
