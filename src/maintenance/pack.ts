@@ -1,9 +1,11 @@
 import { copyMemory } from "../copy-memory.ts";
 import { isTsdosError } from "../errors.ts";
+import { keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { Pacer, syncs } from "../store/context.ts";
 import { addLarge, addSmall, type Compressing, compressingOf } from "../store/large-object.ts";
+import { AHEAD_MAX } from "../store/loose-store.ts";
 import type { PackWriter } from "../store/pack-writer.ts";
 import { type LargeContent, SMALL_MAX } from "../store/source.ts";
 import { removePackedCopies } from "./clean.ts";
@@ -16,6 +18,12 @@ import { WatchedFolders } from "./watched-folders.ts";
 const COMMIT_OBJECTS = 4096;
 const COMMIT_BYTES: number = 256 * 1024 ** 2;
 
+/**
+ * Objects that are looked up, read, hashed and added together: a few functions that are called in turn for many objects take a fifth
+ * less time than many functions for each, above all as long as V8 has not compiled them.
+ */
+const TOGETHER = 64;
+
 /** Moves loose objects to packs; readers and loose writers go on meanwhile. */
 export async function packLoose(store: CombinedStore, options: PackOptions): Promise<PackReport> {
   const { context } = store.packed;
@@ -26,10 +34,7 @@ export async function packLoose(store: CombinedStore, options: PackOptions): Pro
     const packer = new Packer(store, writer, { ...options, ...total });
     for (const keys of store.loose.sortedKeys()) {
       packer.enterFolder(keys);
-      for (const key of keys) {
-        const adding = packer.add(key);
-        if (adding !== undefined) await adding;
-      }
+      for (let at = 0; at < keys.length; at += TOGETHER) await packer.add(keys.slice(at, at + TOGETHER));
     }
     await packer.commit();
     store.packed.index.flush(sync);
@@ -49,6 +54,7 @@ class Packer {
   readonly #options: PackerOptions;
   readonly #compressing: Compressing;
   readonly #buffer = copyMemory(SMALL_MAX + 1);
+  readonly #together = copyMemory(TOGETHER * AHEAD_MAX);
   readonly #pacer = new Pacer();
   /** Keys that are in a pack with the next commit. */
   #committed: ObjectKey[] = [];
@@ -79,13 +85,35 @@ class Packer {
     this.#folders.enter(keys);
   }
 
-  /** Answers without a promise when there is nothing to wait for. */
-  add(key: ObjectKey): Promise<void> | undefined {
+  /** Adds objects of one folder, {@link TOGETHER} at most. */
+  async add(keys: readonly ObjectKey[]): Promise<void> {
     this.#options.signal?.throwIfAborted();
-    this.#examined++;
-    if (this.#writer.has(key)) return this.#done(key);
+    this.#examined += keys.length;
+    const missing: ObjectKey[] = [];
+    for (const key of keys) (this.#writer.has(key) ? this.#committed : missing).push(key);
+    const contents = this.#readTogether(missing);
+    for (let i = 0; i < missing.length; i++) {
+      const adding = this.#addMissing(missing[i] as ObjectKey, contents[i]);
+      if (adding !== undefined) await adding;
+    }
+    const settling = this.#settle();
+    if (settling !== undefined) await settling;
+  }
+
+  /** The contents of those that are small, and intact if that is asked for: the others are looked at one by one. */
+  #readTogether(keys: readonly ObjectKey[]): (Buffer | undefined)[] {
+    const { loose } = this.#store;
+    const isCompared = this.#options.verifyHash !== false;
+    const contents = loose.smallContents(keys, this.#together, isCompared);
+    if (!isCompared) return contents;
+    return contents.map((bytes, i) => (bytes !== undefined && keyOf(bytes) === keys[i] ? bytes : undefined));
+  }
+
+  /** Answers without a promise when there is nothing to wait for. `content`: all of it, if it was read already. */
+  #addMissing(key: ObjectKey, content: Buffer | undefined): Promise<void> | undefined {
+    this.#options.signal?.throwIfAborted();
     const before = this.#writer.storedTotal;
-    const rawSize = this.#addLoose(key);
+    const rawSize = content === undefined ? this.#addLoose(key) : this.#addSmall(key, content);
     if (rawSize instanceof Promise) return rawSize.then((size) => this.#count(key, size, before));
     return this.#count(key, rawSize, before);
   }
@@ -96,11 +124,12 @@ class Packer {
     this.#packedObjects++;
     this.#rawBytes += rawSize;
     this.#storedBytes += this.#writer.storedTotal - storedBefore;
-    return this.#done(key);
+    this.#committed.push(key);
+    return this.#settle();
   }
 
-  #done(key: ObjectKey): Promise<void> | undefined {
-    this.#committed.push(key);
+  /** Commits, or lets others run, if it is time to. */
+  #settle(): Promise<void> | undefined {
     const isFull = this.#committed.length >= COMMIT_OBJECTS || this.#writer.uncommittedBytes >= COMMIT_BYTES;
     if (isFull) return this.commit();
     if (!this.#pacer.due) return undefined;
@@ -116,8 +145,12 @@ class Packer {
     if (content === undefined) return undefined;
     if (content === "damaged") return this.#isDamaged(key);
     if (content.small === undefined) return this.#addLarge(key, content);
-    addSmall(this.#writer, key, content.small, this.#compressing);
-    return content.small.length;
+    return this.#addSmall(key, content.small);
+  }
+
+  #addSmall(key: ObjectKey, bytes: Uint8Array): number {
+    addSmall(this.#writer, key, bytes, this.#compressing);
+    return bytes.length;
   }
 
   async #addLarge(key: ObjectKey, content: LargeContent): Promise<number | undefined> {

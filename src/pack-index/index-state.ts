@@ -278,7 +278,7 @@ export class IndexState {
   }
 
   addToTail(batch: RecordBatch): void {
-    for (let at = 0; at < batch.count * ENTRY_SIZE; at += ENTRY_SIZE) this.tail.add(batch.bytes, at);
+    this.tail.addAll(batch);
   }
 
   /** How far each TOC was read. */

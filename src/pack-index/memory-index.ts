@@ -33,10 +33,23 @@ export class MemoryIndex {
 
   /** Adds the record at `at`. */
   add(record: Uint8Array, at: number): void {
-    if (this.count === this.#older.length) this.#grow();
+    this.#reserve(1);
+    const to = this.count * ENTRY_SIZE;
+    for (let i = 0; i < ENTRY_SIZE; i++) this.bytes[to + i] = record[at + i] as number;
+    this.#link();
+  }
+
+  /** Adds records in their order. */
+  addAll({ bytes, count }: RecordBatch): void {
+    this.#reserve(count);
+    this.bytes.set(bytes.subarray(0, count * ENTRY_SIZE), this.count * ENTRY_SIZE);
+    for (let i = 0; i < count; i++) this.#link();
+  }
+
+  /** Makes the next record one that is found. */
+  #link(): void {
     const index = this.count++;
     const to = index * ENTRY_SIZE;
-    for (let i = 0; i < ENTRY_SIZE; i++) this.bytes[to + i] = record[at + i] as number;
     const slot = this.#slotOf(this.bytes, to);
     const older = this.#slots[slot] as number;
     if (older >= 0 || isTombstone(this.bytes, to)) this.plain = false;
@@ -135,8 +148,14 @@ export class MemoryIndex {
     }
   }
 
-  #grow(): void {
-    const capacity = this.#older.length * 2;
+  /** Makes room for so many more records. */
+  #reserve(more: number): void {
+    let capacity = this.#older.length;
+    while (capacity < this.count + more) capacity *= 2;
+    if (capacity > this.#older.length) this.#grow(capacity);
+  }
+
+  #grow(capacity: number): void {
     const bytes = new Uint8Array(capacity * ENTRY_SIZE);
     bytes.set(this.bytes);
     this.bytes = bytes;

@@ -27,7 +27,7 @@ import { ObjectSlice, type Relocate, type StoredObject } from "./stored-object.t
 const BATCH = 4096;
 
 /** Objects below this many bytes are read when `extractMany` finds them: finding them costs as much. */
-const AHEAD_MAX = 16 * 1024;
+export const AHEAD_MAX: number = 16 * 1024;
 
 /** Says where else content of so many bytes is already, so that it is not written again; undefined when it is not. */
 export type Elsewhere = (key: ObjectKey, rawSize: number) => Stored | undefined | Promise<Stored | undefined>;
@@ -195,6 +195,27 @@ export class LooseStore extends BaseStore {
     }
     const reader = new LooseReader(fs, { key, path, rawSize: size }, "auto");
     return { chunks: reader.chunks(0, size, true), size };
+  }
+
+  /**
+   * The contents of those objects that are below {@link AHEAD_MAX}, unverified, one behind the other in `buffer`, which has as much
+   * for each. `once`: as for {@link content}.
+   */
+  smallContents(keys: readonly ObjectKey[], buffer: Buffer, once: boolean): (Buffer | undefined)[] {
+    const { fs } = this.#context;
+    let at = 0;
+    return keys.map((key) => {
+      const file = fs.openIfExists(this.pathOf(key));
+      if (file === undefined) return undefined;
+      try {
+        const got = once ? fs.readOnce(file, buffer, at, AHEAD_MAX, 0) : fs.read(file, buffer, at, AHEAD_MAX, 0);
+        if (got === AHEAD_MAX) return undefined;
+        at += got;
+        return buffer.subarray(at - got, at);
+      } finally {
+        fs.close(file);
+      }
+    });
   }
 
   /** As {@link reader}, with the content of a small object read ahead. `likely`: it is probably there. */

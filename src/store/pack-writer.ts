@@ -187,9 +187,12 @@ export class PackWriter {
     writeRecord(this.#record, 0, {
       packId: this.#packId,
       offset: this.#end - stored.storedSize,
-      dictionaryId: 0,
-      ...stored,
+      storedSize: stored.storedSize,
+      rawSize: stored.rawSize,
+      codec: stored.codec,
       flags: this.formatVersion === 1 ? FLAG_NO_CHECKSUM : (stored.flags ?? 0),
+      dictionaryId: 0,
+      checksum: stored.checksum,
     });
     this.#pending.add(this.#record, 0);
     this.storedTotal += stored.storedSize;

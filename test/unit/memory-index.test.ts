@@ -13,6 +13,13 @@ function indexOf(records: readonly KeyedEntry[], capacity?: number): MemoryIndex
   return index;
 }
 
+/** As {@link indexOf}, in batches of 0, 1, 2 ... records. */
+function indexOfBatches(records: readonly KeyedEntry[], capacity?: number): MemoryIndex {
+  const index = new MemoryIndex(capacity);
+  for (let at = 0, size = 0; at < records.length; at += size++) index.addAll(batchOf(records.slice(at, at + size)));
+  return index;
+}
+
 /** The offsets of a key's records, newest first. */
 function offsetsOf(index: MemoryIndex, key: Uint8Array): number[] {
   const offsets: number[] = [];
@@ -42,21 +49,22 @@ test("an empty index has nothing", () => {
   assert.deepEqual(index.sorted(), { bytes: new Uint8Array(), count: 0 });
 });
 
-test("records of a key are found from the newest to the oldest, also after growing and clearing", () => {
-  const records = Array.from({ length: 5000 }, (_, i) => put(keyBytes(i % 700), { offset: i }));
-  const index = indexOf(records, 16);
-  for (let key = 0; key < 700; key++) {
-    const expected = records.filter((_, i) => i % 700 === key).map(({ entry }) => entry.offset);
-    assert.deepEqual(offsetsOf(index, keyBytes(key)), expected.reverse());
-  }
-  assert.deepEqual(offsetsOf(index, keyBytes(701)), []);
-  assert.deepEqual(sortedOf(index), expectedOrder(records));
-  index.clear();
-  assert.deepEqual(offsetsOf(index, keyBytes(1)), []);
-  const { bytes } = batchOf([put(keyBytes(1), { offset: 9 })]);
-  index.add(bytes, 0);
-  assert.deepEqual(offsetsOf(index, keyBytes(1)), [9]);
-});
+for (const [name, make] of Object.entries({ "one by one": indexOf, "in batches": indexOfBatches }))
+  test(`records that were added ${name} are found from the newest to the oldest, also after growing and clearing`, () => {
+    const records = Array.from({ length: 5000 }, (_, i) => put(keyBytes(i % 700), { offset: i }));
+    const index = make(records, 16);
+    for (let key = 0; key < 700; key++) {
+      const expected = records.filter((_, i) => i % 700 === key).map(({ entry }) => entry.offset);
+      assert.deepEqual(offsetsOf(index, keyBytes(key)), expected.reverse());
+    }
+    assert.deepEqual(offsetsOf(index, keyBytes(701)), []);
+    assert.deepEqual(sortedOf(index), expectedOrder(records));
+    index.clear();
+    assert.deepEqual(offsetsOf(index, keyBytes(1)), []);
+    const { bytes } = batchOf([put(keyBytes(1), { offset: 9 })]);
+    index.add(bytes, 0);
+    assert.deepEqual(offsetsOf(index, keyBytes(1)), [9]);
+  });
 
 test("keys that begin alike are told apart, and sorted", () => {
   const keys = Array.from({ length: 500 }, (_, i) =>
