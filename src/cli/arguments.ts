@@ -25,12 +25,16 @@ export const RECOMPRESS: readonly [flag: string, description: string] = [
 
 const MAX_THREADS = 64;
 
-/** `--threads` of commands that verify. */
-export const THREADS: readonly [flag: string, description: string, parse: (text: string) => number] = [
-  "--threads <NUMBER>",
-  "how many threads verify (default: one for each processor, up to 4)",
-  (text) => parseInteger(text, 1, MAX_THREADS),
-];
+/** `--threads` of commands in which several threads do `what`. */
+export function threadsOption(
+  what: "compress" | "verify",
+): readonly [flag: string, description: string, parse: (text: string) => number] {
+  return [
+    "--threads <NUMBER>",
+    `how many threads ${what} (default: one for each processor, up to 4)`,
+    (text) => parseInteger(text, 1, MAX_THREADS),
+  ];
+}
 
 /** @throws UsageError when `--recompress` is given where it changes nothing */
 export function checkRecompress(recompress: boolean | undefined, mode: CompressMode): void {

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { NodeFileSystem } from "../fs/node-file-system.ts";
 import { type CheckTask, ObjectChecker } from "./check-objects.ts";
-import { type CheckerData, failureToMessage } from "./check-pool.ts";
+import { answerOf, type CheckerData } from "./check-pool.ts";
 
 /** The thread that `check-pool.ts` starts: verifies the objects of one task after the other. */
 const { root, config, packsFolder } = workerData as CheckerData;
@@ -9,7 +9,6 @@ const checker = new ObjectChecker({ fs: new NodeFileSystem(), root, config, dura
 let last: Promise<unknown> = Promise.resolve();
 parentPort?.on("message", (task: CheckTask) => {
   last = last.then(async () => {
-    const { failures, ...rest } = await checker.check(task, () => undefined);
-    parentPort?.postMessage({ ...rest, failures: failures.map(failureToMessage) });
+    parentPort?.postMessage(answerOf(await checker.check(task, () => undefined)));
   });
 });

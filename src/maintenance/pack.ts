@@ -1,12 +1,14 @@
+import { release } from "../codec/release.ts";
 import { copyMemory } from "../copy-memory.ts";
 import { isTsdosError } from "../errors.ts";
 import { keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
+import { type Compressing, compressingOf } from "../store/compressing.ts";
 import { Pacer, syncs } from "../store/context.ts";
-import { addLarge, addSmall, type Compressing, compressingOf } from "../store/large-object.ts";
-import { AHEAD_MAX } from "../store/loose-store.ts";
+import { addEncoded, addLarge } from "../store/large-object.ts";
 import type { PackWriter } from "../store/pack-writer.ts";
+import { type Encoded, SmallEncoder } from "../store/small-encoder.ts";
 import { type LargeContent, SMALL_MAX } from "../store/source.ts";
 import { removePackedCopies } from "./clean.ts";
 import { LISTED_MAX } from "./findings.ts";
@@ -28,15 +30,17 @@ const TOGETHER = 64;
 export async function packLoose(store: CombinedStore, options: PackOptions): Promise<PackReport> {
   const { context } = store.packed;
   const sync = syncs(context, options);
+  const compressing = compressingOf(context.config, options);
+  using encoder = new SmallEncoder(compressing, options.threads);
   const writer = await store.packed.openWriter("pack", sync, options);
   try {
     const total = await looseTotal(store.loose, options);
-    const packer = new Packer(store, writer, { ...options, ...total });
+    const packer = new Packer(store, writer, { ...options, ...total, compressing, encoder });
     for (const keys of store.loose.sortedKeys()) {
       packer.enterFolder(keys);
       for (let at = 0; at < keys.length; at += TOGETHER) await packer.add(keys.slice(at, at + TOGETHER));
     }
-    await packer.commit();
+    await packer.end();
     store.packed.index.flush(sync);
     return packer.report();
   } finally {
@@ -46,15 +50,26 @@ export async function packLoose(store: CombinedStore, options: PackOptions): Pro
 
 interface PackerOptions extends PackOptions {
   readonly totalObjects?: number;
+  readonly compressing: Compressing;
+  readonly encoder: SmallEncoder;
+}
+
+/** Objects of one folder that are read, and whose contents are being encoded. */
+interface UnderWay {
+  readonly keys: readonly ObjectKey[];
+  readonly contents: readonly (Buffer | undefined)[];
+  readonly encoding: Promise<Encoded>;
 }
 
 class Packer {
   readonly #store: CombinedStore;
   readonly #writer: PackWriter;
   readonly #options: PackerOptions;
-  readonly #compressing: Compressing;
-  readonly #buffer = copyMemory(SMALL_MAX + 1);
-  readonly #together = copyMemory(TOGETHER * AHEAD_MAX);
+  readonly #together = copyMemory(SMALL_MAX + 1);
+  /** For what is read alone. */
+  #alone: Buffer | undefined;
+  /** In the order in which they are added. */
+  readonly #underWay: UnderWay[] = [];
   readonly #pacer = new Pacer();
   /** Keys that are in a pack with the next commit. */
   #committed: ObjectKey[] = [];
@@ -71,11 +86,9 @@ class Packer {
   readonly #damaged: ObjectKey[] = [];
 
   constructor(store: CombinedStore, writer: PackWriter, options: PackerOptions) {
-    const { config } = store.packed.context;
     this.#store = store;
     this.#writer = writer;
     this.#options = options;
-    this.#compressing = compressingOf(config, options);
     this.#folders = new WatchedFolders(store);
     writer.withheld = () => this.#folders.deletedOf(this.#added);
   }
@@ -91,29 +104,64 @@ class Packer {
     this.#examined += keys.length;
     const missing: ObjectKey[] = [];
     for (const key of keys) (this.#writer.has(key) ? this.#committed : missing).push(key);
-    const contents = this.#readTogether(missing);
-    for (let i = 0; i < missing.length; i++) {
-      const adding = this.#addMissing(missing[i] as ObjectKey, contents[i]);
-      if (adding !== undefined) await adding;
-    }
+    for (let at = 0; at < missing.length; ) at += await this.#addSome(missing.slice(at));
     const settling = this.#settle();
     if (settling !== undefined) await settling;
   }
 
-  /** The contents of those that are small, and intact if that is asked for: the others are looked at one by one. */
-  #readTogether(keys: readonly ObjectKey[]): (Buffer | undefined)[] {
-    const { loose } = this.#store;
+  /** Adds the first of these, or has their contents encoded meanwhile; answers how many. */
+  async #addSome(keys: readonly ObjectKey[]): Promise<number> {
+    const { encoder } = this.#options;
+    if (encoder.width === 0) {
+      const contents = this.#read(keys, this.#together);
+      await this.#addAll(keys, contents);
+      return contents.length;
+    }
+    const memory = encoder.memory();
+    const contents = this.#read(keys, memory);
+    const encoding = encoder.encodeTogether(memory, contents);
+    // Whoever stops before its turn does not hear of it.
+    encoding.catch(() => undefined);
+    this.#underWay.push({ keys, contents, encoding });
+    while (this.#underWay.length >= encoder.width) await this.#addUnderWay();
+    return contents.length;
+  }
+
+  /** The contents of the first of these that are small, and intact if that is asked for: the others are looked at one by one. */
+  #read(keys: readonly ObjectKey[], memory: Buffer): (Buffer | undefined)[] {
     const isCompared = this.#options.verifyHash !== false;
-    const contents = loose.smallContents(keys, this.#together, isCompared);
+    const contents = this.#store.loose.contents(keys, memory, isCompared);
     if (!isCompared) return contents;
     return contents.map((bytes, i) => (bytes !== undefined && keyOf(bytes) === keys[i] ? bytes : undefined));
   }
 
+  async #addUnderWay(): Promise<void> {
+    const { keys, contents, encoding } = this.#underWay.shift() as UnderWay;
+    const { encoded, release: letGo } = await encoding;
+    await this.#addAll(keys, contents, encoded);
+    letGo();
+  }
+
+  async #addAll(
+    keys: readonly ObjectKey[],
+    contents: readonly (Buffer | undefined)[],
+    encoded?: Encoded["encoded"],
+  ): Promise<void> {
+    for (let i = 0; i < contents.length; i++) {
+      const adding = this.#addMissing(keys[i] as ObjectKey, contents[i], encoded && { encoded: encoded[i] });
+      if (adding !== undefined) await adding;
+    }
+  }
+
   /** Answers without a promise when there is nothing to wait for. `content`: all of it, if it was read already. */
-  #addMissing(key: ObjectKey, content: Buffer | undefined): Promise<void> | undefined {
+  #addMissing(
+    key: ObjectKey,
+    content: Buffer | undefined,
+    known: { readonly encoded: Uint8Array | undefined } | undefined,
+  ): Promise<void> | undefined {
     this.#options.signal?.throwIfAborted();
     const before = this.#writer.storedTotal;
-    const rawSize = content === undefined ? this.#addLoose(key) : this.#addSmall(key, content);
+    const rawSize = content === undefined ? this.#addLoose(key) : this.#addSmall(key, content, known);
     if (rawSize instanceof Promise) return rawSize.then((size) => this.#count(key, size, before));
     return this.#count(key, rawSize, before);
   }
@@ -131,7 +179,7 @@ class Packer {
   /** Commits, or lets others run, if it is time to. */
   #settle(): Promise<void> | undefined {
     const isFull = this.#committed.length >= COMMIT_OBJECTS || this.#writer.uncommittedBytes >= COMMIT_BYTES;
-    if (isFull) return this.commit();
+    if (isFull) return this.#commit();
     if (!this.#pacer.due) return undefined;
     this.#tell();
     return this.#pacer.pause();
@@ -141,22 +189,26 @@ class Packer {
   #addLoose(key: ObjectKey): number | undefined | Promise<number | undefined> {
     const { loose } = this.#store;
     const isCompared = this.#options.verifyHash !== false;
-    const content = isCompared ? loose.comparedContent(key, this.#buffer) : loose.content(key, this.#buffer);
+    this.#alone ??= copyMemory(SMALL_MAX + 1);
+    const content = isCompared ? loose.comparedContent(key, this.#alone) : loose.content(key, this.#alone);
     if (content === undefined) return undefined;
     if (content === "damaged") return this.#isDamaged(key);
     if (content.small === undefined) return this.#addLarge(key, content);
     return this.#addSmall(key, content.small);
   }
 
-  #addSmall(key: ObjectKey, bytes: Uint8Array): number {
-    addSmall(this.#writer, key, bytes, this.#compressing);
+  #addSmall(key: ObjectKey, bytes: Uint8Array, known?: { readonly encoded: Uint8Array | undefined }): number {
+    const { compressing, encoder } = this.#options;
+    const encoded = known === undefined ? encoder.encode(bytes) : known.encoded;
+    addEncoded(this.#writer, key, bytes, encoded, compressing);
+    if (known === undefined && encoded !== undefined) release(encoded);
     return bytes.length;
   }
 
   async #addLarge(key: ObjectKey, content: LargeContent): Promise<number | undefined> {
     try {
       const added = await addLarge(this.#writer, content.chunks, {
-        compressing: this.#compressing,
+        compressing: this.#options.compressing,
         size: content.size,
         signal: this.#options.signal,
         expected: key,
@@ -174,14 +226,20 @@ class Packer {
     if (this.#damaged.length < LISTED_MAX) this.#damaged.push(key);
   }
 
+  /** Adds and commits all that is still under way. */
+  async end(): Promise<void> {
+    while (this.#underWay.length > 0) await this.#addUnderWay();
+    await this.#commit();
+  }
+
   /** Makes what was added durable, then removes the loose copies. */
-  async commit(): Promise<void> {
+  async #commit(): Promise<void> {
     const keys = this.#committed;
     this.#committed = [];
     this.#writer.commit();
     this.#added = [];
     // Of other folders nothing waits for a commit, or is still to come.
-    this.#folders.keep(keys.slice(-1));
+    this.#folders.keep([...keys.slice(-1), ...this.#underWay.flatMap((some) => some.keys.slice(0, 1))]);
     if (this.#options.clean !== false) {
       const cleaned = await removePackedCopies(this.#store, keys, this.#options);
       this.#cleanedObjects += cleaned.objects;

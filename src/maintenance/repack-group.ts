@@ -1,10 +1,11 @@
 import { isTsdosError } from "../errors.ts";
 import { codecIds, codecName, type PackEntry } from "../format/entry.ts";
 import type { Replacement } from "../pack-index/repacking.ts";
+import type { Compressing } from "../store/compressing.ts";
 import { Pacer } from "../store/context.ts";
 import { copyStored } from "../store/copy-stored.ts";
 import { corruptObject } from "../store/corruption.ts";
-import { addLarge, addSmall, type Compressing } from "../store/large-object.ts";
+import { addLarge, addSmall } from "../store/large-object.ts";
 import type { PackWriter } from "../store/pack-writer.ts";
 import type { PackedReader } from "../store/packed-reader.ts";
 import type { PackedStore } from "../store/packed-store.ts";

@@ -4,7 +4,7 @@ import { LEGACY_REPACK_ID } from "../format/paths.ts";
 import { FOREIGN_LOCK_AGE_MS } from "../fs/foreign-lock.ts";
 import type { LongOperationOptions } from "../progress.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
-import { compressingOf } from "../store/large-object.ts";
+import { compressingOf } from "../store/compressing.ts";
 import type { CompressMode } from "../store/object-store.ts";
 import type { PackedStore } from "../store/packed-store.ts";
 import { recoverLegacy } from "./legacy-repack.ts";

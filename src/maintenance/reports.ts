@@ -17,6 +17,11 @@ export interface PackOptions extends LongOperationOptions {
   /** Remove loose copies whose packed copies are durable and read back right. Default true. */
   readonly clean?: boolean;
   readonly durability?: Durability;
+  /**
+   * How many threads compress at most; 1 is the caller's own. Default: as many as there are processors, up to 4. They are started when
+   * there is enough to do.
+   */
+  readonly threads?: number;
 }
 
 export interface PackReport {

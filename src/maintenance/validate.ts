@@ -80,9 +80,7 @@ function seedOf({ seed }: ValidateOptions): Partial<Sample> {
   return { seed };
 }
 
-function modeOf({ quick, sample, threads }: ValidateOptions): ValidationMode {
-  if (threads !== undefined && !(Number.isInteger(threads) && threads > 0))
-    throw new RangeError(`threads must be 1 or more, not ${threads}`);
+function modeOf({ quick, sample }: ValidateOptions): ValidationMode {
   if (sample === undefined) return quick ? "quick" : "full";
   if (!(sample > 0 && sample <= 1)) throw new RangeError(`sample must be above 0 and up to 1, not ${sample}`);
   if (quick) throw new RangeError("validate with quick or with sample, not with both");

@@ -1,19 +1,16 @@
 import { availableParallelism } from "node:os";
-import { compressFrame, zlibCodec, zstdCodec } from "../codec/codec.ts";
+import { compressFrame } from "../codec/codec.ts";
 import { release } from "../codec/release.ts";
 import { zlibCompressStream } from "../codec/stream-codec.ts";
-import { worthCompressing } from "../codec/worth-compressing.ts";
 import { TsdosError } from "../errors.ts";
-import { type CompressionSpec, parseCompression } from "../format/compression-spec.ts";
-import type { ContainerConfig } from "../format/config.ts";
 import { codecIds, FLAG_GMAC } from "../format/entry.ts";
 import { type Frame, printSeekTable } from "../format/seek-table.ts";
 import { startChecksum } from "../format/stored-checksum.ts";
 import { type AsyncKeyHasher, createHasherFor } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
-import { checkOption } from "./check-option.ts";
+import { type Compressing, encodeSmall, shouldCompress } from "./compressing.ts";
 import { Pacer } from "./context.ts";
-import type { CompressMode, Stored as StoredResult, Where } from "./object-store.ts";
+import type { Stored as StoredResult, Where } from "./object-store.ts";
 import type { PackWriter, Stored } from "./pack-writer.ts";
 import { PackedReader } from "./packed-reader.ts";
 
@@ -22,47 +19,25 @@ const FRAME_SIZE: number = 1024 ** 2;
 /** Frames that are compressed side by side: one for each processor, up to the four threads that the runtime has for it. */
 const FRAMES_IN_FLIGHT: number = Math.min(4, availableParallelism());
 
-/** Whether and how to compress what is added to packs. */
-export interface Compressing {
-  readonly mode: CompressMode;
-  readonly spec: CompressionSpec;
-  readonly recompress: boolean;
-}
-
-/** What an insert or pack with these options does in a container with this configuration. */
-export function compressingOf(
-  { containerVersion, compressionSpec: usual }: ContainerConfig,
-  options: { readonly compress?: CompressMode; readonly recompress?: boolean; readonly compression?: string },
-): Compressing {
-  checkOption("compress", options.compress, ["no", "yes", "keep", "auto"]);
-  const compressionSpec = options.compression === undefined ? usual : parseCompression(options.compression);
-  // Version 1 is read by disk-objectstore, which knows only zlib; rsdos may have written another codec into its configuration.
-  const isReadable = containerVersion === 2 || compressionSpec.codec !== "zstd";
-  const spec: CompressionSpec = isReadable ? compressionSpec : { codec: "zlib", level: 1 };
-  return { mode: options.compress ?? "auto", spec, recompress: options.recompress ?? false };
-}
-
 type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
-
-/** True when content that starts with `bytes` should be compressed. */
-function shouldCompress(bytes: Uint8Array, rawSize: number, { mode, spec, recompress }: Compressing): boolean {
-  if (spec.codec === "none" || mode === "no" || mode === "keep" || rawSize === 0) return false;
-  return mode === "yes" || worthCompressing(bytes, rawSize, recompress);
-}
 
 /** Adds small content to a pack, compressed when that is wanted and makes it smaller. */
 export function addSmall(writer: PackWriter, key: ObjectKey, bytes: Uint8Array, compressing: Compressing): void {
-  const { spec } = compressing;
-  if (spec.codec !== "none" && shouldCompress(bytes, bytes.length, compressing)) {
-    const stored = (spec.codec === "zlib" ? zlibCodec : zstdCodec).compress(bytes, spec.level);
-    if (stored.length < bytes.length) {
-      writer.add(key, stored, bytes.length, codecIds[spec.codec]);
-      release(stored);
-      return;
-    }
-    release(stored);
-  }
-  writer.add(key, bytes, bytes.length, codecIds.none);
+  const encoded = encodeSmall(bytes, compressing);
+  addEncoded(writer, key, bytes, encoded, compressing);
+  if (encoded !== undefined) release(encoded);
+}
+
+/** As {@link addSmall} for what {@link encodeSmall} was asked about. */
+export function addEncoded(
+  writer: PackWriter,
+  key: ObjectKey,
+  bytes: Uint8Array,
+  encoded: Uint8Array | undefined,
+  { spec }: Compressing,
+): void {
+  if (encoded === undefined) writer.add(key, bytes, bytes.length, codecIds.none);
+  else writer.add(key, encoded, bytes.length, codecIds[spec.codec]);
 }
 
 /**

@@ -1,4 +1,5 @@
 import { isTsdosError } from "../errors.ts";
+import type { FileSystem } from "../file-system.ts";
 import { isLoosePrefix, LOOSE_FOLDER, loosePath, parseLoosePath } from "../format/paths.ts";
 import { keyOf } from "../key/hash.ts";
 import { type ObjectKey, parseKey } from "../key/object-key.ts";
@@ -27,7 +28,7 @@ import { ObjectSlice, type Relocate, type StoredObject } from "./stored-object.t
 const BATCH = 4096;
 
 /** Objects below this many bytes are read when `extractMany` finds them: finding them costs as much. */
-export const AHEAD_MAX: number = 16 * 1024;
+const AHEAD_MAX = 16 * 1024;
 
 /** Says where else content of so many bytes is already, so that it is not written again; undefined when it is not. */
 export type Elsewhere = (key: ObjectKey, rawSize: number) => Stored | undefined | Promise<Stored | undefined>;
@@ -185,10 +186,8 @@ export class LooseStore extends BaseStore {
     if (file === undefined) return undefined;
     let size: number;
     try {
-      // Most objects are small: asking for less at first costs less.
-      let got = once ? fs.readOnce(file, buffer, 0, AHEAD_MAX, 0) : fs.read(file, buffer, 0, AHEAD_MAX, 0);
-      if (got === AHEAD_MAX) got += fs.read(file, buffer, AHEAD_MAX, buffer.length - AHEAD_MAX, AHEAD_MAX);
-      if (got < buffer.length) return { small: buffer.subarray(0, got) };
+      const end = readTo(fs, file, buffer, 0, once);
+      if (end < buffer.length) return { small: buffer.subarray(0, end) };
       size = fs.size(file);
     } finally {
       fs.close(file);
@@ -198,24 +197,31 @@ export class LooseStore extends BaseStore {
   }
 
   /**
-   * The contents of those objects that are below {@link AHEAD_MAX}, unverified, one behind the other in `buffer`, which has as much
-   * for each. `once`: as for {@link content}.
+   * The contents of the first of these objects, unverified, one behind the other in `buffer`: of as many as there is room for. Undefined
+   * for those that are gone, or larger than all of `buffer`. `once`: as for {@link content}.
    */
-  smallContents(keys: readonly ObjectKey[], buffer: Buffer, once: boolean): (Buffer | undefined)[] {
-    const { fs } = this.#context;
+  contents(keys: readonly ObjectKey[], buffer: Buffer, once: boolean): (Buffer | undefined)[] {
+    const contents: (Buffer | undefined)[] = [];
     let at = 0;
-    return keys.map((key) => {
-      const file = fs.openIfExists(this.pathOf(key));
-      if (file === undefined) return undefined;
-      try {
-        const got = once ? fs.readOnce(file, buffer, at, AHEAD_MAX, 0) : fs.read(file, buffer, at, AHEAD_MAX, 0);
-        if (got === AHEAD_MAX) return undefined;
-        at += got;
-        return buffer.subarray(at - got, at);
-      } finally {
-        fs.close(file);
-      }
-    });
+    for (const key of keys) {
+      const end = this.#readTo(buffer, at, key, once);
+      const isCut = end === buffer.length;
+      if (isCut && at > 0) break;
+      contents.push(end === undefined || isCut ? undefined : buffer.subarray(at, end));
+      if (end !== undefined && !isCut) at = end;
+    }
+    return contents;
+  }
+
+  #readTo(buffer: Buffer, at: number, key: ObjectKey, once: boolean): number | undefined {
+    const { fs } = this.#context;
+    const file = fs.openIfExists(this.pathOf(key));
+    if (file === undefined) return undefined;
+    try {
+      return readTo(fs, file, buffer, at, once);
+    } finally {
+      fs.close(file);
+    }
   }
 
   /** As {@link reader}, with the content of a small object read ahead. `likely`: it is probably there. */
@@ -366,6 +372,15 @@ export class LooseStore extends BaseStore {
       throw error;
     }
   }
+}
+
+/** Reads a file to `buffer`, from `at` on; answers where its content ends, or the end of `buffer`, where it may be cut. */
+function readTo(fs: FileSystem, file: number, buffer: Uint8Array, at: number, once: boolean): number {
+  // Most objects are small: asking for less at first costs less.
+  const length = Math.min(AHEAD_MAX, buffer.length - at);
+  const got = once ? fs.readOnce(file, buffer, at, length, 0) : fs.read(file, buffer, at, length, 0);
+  if (got < AHEAD_MAX) return at + got;
+  return at + got + fs.read(file, buffer, at + got, buffer.length - at - got, got);
 }
 
 export function looseStat(key: ObjectKey, size: number): ObjectStat {

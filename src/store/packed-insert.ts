@@ -1,8 +1,9 @@
 import { keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
+import { type Compressing, compressingOf } from "./compressing.ts";
 import { syncs } from "./context.ts";
 import { insertLoop } from "./insert-loop.ts";
-import { addLarge, addSmall, type Compressing, compressingOf } from "./large-object.ts";
+import { addLarge, addSmall } from "./large-object.ts";
 import type { Elsewhere } from "./loose-store.ts";
 import type { Inserter, InsertManyOptions, InsertResult, Sources, Stored, Where } from "./object-store.ts";
 import type { PackWriter } from "./pack-writer.ts";

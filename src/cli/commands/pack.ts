@@ -1,6 +1,6 @@
 import { Command, Option } from "commander";
 import { type CompressMode, TsdosError } from "../../index.ts";
-import { checkRecompress, RECOMPRESS } from "../arguments.ts";
+import { checkRecompress, RECOMPRESS, threadsOption } from "../arguments.ts";
 import { longOperation } from "../long-operation.ts";
 import type { Session } from "../session.ts";
 import { exactSize, humanNumber } from "../units.ts";
@@ -12,6 +12,7 @@ interface PackFlags {
   readonly verify: boolean;
   readonly clean: boolean;
   readonly dryRun?: boolean;
+  readonly threads?: number;
 }
 
 export function packCommand(session: Session): Command {
@@ -27,12 +28,13 @@ export function packCommand(session: Session): Command {
     .option(...RECOMPRESS)
     .option("--no-verify", "do not compare the bytes of loose objects with their keys")
     .option("--no-clean", "keep the loose copies")
+    .option(...threadsOption("compress"))
     .option("--dry-run", "only tell what would be done")
     .action((flags: PackFlags) => pack(session, flags));
 }
 
 async function pack(session: Session, flags: PackFlags): Promise<void> {
-  const { recompress = false, verify, clean, dryRun = false } = flags;
+  const { recompress = false, verify, clean, dryRun = false, threads } = flags;
   const compress = flags.compress === false ? "no" : flags.compress;
   checkRecompress(recompress, compress ?? "auto");
   const { output } = session;
@@ -49,6 +51,7 @@ async function pack(session: Session, flags: PackFlags): Promise<void> {
     dryRun,
     recompress,
     ...(compress !== undefined && { compress }),
+    ...(threads !== undefined && { threads }),
   });
   session.finished({ objects: report.packedObjects, bytes: report.rawBytes });
   await output.report(report, [

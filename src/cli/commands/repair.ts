@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { Container, type RepairReport } from "../../index.ts";
-import { THREADS } from "../arguments.ts";
+import { threadsOption } from "../arguments.ts";
 import { problemRows } from "../damage.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { longOperation } from "../long-operation.ts";
@@ -17,7 +17,7 @@ export function repairCommand(session: Session): Command {
   return new Command("repair")
     .description("put right what 'validate' finds; what cannot be goes to quarantine; exit code 4 if objects are lost")
     .option("--dry-run", "only tell what would be done")
-    .option(...THREADS)
+    .option(...threadsOption("verify"))
     .option("--from <DIR>", "take good copies from this container (may be given more than once)", collect)
     .action((flags: Flags) => repair(session, flags));
 }

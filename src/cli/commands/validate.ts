@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import type { ValidateOptions, ValidateReport } from "../../index.ts";
-import { parseInteger, parsePart, THREADS } from "../arguments.ts";
+import { parseInteger, parsePart, threadsOption } from "../arguments.ts";
 import { problemRows } from "../damage.ts";
 import { exitCodes, UsageError } from "../exit-codes.ts";
 import { longOperation } from "../long-operation.ts";
@@ -19,7 +19,7 @@ export function validateCommand(session: Session): Command {
     .option("--seed <NUMBER>", "choose the same objects as another run", (text) => parseInteger(text, 0, MAX_SEED))
     .option("--resume", "go on where a run with the same options was interrupted")
     .option("--checkpoint <FILE>", "keep the place to resume at in this file")
-    .option(...THREADS)
+    .option(...threadsOption("verify"))
     .action((flags: Flags) => validate(session, flags));
 }
 

@@ -1,0 +1,90 @@
+import { release } from "../codec/release.ts";
+import { ThreadPool, threadProgram } from "../thread-pool.ts";
+import { type Compressing, encodeSmall } from "./compressing.ts";
+import { AS_IT_IS, type EncodeAnswer, type EncodeTask, runEncodeTask } from "./encode-task.ts";
+import { SMALL_MAX } from "./source.ts";
+
+/** What is compressed before threads are started: with less, starting them takes longer than they save. */
+const BYTES_BEFORE_THREADS: number = 4 * 1024 ** 2;
+const OBJECTS_BEFORE_THREADS = 1024;
+/** Where contents begin in shared memory, which begins at a page: see `copyMemory`. */
+const BEGIN = 64;
+
+/** Contents that were encoded together, or are being so. */
+export interface Encoded {
+  /** Of each content, its encoded bytes; undefined where it is stored as it is. */
+  readonly encoded: readonly (Uint8Array | undefined)[];
+  /** Lets go of the memory of all of it. */
+  readonly release: () => void;
+}
+
+/** Compresses small contents: in threads, once there are enough of them. */
+export class SmallEncoder implements Disposable {
+  readonly #compressing: Compressing;
+  readonly #threads: ThreadPool<EncodeTask, EncodeAnswer>;
+  /** Memory that was used and is free again. */
+  readonly #free: Buffer[] = [];
+  #objects = 0;
+  #bytes = 0;
+
+  /**
+   * With `threads` of 1, all is done in the caller's. `program`: of a thread, for tests.
+   * @throws RangeError unless `threads` is undefined or a whole number above 0
+   */
+  constructor(compressing: Compressing, threads?: number, program?: URL) {
+    this.#compressing = compressing;
+    this.#threads = new ThreadPool({
+      program: program ?? threadProgram("encode-worker", import.meta.url),
+      workerData: compressing,
+      threads,
+      here: async (task) => runEncodeTask(task, compressing),
+    });
+  }
+
+  /** How many calls of {@link encodeTogether} are worth having under way; 0 while there are no threads. */
+  get width(): number {
+    return this.#threads.width;
+  }
+
+  /** As `encodeSmall`, in the caller's thread; starts the others when it has done much. */
+  encode(bytes: Uint8Array): Uint8Array | undefined {
+    const encoded = encodeSmall(bytes, this.#compressing);
+    if (encoded === undefined) return undefined;
+    this.#objects++;
+    this.#bytes += bytes.length;
+    if (this.#objects >= OBJECTS_BEFORE_THREADS || this.#bytes >= BYTES_BEFORE_THREADS) this.#threads.start();
+    return encoded;
+  }
+
+  /** Memory for contents that are to be encoded together: more than 4 MiB. */
+  memory(): Buffer {
+    return this.#free.pop() ?? Buffer.from(new SharedArrayBuffer(BEGIN + SMALL_MAX + 1), BEGIN);
+  }
+
+  /** Encodes contents that stand in `memory`, which is theirs until they are released. */
+  async encodeTogether(memory: Buffer, contents: readonly (Uint8Array | undefined)[]): Promise<Encoded> {
+    const places = new Int32Array(contents.length * 2);
+    for (const [i, bytes] of contents.entries()) {
+      if (bytes === undefined) continue;
+      places[i * 2] = bytes.byteOffset;
+      places[i * 2 + 1] = bytes.byteOffset + bytes.length;
+    }
+    const { sizes, bytes } = await this.#threads.run({ memory: memory.buffer as unknown as SharedArrayBuffer, places });
+    let at = 0;
+    const encoded = Array.from(sizes, (size) => {
+      if (size === AS_IT_IS) return undefined;
+      at += size;
+      return bytes.subarray(at - size, at);
+    });
+    const letGo = (): void => {
+      release(bytes);
+      this.#free.push(memory);
+    };
+    return { encoded, release: letGo };
+  }
+
+  /** Ends the threads. */
+  [Symbol.dispose](): void {
+    this.#threads[Symbol.dispose]();
+  }
+}

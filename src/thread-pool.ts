@@ -1,0 +1,114 @@
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+
+const THREADS_MAX = 4;
+/** Tasks that a thread has at a time: while it posts an answer, the next one waits already. */
+const TASKS_PER_THREAD = 2;
+/**
+ * MiB of V8's heap in a thread: what it works on is outside of it. Left to itself, V8 takes 25 MB more for each thread. One for which
+ * it is not enough fails, and its work is done in the caller's.
+ */
+const LIMITS = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64 };
+
+export interface ThreadPoolOptions<Task, Answer> {
+  /** The program of a thread: it answers the tasks that are posted to it one after the other, in their order. */
+  readonly program: URL;
+  readonly workerData?: unknown;
+  /** How many threads work at most; 1 is the caller's own. Default: as many as there are processors, up to 4. */
+  readonly threads?: number | undefined;
+  /** Does a task in the caller's thread: where there are no others, or the one that had it has failed. */
+  readonly here: (task: Task) => Promise<Answer>;
+}
+
+/** The file of a thread's program, beside the module at `url`: compiled, or not yet. */
+export function threadProgram(name: string, url: string): URL {
+  return new URL(`./${name}.${url.endsWith(".ts") ? "ts" : "js"}`, url);
+}
+
+interface Waiting<Task, Answer> {
+  readonly task: Task;
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Thread<Task, Answer> {
+  readonly worker: Worker;
+  /** In the order in which they were given to it. */
+  readonly waiting: Waiting<Task, Answer>[];
+}
+
+/** Does tasks in threads, once these are started, or in the caller's own where threads cannot be started. */
+export class ThreadPool<Task, Answer> implements Disposable {
+  readonly #options: ThreadPoolOptions<Task, Answer>;
+  readonly #wanted: number;
+  /** Those that were started, and those of them that run already. */
+  #threads: Thread<Task, Answer>[] = [];
+  #running: Thread<Task, Answer>[] = [];
+  #started = false;
+
+  /** @throws RangeError unless `threads` is undefined or a whole number above 0 */
+  constructor(options: ThreadPoolOptions<Task, Answer>) {
+    const { threads = Math.min(THREADS_MAX, availableParallelism()) } = options;
+    if (!Number.isInteger(threads) || threads < 1) throw new RangeError(`threads must be 1 or more, not ${threads}`);
+    this.#options = options;
+    this.#wanted = threads;
+  }
+
+  /** How many threads were started that have not failed. */
+  get size(): number {
+    return this.#threads.length;
+  }
+
+  /** How many tasks are worth handing out before the first one is done; 0 when the caller has to do them. */
+  get width(): number {
+    return this.#running.length * TASKS_PER_THREAD;
+  }
+
+  /** Starts the threads, which takes some 40 ms: until one runs, the caller goes on alone. */
+  start(): void {
+    if (this.#started || this.#wanted === 1) return;
+    this.#started = true;
+    const { program, workerData } = this.#options;
+    try {
+      for (let i = 0; i < this.#wanted; i++)
+        this.#threads.push(this.#listen(new Worker(program, { workerData, resourceLimits: LIMITS })));
+    } catch {
+      // As many as there are.
+    }
+  }
+
+  run(task: Task): Promise<Answer> {
+    const [thread] = this.#running.toSorted((a, b) => a.waiting.length - b.waiting.length);
+    if (thread === undefined) return this.#options.here(task);
+    return new Promise((resolve, reject) => {
+      thread.waiting.push({ task, resolve, reject });
+      thread.worker.postMessage(task);
+    });
+  }
+
+  #listen(worker: Worker): Thread<Task, Answer> {
+    const thread: Thread<Task, Answer> = { worker, waiting: [] };
+    worker.once("online", () => this.#running.push(thread));
+    worker.on("message", (answer: Answer) => thread.waiting.shift()?.resolve(answer));
+    // What a thread that fails has not done is done here.
+    const end = (): void => {
+      this.#threads = this.#threads.filter((one) => one !== thread);
+      this.#running = this.#running.filter((one) => one !== thread);
+      for (const { task, resolve, reject } of thread.waiting.splice(0)) this.#options.here(task).then(resolve, reject);
+    };
+    worker.once("error", end);
+    worker.once("exit", end);
+    return thread;
+  }
+
+  /** Ends the threads, whatever they are doing. */
+  [Symbol.dispose](): void {
+    this.#running = [];
+    for (const { worker, waiting } of this.#threads.splice(0)) {
+      // An error that nobody listens to would end the process.
+      worker.removeAllListeners().on("error", () => undefined);
+      waiting.length = 0;
+      void worker.terminate();
+    }
+  }
+}

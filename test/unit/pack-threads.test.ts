@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Container } from "../../src/container/container.ts";
+import { keyOf } from "../../src/key/hash.ts";
+import type { PackReport } from "../../src/maintenance/reports.ts";
+import { SmallEncoder } from "../../src/store/small-encoder.ts";
+import { noise, prose } from "../../src/testing/contents.ts";
+import { flip, loosePathOf, newContainer } from "../support/damage.ts";
+import { temporaryFolder } from "../support/folders.ts";
+
+const MIB = 1024 ** 2;
+const WAIT_MS = 10_000;
+const COMPRESSING = { mode: "auto", spec: { codec: "zstd", level: 3 }, recompress: false } as const;
+
+/** Enough for threads, of every size that is treated in a way of its own. */
+function manyContents(): Uint8Array[] {
+  const small = Array.from({ length: 3000 }, (_, i) => prose(900 + ((i * 37) % 9000), i));
+  const others = [new Uint8Array(), prose(10), noise(5000, 1), prose(16 * 1024, 2), prose(16 * 1024 + 1, 3)];
+  const large = [prose(3 * MIB, 4), prose(4 * MIB, 5), prose(4 * MIB + 1, 6), noise(5 * MIB, 7), noise(2 * MIB, 8)];
+  return [...small, ...others, ...large];
+}
+
+/** A thread that still runs keeps its process alive. */
+async function threadsEnd(): Promise<boolean> {
+  for (const end = Date.now() + WAIT_MS; process.getActiveResourcesInfo().includes("MessagePort"); await sleep(5))
+    if (Date.now() > end) return false;
+  return true;
+}
+
+async function packed(root: string, threads: number): Promise<{ report: PackReport; pack: Buffer; toc: Buffer }> {
+  await using container = await Container.open(root);
+  const report = await container.pack({ threads });
+  assert.ok(await threadsEnd());
+  return { report, pack: readFileSync(join(root, "packed/0.pack")), toc: readFileSync(join(root, "packed/0.toc")) };
+}
+
+test("several threads make the same packs as one, and leave damaged objects where they are", async () => {
+  const contents = manyContents();
+  const { root, container } = await newContainer();
+  // Some are packed already, and loose as well.
+  await Array.fromAsync(container.insertMany(contents.slice(0, 100)));
+  await container.pack({ clean: false, threads: 1 });
+  await Array.fromAsync(container.insertMany(contents, { durability: "process" }));
+  await container.close();
+  const damaged = [contents[1500], contents[2900], contents.at(-4)].map((bytes) => bytes as Uint8Array);
+  for (const bytes of damaged) flip(loosePathOf(root, bytes), 5);
+  const copy = join(temporaryFolder(), "copy");
+  cpSync(root, copy, { recursive: true });
+  const one = await packed(root, 1);
+  const three = await packed(copy, 3);
+  assert.deepEqual(three.report, one.report);
+  assert.equal(one.report.damagedObjects, damaged.length);
+  assert.deepEqual(three.report.damaged.toSorted(), damaged.map((bytes) => keyOf(bytes)).sort());
+  assert.equal(one.report.packedObjects, contents.length - 100 - damaged.length);
+  assert.ok(three.pack.length === one.pack.length && three.toc.length === one.toc.length);
+  await using opened = await Container.open(copy);
+  const intact = contents.filter((bytes) => !damaged.includes(bytes));
+  for await (const { key, bytes } of opened.readMany(
+    intact.map((bytes) => keyOf(bytes)),
+    { verify: "hash" },
+  ))
+    assert.ok(bytes !== undefined, key);
+  assert.equal((await opened.validate()).problems.length, damaged.length);
+});
+
+test("objects that vanish while threads compress others are left out", async () => {
+  const contents = manyContents().slice(0, 3000);
+  const { root, container } = await newContainer();
+  await Array.fromAsync(container.insertMany(contents, { durability: "process" }));
+  const keys = contents.map((bytes) => keyOf(bytes)).sort();
+  const last = contents.find((bytes) => keyOf(bytes) === keys.at(-1)) as Uint8Array;
+  let gone = false;
+  const onProgress = (): void => {
+    if (!gone) rmSync(loosePathOf(root, last));
+    gone = true;
+  };
+  const report = await container.pack({ threads: 2, onProgress });
+  assert.equal(report.packedObjects, contents.length - 1);
+  assert.equal(await container.has(keys.at(-1) as string), false);
+});
+
+test("an abort ends the threads; what was not committed is still loose", async () => {
+  const contents = manyContents();
+  const { root, container } = await newContainer();
+  await Array.fromAsync(container.insertMany(contents, { durability: "process" }));
+  const stop = new AbortController();
+  const onProgress = ({ objects }: { objects: number }): void => {
+    if (objects > 1500) stop.abort(new Error("enough"));
+  };
+  await assert.rejects(container.pack({ threads: 2, signal: stop.signal, onProgress }), /enough/);
+  assert.ok(await threadsEnd());
+  await container.close();
+  await using again = await Container.open(root);
+  for (const bytes of contents) assert.ok(await again.has(keyOf(bytes)));
+  assert.deepEqual((await again.validate()).problems, []);
+});
+
+test("where threads cannot be started or fail, the caller's encodes what they had", async () => {
+  const broken = join(temporaryFolder(), "broken.mjs");
+  writeFileSync(
+    broken,
+    "import { parentPort } from 'node:worker_threads';\nparentPort.on('message', () => { throw new Error('broken'); });\n",
+  );
+  for (const program of [new URL("file:///no/such/program.mjs"), new URL(`file://${broken}`)]) {
+    using encoder = new SmallEncoder(COMPRESSING, 2, program);
+    for (let i = 0; i < 1024; i++) assert.ok(encoder.encode(prose(1000, i)));
+    for (const end = Date.now() + 500; encoder.width === 0 && Date.now() < end; ) await sleep(5);
+    const contents = [prose(5000, 1), undefined, new Uint8Array(), noise(3000, 2), prose(20_000, 3)];
+    const memory = encoder.memory();
+    let at = 0;
+    const placed = contents.map((bytes) => {
+      if (bytes === undefined) return undefined;
+      memory.set(bytes, at);
+      at += bytes.length;
+      return memory.subarray(at - bytes.length, at);
+    });
+    const { encoded, release } = await encoder.encodeTogether(memory, placed);
+    using alone = new SmallEncoder(COMPRESSING, 1);
+    assert.deepEqual(
+      encoded.map((bytes) => bytes && Buffer.from(bytes)),
+      contents.map((bytes) => bytes && alone.encode(bytes)).map((bytes) => bytes && Buffer.from(bytes)),
+    );
+    release();
+  }
+});
+
+test("a number of threads that makes no sense is refused before anything is done", async () => {
+  const { container } = await newContainer();
+  await container.insert(prose(2000));
+  for (const threads of [0, -1, 1.5, Number.NaN])
+    await assert.rejects(container.pack({ threads }), { name: "RangeError", message: /threads must be 1 or more/ });
+  assert.equal((await container.pack({ threads: 1 })).packedObjects, 1);
+});
