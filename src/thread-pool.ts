@@ -1,23 +1,35 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 
-const THREADS_MAX = 4;
 /** Tasks that a thread has at a time: while it posts an answer, the next one waits already. */
 const TASKS_PER_THREAD = 2;
 /**
- * MiB of V8's heap in a thread: what it works on is outside of it. Left to itself, V8 takes 25 MB more for each thread. One for which
- * it is not enough fails, and its work is done in the caller's.
+ * MiB of V8's heap in a thread: what it works on is outside of it, and freed when V8 looks. With V8's own limits it looks so rarely
+ * that each thread takes 50 MB more. One for which these are not enough fails, and its work is done in the caller's.
  */
-const LIMITS = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64 };
+const LIMITS = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 32 };
+
+/** Threads are started without the flags of the process: some, as `--input-type`, make a thread fail. */
+export const NO_FLAGS: { readonly execArgv: string[] } = { execArgv: [] };
 
 export interface ThreadPoolOptions<Task, Answer> {
   /** The program of a thread: it answers the tasks that are posted to it one after the other, in their order. */
   readonly program: URL;
   readonly workerData?: unknown;
-  /** How many threads work at most; 1 is the caller's own. Default: as many as there are processors, up to 4. */
-  readonly threads?: number | undefined;
-  /** Does a task in the caller's thread: where there are no others, or the one that had it has failed. */
+  /** How many threads are started, besides the caller's. */
+  readonly threads: number;
+  /** Does a task in the caller's thread: where no other is free, or the one that had it has failed. */
   readonly here: (task: Task) => Promise<Answer>;
+}
+
+/**
+ * How many threads a caller wants: as many as there are processors, up to `most`, unless it says.
+ * @throws RangeError unless that is undefined or a whole number above 0
+ */
+export function wantedThreads(asked: number | undefined, most: number): number {
+  const threads = asked ?? Math.min(most, availableParallelism());
+  if (!Number.isInteger(threads) || threads < 1) throw new RangeError(`threads must be 1 or more, not ${threads}`);
+  return threads;
 }
 
 /** The file of a thread's program, beside the module at `url`: compiled, or not yet. */
@@ -40,18 +52,13 @@ interface Thread<Task, Answer> {
 /** Does tasks in threads, once these are started, or in the caller's own where threads cannot be started. */
 export class ThreadPool<Task, Answer> implements Disposable {
   readonly #options: ThreadPoolOptions<Task, Answer>;
-  readonly #wanted: number;
   /** Those that were started, and those of them that run already. */
   #threads: Thread<Task, Answer>[] = [];
   #running: Thread<Task, Answer>[] = [];
   #started = false;
 
-  /** @throws RangeError unless `threads` is undefined or a whole number above 0 */
   constructor(options: ThreadPoolOptions<Task, Answer>) {
-    const { threads = Math.min(THREADS_MAX, availableParallelism()) } = options;
-    if (!Number.isInteger(threads) || threads < 1) throw new RangeError(`threads must be 1 or more, not ${threads}`);
     this.#options = options;
-    this.#wanted = threads;
   }
 
   /** How many threads were started that have not failed. */
@@ -59,19 +66,19 @@ export class ThreadPool<Task, Answer> implements Disposable {
     return this.#threads.length;
   }
 
-  /** How many tasks are worth handing out before the first one is done; 0 when the caller has to do them. */
+  /** How many tasks the threads take before the first one is done; 0 when the caller has to do all. */
   get width(): number {
     return this.#running.length * TASKS_PER_THREAD;
   }
 
   /** Starts the threads, which takes some 40 ms: until one runs, the caller goes on alone. */
   start(): void {
-    if (this.#started || this.#wanted === 1) return;
+    if (this.#started) return;
     this.#started = true;
-    const { program, workerData } = this.#options;
+    const { program, workerData, threads } = this.#options;
     try {
-      for (let i = 0; i < this.#wanted; i++)
-        this.#threads.push(this.#listen(new Worker(program, { workerData, resourceLimits: LIMITS })));
+      for (let i = 0; i < threads; i++)
+        this.#threads.push(this.#listen(new Worker(program, { workerData, resourceLimits: LIMITS, ...NO_FLAGS })));
     } catch {
       // As many as there are.
     }
@@ -79,7 +86,7 @@ export class ThreadPool<Task, Answer> implements Disposable {
 
   run(task: Task): Promise<Answer> {
     const [thread] = this.#running.toSorted((a, b) => a.waiting.length - b.waiting.length);
-    if (thread === undefined) return this.#options.here(task);
+    if (thread === undefined || thread.waiting.length >= TASKS_PER_THREAD) return this.#options.here(task);
     return new Promise((resolve, reject) => {
       thread.waiting.push({ task, resolve, reject });
       thread.worker.postMessage(task);

@@ -28,10 +28,11 @@ const MAX_THREADS = 64;
 /** `--threads` of commands in which several threads do `what`. */
 export function threadsOption(
   what: "compress" | "verify",
+  most: number,
 ): readonly [flag: string, description: string, parse: (text: string) => number] {
   return [
     "--threads <NUMBER>",
-    `how many threads ${what} (default: one for each processor, up to 4)`,
+    `how many threads ${what} (default: one for each processor, up to ${most})`,
     (text) => parseInteger(text, 1, MAX_THREADS),
   ];
 }

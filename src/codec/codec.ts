@@ -81,19 +81,31 @@ export const legacyCodec: Codec = {
 
 /**
  * Compresses one frame in a thread of the runtime's pool, so that several run side by side. The frame carries its content's
- * checksum, so that it is verified when it is read alone.
+ * checksum, so that it is verified when it is read alone. (Not by `zlib.zstdCompress`: that copies its output, which comes in two
+ * parts, and leaves a MiB for each frame to the garbage collector.)
  */
 export function compressFrame(bytes: Uint8Array, level: number): Promise<Uint8Array> {
   const c = zlib.constants;
   const params = { ...zstdParameters(level, bytes.length), [c.ZSTD_c_checksumFlag]: 1 };
   return new Promise((resolve, reject) => {
-    zlib.zstdCompress(
-      bytes,
-      { params, pledgedSrcSize: bytes.length, chunkSize: chunkSizeFor(bytes.length) },
-      (error, result) => {
-        if (error === null) resolve(result);
-        else reject(error);
-      },
-    );
+    const options = { params, pledgedSrcSize: bytes.length, chunkSize: chunkSizeFor(bytes.length) };
+    const parts: Buffer[] = [];
+    zlib
+      .createZstdCompress(options)
+      .on("data", (part: Buffer) => parts.push(part))
+      .once("end", () => resolve(inOnePiece(parts)))
+      .once("error", reject)
+      .end(bytes);
   });
+}
+
+/** Bytes that stand one behind the other in the same memory as they are; others copied together. */
+function inOnePiece(parts: readonly Buffer[]): Uint8Array {
+  const [first = Buffer.alloc(0)] = parts;
+  let end = first.byteOffset;
+  for (const part of parts) {
+    if (part.buffer !== first.buffer || part.byteOffset !== end) return Buffer.concat(parts);
+    end += part.length;
+  }
+  return Buffer.from(first.buffer, first.byteOffset, end - first.byteOffset);
 }

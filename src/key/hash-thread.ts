@@ -1,4 +1,5 @@
 import { Worker } from "node:worker_threads";
+import { NO_FLAGS, threadProgram } from "../thread-pool.ts";
 import type { AsyncKeyHasher } from "./hash.ts";
 import { CLOSED, createRing, FREE, type HashRing, LAST, SLOT_SIZE, SLOTS } from "./hash-ring.ts";
 import type { ObjectKey } from "./object-key.ts";
@@ -10,10 +11,9 @@ const SLOT_TIMEOUT_MS = 60_000;
 export function startHashThread(): Promise<AsyncKeyHasher | undefined> {
   return new Promise((resolve) => {
     const ring = createRing();
-    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
     let worker: Worker;
     try {
-      worker = new Worker(new URL(`./hash-worker.${extension}`, import.meta.url), { workerData: ring });
+      worker = new Worker(threadProgram("hash-worker", import.meta.url), { workerData: ring, ...NO_FLAGS });
     } catch {
       resolve(undefined);
       return;

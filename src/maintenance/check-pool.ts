@@ -2,9 +2,11 @@ import { TsdosError } from "../errors.ts";
 import type { ContainerConfig } from "../format/config.ts";
 import { NodeFileSystem } from "../fs/node-file-system.ts";
 import { Pacer, type StoreContext } from "../store/context.ts";
-import { ThreadPool, threadProgram } from "../thread-pool.ts";
+import { ThreadPool, threadProgram, wantedThreads } from "../thread-pool.ts";
 import { type CheckFailure, type CheckResult, type CheckTask, ObjectChecker } from "./check-objects.ts";
 
+/** How many threads verify, unless the caller says. */
+const THREADS_MAX = 4;
 /** What is verified before threads are started; with less, starting them takes longer than they save. */
 const BYTES_BEFORE_THREADS: number = 16 * 1024 ** 2;
 const OBJECTS_BEFORE_THREADS = 8192;
@@ -67,12 +69,13 @@ export class CheckPool implements Disposable {
   constructor({ context, packsFolder, threads, signal, program }: CheckPoolOptions) {
     this.#signal = signal;
     this.#checker = new ObjectChecker(context, packsFolder);
+    // Threads have the operating system's files, and not those of another implementation of the port.
+    const wanted = context.fs instanceof NodeFileSystem ? wantedThreads(threads, THREADS_MAX) : 1;
     const workerData: CheckerData = { root: context.root, config: context.config, packsFolder };
     this.#threads = new ThreadPool({
       program: program ?? threadProgram("check-worker", import.meta.url),
       workerData,
-      // Threads have the operating system's files, and not those of another implementation of the port.
-      threads: context.fs instanceof NodeFileSystem ? threads : 1,
+      threads: wanted === 1 ? 0 : wanted,
       here: (task) => this.#runHere(task),
     });
   }

@@ -26,12 +26,15 @@ const COMMIT_BYTES: number = 256 * 1024 ** 2;
  */
 const TOGETHER = 64;
 
-/** Moves loose objects to packs; readers and loose writers go on meanwhile. */
-export async function packLoose(store: CombinedStore, options: PackOptions): Promise<PackReport> {
+/** Groups of objects that were encoded in this thread, and wait for those before them. */
+const OWN_WAITING = 2;
+
+/** Moves loose objects to packs; readers and loose writers go on meanwhile. `program`: of a thread that compresses, for tests. */
+export async function packLoose(store: CombinedStore, options: PackOptions, program?: URL): Promise<PackReport> {
   const { context } = store.packed;
   const sync = syncs(context, options);
   const compressing = compressingOf(context.config, options);
-  using encoder = new SmallEncoder(compressing, options.threads);
+  using encoder = new SmallEncoder(compressing, options.threads, program);
   const writer = await store.packed.openWriter("pack", sync, options);
   try {
     const total = await looseTotal(store.loose, options);
@@ -59,6 +62,7 @@ interface UnderWay {
   readonly keys: readonly ObjectKey[];
   readonly contents: readonly (Buffer | undefined)[];
   readonly encoding: Promise<Encoded>;
+  isDone: boolean;
 }
 
 class Packer {
@@ -120,10 +124,17 @@ class Packer {
     const memory = encoder.memory();
     const contents = this.#read(keys, memory);
     const encoding = encoder.encodeTogether(memory, contents);
-    // Whoever stops before its turn does not hear of it.
-    encoding.catch(() => undefined);
-    this.#underWay.push({ keys, contents, encoding });
-    while (this.#underWay.length >= encoder.width) await this.#addUnderWay();
+    const some: UnderWay = { keys, contents, encoding, isDone: false };
+    this.#underWay.push(some);
+    const done = (): void => {
+      some.isDone = true;
+    };
+    // Whoever stops before its turn does not hear of a failure.
+    encoding.then(done, done);
+    this.#tell();
+    // Threads say meanwhile what they have done.
+    await this.#pacer.pause();
+    while (this.#underWay[0]?.isDone || this.#underWay.length > encoder.width + OWN_WAITING) await this.#addUnderWay();
     return contents.length;
   }
 

@@ -18,8 +18,8 @@ export interface PackOptions extends LongOperationOptions {
   readonly clean?: boolean;
   readonly durability?: Durability;
   /**
-   * How many threads compress at most; 1 is the caller's own. Default: as many as there are processors, up to 4. They are started when
-   * there is enough to do.
+   * How many threads compress at most, with the caller's own. Default: 2, if there are as many processors. Each but the caller's takes
+   * about 40 MB of memory; they are started when there is enough to do.
    */
   readonly threads?: number;
 }

@@ -30,6 +30,9 @@ const BATCH = 4096;
 /** Objects below this many bytes are read when `extractMany` finds them: finding them costs as much. */
 const AHEAD_MAX = 16 * 1024;
 
+/** Objects are read together until there are so many bytes of them. */
+const TOGETHER_BYTES: number = 1024 ** 2;
+
 /** Says where else content of so many bytes is already, so that it is not written again; undefined when it is not. */
 export type Elsewhere = (key: ObjectKey, rawSize: number) => Stored | undefined | Promise<Stored | undefined>;
 
@@ -197,13 +200,14 @@ export class LooseStore extends BaseStore {
   }
 
   /**
-   * The contents of the first of these objects, unverified, one behind the other in `buffer`: of as many as there is room for. Undefined
-   * for those that are gone, or larger than all of `buffer`. `once`: as for {@link content}.
+   * The contents of the first of these objects, unverified, one behind the other in `buffer`: of as many as there is room for, or a MiB
+   * of them. Undefined for those that are gone, or larger than all of `buffer`. `once`: as for {@link content}.
    */
   contents(keys: readonly ObjectKey[], buffer: Buffer, once: boolean): (Buffer | undefined)[] {
     const contents: (Buffer | undefined)[] = [];
     let at = 0;
     for (const key of keys) {
+      if (at >= TOGETHER_BYTES) break;
       const end = this.#readTo(buffer, at, key, once);
       const isCut = end === buffer.length;
       if (isCut && at > 0) break;

@@ -1,9 +1,11 @@
 import { release } from "../codec/release.ts";
-import { ThreadPool, threadProgram } from "../thread-pool.ts";
+import { ThreadPool, threadProgram, wantedThreads } from "../thread-pool.ts";
 import { type Compressing, encodeSmall } from "./compressing.ts";
 import { AS_IT_IS, type EncodeAnswer, type EncodeTask, runEncodeTask } from "./encode-task.ts";
 import { SMALL_MAX } from "./source.ts";
 
+/** How many threads compress, unless the caller says. Each but its own takes 40 MB: with more, less than 250 in all could not be kept. */
+const THREADS_MAX = 2;
 /** What is compressed before threads are started: with less, starting them takes longer than they save. */
 const BYTES_BEFORE_THREADS: number = 4 * 1024 ** 2;
 const OBJECTS_BEFORE_THREADS = 1024;
@@ -28,7 +30,7 @@ export class SmallEncoder implements Disposable {
   #bytes = 0;
 
   /**
-   * With `threads` of 1, all is done in the caller's. `program`: of a thread, for tests.
+   * `threads`: how many, with the caller's. `program`: of a thread, for tests.
    * @throws RangeError unless `threads` is undefined or a whole number above 0
    */
   constructor(compressing: Compressing, threads?: number, program?: URL) {
@@ -36,12 +38,12 @@ export class SmallEncoder implements Disposable {
     this.#threads = new ThreadPool({
       program: program ?? threadProgram("encode-worker", import.meta.url),
       workerData: compressing,
-      threads,
+      threads: wantedThreads(threads, THREADS_MAX) - 1,
       here: async (task) => runEncodeTask(task, compressing),
     });
   }
 
-  /** How many calls of {@link encodeTogether} are worth having under way; 0 while there are no threads. */
+  /** How many calls of {@link encodeTogether} are worth having under way, besides the caller's own; 0 while there are no threads. */
   get width(): number {
     return this.#threads.width;
   }
@@ -61,7 +63,7 @@ export class SmallEncoder implements Disposable {
     return this.#free.pop() ?? Buffer.from(new SharedArrayBuffer(BEGIN + SMALL_MAX + 1), BEGIN);
   }
 
-  /** Encodes contents that stand in `memory`, which is theirs until they are released. */
+  /** Encodes contents that stand in `memory`, which is theirs until they are released: at once, where no thread is free. */
   async encodeTogether(memory: Buffer, contents: readonly (Uint8Array | undefined)[]): Promise<Encoded> {
     const places = new Int32Array(contents.length * 2);
     for (const [i, bytes] of contents.entries()) {

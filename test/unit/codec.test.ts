@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import zlib from "node:zlib";
 import { compressFrame, legacyCodec, zlibCodec, zstdCodec } from "../../src/codec/codec.ts";
+import { release } from "../../src/codec/release.ts";
 import { decompressStream, zlibCompressStream } from "../../src/codec/stream-codec.ts";
 import { noise, numbers, prose } from "../../src/testing/contents.ts";
 import { seeded } from "../support/seeded.ts";
@@ -183,4 +184,23 @@ test("streams with zlib may reuse their buffers, and errors reach the reader", a
   };
   await assert.rejects(streamed(decompressStream(breaks())), RangeError);
   await assert.rejects(streamed(zlibCompressStream(breaks(), 1)), RangeError);
+});
+
+test("what a codec's output gives back takes nothing else along", () => {
+  for (const size of [10, 1000, 20_000, 40_000, 70_000, 200_000]) {
+    const neighbours = Array.from({ length: 20 }, (_, i) => Buffer.from(`neighbour ${i}`));
+    for (const bytes of [noise(size, 1), prose(size, 2)]) {
+      const encoded = zstdCodec.compress(bytes, 1);
+      const decoded = zstdCodec.decompress(encoded, size);
+      assert.deepEqual(Buffer.from(decoded), Buffer.from(bytes));
+      const before = Buffer.poolSize;
+      // Programs may change it; what is there already has the old one.
+      Buffer.poolSize = 1024;
+      release(encoded);
+      release(decoded);
+      Buffer.poolSize = before;
+      if (size > before) assert.equal(decoded.length, 0);
+    }
+    for (const [i, neighbour] of neighbours.entries()) assert.equal(neighbour.toString(), `neighbour ${i}`);
+  }
 });

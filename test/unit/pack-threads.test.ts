@@ -1,15 +1,18 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Container } from "../../src/container/container.ts";
 import { keyOf } from "../../src/key/hash.ts";
+import { packLoose } from "../../src/maintenance/pack.ts";
 import type { PackReport } from "../../src/maintenance/reports.ts";
 import { SmallEncoder } from "../../src/store/small-encoder.ts";
 import { noise, prose } from "../../src/testing/contents.ts";
 import { flip, loosePathOf, newContainer } from "../support/damage.ts";
 import { temporaryFolder } from "../support/folders.ts";
+import { emptyMemoryFolder, openOn } from "../support/stores.ts";
 
 const MIB = 1024 ** 2;
 const WAIT_MS = 10_000;
@@ -35,6 +38,22 @@ async function packed(root: string, threads: number): Promise<{ report: PackRepo
   const report = await container.pack({ threads });
   assert.ok(await threadsEnd());
   return { report, pack: readFileSync(join(root, "packed/0.pack")), toc: readFileSync(join(root, "packed/0.toc")) };
+}
+
+/** A thread that does not start, one that fails at once, and one that fails at its third task. */
+function brokenPrograms(): URL[] {
+  const file = join(temporaryFolder(), "broken.mjs");
+  writeFileSync(
+    file,
+    "import { parentPort } from 'node:worker_threads';\nparentPort.on('message', () => { throw new Error('broken'); });\n",
+  );
+  const late = join(temporaryFolder(), "late.mjs");
+  const worker = JSON.stringify(new URL("../../src/store/encode-worker.ts", import.meta.url));
+  writeFileSync(
+    late,
+    `import { parentPort } from "node:worker_threads";\nimport ${worker};\nlet tasks = 0;\nparentPort.on("message", () => { if (++tasks === 3) throw new Error("broken"); });\n`,
+  );
+  return ["file:///no/such/program.mjs", `file://${file}`, `file://${late}`].map((url) => new URL(url));
 }
 
 test("several threads make the same packs as one, and leave damaged objects where they are", async () => {
@@ -99,12 +118,7 @@ test("an abort ends the threads; what was not committed is still loose", async (
 });
 
 test("where threads cannot be started or fail, the caller's encodes what they had", async () => {
-  const broken = join(temporaryFolder(), "broken.mjs");
-  writeFileSync(
-    broken,
-    "import { parentPort } from 'node:worker_threads';\nparentPort.on('message', () => { throw new Error('broken'); });\n",
-  );
-  for (const program of [new URL("file:///no/such/program.mjs"), new URL(`file://${broken}`)]) {
+  for (const program of brokenPrograms()) {
     using encoder = new SmallEncoder(COMPRESSING, 2, program);
     for (let i = 0; i < 1024; i++) assert.ok(encoder.encode(prose(1000, i)));
     for (const end = Date.now() + 500; encoder.width === 0 && Date.now() < end; ) await sleep(5);
@@ -125,6 +139,36 @@ test("where threads cannot be started or fail, the caller's encodes what they ha
     );
     release();
   }
+});
+
+test("pack goes on alone when its threads fail", async () => {
+  const contents = manyContents().slice(0, 3000);
+  for (const program of brokenPrograms()) {
+    const stores = openOn(emptyMemoryFolder(), { durability: "process" });
+    await Array.fromAsync(stores.combined.insertMany(contents));
+    const report = await packLoose(stores.combined, { threads: 3 }, program);
+    assert.deepEqual([report.packedObjects, report.damagedObjects], [contents.length, 0]);
+    for await (const { key, bytes } of stores.combined.readMany(contents.map((one) => keyOf(one))))
+      assert.equal(keyOf(bytes as Uint8Array), key);
+    stores.close();
+  }
+});
+
+// `--input-type` made every thread fail, so that all the work was done in the caller's.
+test("threads start in a program that has flags of its own", () => {
+  const code = `
+    import { SmallEncoder } from ${JSON.stringify(new URL("../../src/store/small-encoder.ts", import.meta.url))};
+    import { createHasherFor } from ${JSON.stringify(new URL("../../src/key/hash.ts", import.meta.url))};
+    using encoder = new SmallEncoder(${JSON.stringify(COMPRESSING)}, 2);
+    const bytes = Buffer.alloc(2000, "some text ");
+    for (let i = 0; i < 1024; i++) encoder.encode(bytes);
+    for (let i = 0; i < 1000 && encoder.width === 0; i++) await new Promise((resolve) => setTimeout(resolve, 10));
+    const { encoded } = await encoder.encodeTogether(encoder.memory(), []);
+    const hasher = await createHasherFor(2 ** 30);
+    hasher.close();
+    console.log(encoder.width, encoded.length, hasher.constructor.name);`;
+  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", code], { encoding: "utf8" });
+  assert.equal(stdout, "2 0 HashThread\n", stderr);
 });
 
 test("a number of threads that makes no sense is refused before anything is done", async () => {

@@ -28,7 +28,7 @@ export function packCommand(session: Session): Command {
     .option(...RECOMPRESS)
     .option("--no-verify", "do not compare the bytes of loose objects with their keys")
     .option("--no-clean", "keep the loose copies")
-    .option(...threadsOption("compress"))
+    .option(...threadsOption("compress", 2))
     .option("--dry-run", "only tell what would be done")
     .action((flags: PackFlags) => pack(session, flags));
 }

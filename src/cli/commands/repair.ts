@@ -17,7 +17,7 @@ export function repairCommand(session: Session): Command {
   return new Command("repair")
     .description("put right what 'validate' finds; what cannot be goes to quarantine; exit code 4 if objects are lost")
     .option("--dry-run", "only tell what would be done")
-    .option(...threadsOption("verify"))
+    .option(...threadsOption("verify", 4))
     .option("--from <DIR>", "take good copies from this container (may be given more than once)", collect)
     .action((flags: Flags) => repair(session, flags));
 }

@@ -19,7 +19,7 @@ export function validateCommand(session: Session): Command {
     .option("--seed <NUMBER>", "choose the same objects as another run", (text) => parseInteger(text, 0, MAX_SEED))
     .option("--resume", "go on where a run with the same options was interrupted")
     .option("--checkpoint <FILE>", "keep the place to resume at in this file")
-    .option(...threadsOption("verify"))
+    .option(...threadsOption("verify", 4))
     .action((flags: Flags) => validate(session, flags));
 }
 
