@@ -27,7 +27,7 @@ const COMMIT_BYTES: number = 256 * 1024 ** 2;
 const TOGETHER = 64;
 
 /** Groups of objects that were encoded in this thread, and wait for those before them. */
-const OWN_WAITING = 2;
+const OWN_WAITING = 1;
 
 /** Moves loose objects to packs; readers and loose writers go on meanwhile. `program`: of a thread that compresses, for tests. */
 export async function packLoose(store: CombinedStore, options: PackOptions, program?: URL): Promise<PackReport> {

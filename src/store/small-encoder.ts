@@ -2,13 +2,14 @@ import { release } from "../codec/release.ts";
 import { ThreadPool, threadProgram, wantedThreads } from "../thread-pool.ts";
 import { type Compressing, encodeSmall } from "./compressing.ts";
 import { AS_IT_IS, type EncodeAnswer, type EncodeTask, runEncodeTask } from "./encode-task.ts";
-import { SMALL_MAX } from "./source.ts";
 
 /** How many threads compress, unless the caller says. Each but its own takes 40 MB: with more, less than 250 in all could not be kept. */
 const THREADS_MAX = 2;
 /** What is compressed before threads are started: with less, starting them takes longer than they save. */
 const BYTES_BEFORE_THREADS: number = 4 * 1024 ** 2;
 const OBJECTS_BEFORE_THREADS = 1024;
+/** Bytes of the contents that a task may have: larger ones are encoded alone, in the caller's thread. */
+const TASK_SIZE: number = 2 * 1024 ** 2;
 /** Where contents begin in shared memory, which begins at a page: see `copyMemory`. */
 const BEGIN = 64;
 
@@ -58,9 +59,9 @@ export class SmallEncoder implements Disposable {
     return encoded;
   }
 
-  /** Memory for contents that are to be encoded together: more than 4 MiB. */
+  /** Memory for contents that are to be encoded together. */
   memory(): Buffer {
-    return this.#free.pop() ?? Buffer.from(new SharedArrayBuffer(BEGIN + SMALL_MAX + 1), BEGIN);
+    return this.#free.pop() ?? Buffer.from(new SharedArrayBuffer(BEGIN + TASK_SIZE), BEGIN);
   }
 
   /** Encodes contents that stand in `memory`, which is theirs until they are released: at once, where no thread is free. */
