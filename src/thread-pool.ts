@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { Worker } from "node:worker_threads";
+import { Worker, type WorkerOptions } from "node:worker_threads";
 
 /** Tasks that a thread has at a time: while it posts an answer, the next one waits already. */
 const TASKS_PER_THREAD = 2;
@@ -9,8 +9,10 @@ const TASKS_PER_THREAD = 2;
  */
 const LIMITS = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 32 };
 
-/** Threads are started without the flags of the process: some, as `--input-type`, make a thread fail. */
-export const NO_FLAGS: { readonly execArgv: string[] } = { execArgv: [] };
+/** Starts a thread without the flags of the process: some, as `--input-type`, make a thread fail. */
+export function startThread(program: URL, options: Pick<WorkerOptions, "workerData" | "resourceLimits">): Worker {
+  return new Worker(program, { ...options, execArgv: [] });
+}
 
 export interface ThreadPoolOptions<Task, Answer> {
   /** The program of a thread: it answers the tasks that are posted to it one after the other, in their order. */
@@ -78,7 +80,7 @@ export class ThreadPool<Task, Answer> implements Disposable {
     const { program, workerData, threads } = this.#options;
     try {
       for (let i = 0; i < threads; i++)
-        this.#threads.push(this.#listen(new Worker(program, { workerData, resourceLimits: LIMITS, ...NO_FLAGS })));
+        this.#threads.push(this.#listen(startThread(program, { workerData, resourceLimits: LIMITS })));
     } catch {
       // As many as there are.
     }

@@ -1,5 +1,5 @@
-import { Worker } from "node:worker_threads";
-import { NO_FLAGS, threadProgram } from "../thread-pool.ts";
+import type { Worker } from "node:worker_threads";
+import { startThread, threadProgram } from "../thread-pool.ts";
 import type { AsyncKeyHasher } from "./hash.ts";
 import { CLOSED, createRing, FREE, type HashRing, LAST, SLOT_SIZE, SLOTS } from "./hash-ring.ts";
 import type { ObjectKey } from "./object-key.ts";
@@ -13,7 +13,7 @@ export function startHashThread(): Promise<AsyncKeyHasher | undefined> {
     const ring = createRing();
     let worker: Worker;
     try {
-      worker = new Worker(threadProgram("hash-worker", import.meta.url), { workerData: ring, ...NO_FLAGS });
+      worker = startThread(threadProgram("hash-worker", import.meta.url), { workerData: ring });
     } catch {
       resolve(undefined);
       return;

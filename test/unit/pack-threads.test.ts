@@ -74,7 +74,7 @@ test("several threads make the same packs as one, and leave damaged objects wher
   assert.equal(one.report.damagedObjects, damaged.length);
   assert.deepEqual(three.report.damaged.toSorted(), damaged.map((bytes) => keyOf(bytes)).sort());
   assert.equal(one.report.packedObjects, contents.length - 100 - damaged.length);
-  assert.ok(three.pack.length === one.pack.length && three.toc.length === one.toc.length);
+  assert.ok(three.pack.equals(one.pack) && three.toc.equals(one.toc));
   await using opened = await Container.open(copy);
   const intact = contents.filter((bytes) => !damaged.includes(bytes));
   for await (const { key, bytes } of opened.readMany(
