@@ -34,11 +34,17 @@ export function copyMemory(size: number, position = 0): Buffer {
  */
 export function pieceMemory(size: number, position = 0): Buffer {
   const from = APART + (position % PAGE);
-  const pages = Math.ceil((from + size) / WASM_PAGE);
+  const memory = pageMemory(from + size);
+  return memory === undefined ? copyMemory(size, position) : Buffer.from(memory, from, size);
+}
+
+/** At least `size` bytes that begin at a page and are nobody else's; undefined where there is no such memory. */
+export function pageMemory(size: number): ArrayBuffer | undefined {
+  const pages = Math.ceil(size / WASM_PAGE);
   try {
-    return Buffer.from(new WebAssembly.Memory({ initial: pages, maximum: pages }).buffer, from, size);
+    return new WebAssembly.Memory({ initial: pages, maximum: pages }).buffer;
   } catch {
     // The address space of the process is limited, or WebAssembly is turned off.
-    return copyMemory(size, position);
+    return undefined;
   }
 }

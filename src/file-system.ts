@@ -14,6 +14,17 @@ export interface FileStat {
   readonly inode: number;
 }
 
+/** Shows parts of a file without copying them. */
+export interface FileWindow {
+  /**
+   * Some bytes at `position`, at most up to `end`, until the next ones are asked for; undefined when they have to be read, since
+   * not all of them are in memory, or behind the end of the file.
+   */
+  show(position: number, end: number): Uint8Array | undefined;
+  /** What was shown is gone. The file stays open. */
+  close(): void;
+}
+
 /**
  * All access to the operating system's files goes through this port (implementations: src/fs, src/testing.ts).
  * It is synchronous: measured on small files, plain synchronous calls run at the speed of C, promises 3-30 times slower.
@@ -40,6 +51,11 @@ export interface FileSystem {
    * pieces of large files: it costs some 50 us.
    */
   readAsync(file: number, into: Uint8Array, at: number, length: number, position: number): Promise<number>;
+  /**
+   * A window on an open file that is never cut, nor changed where it was written once; undefined where there is none. Takes
+   * milliseconds: for large contents.
+   */
+  window?(file: number): FileWindow | undefined;
   /** Writes all of `bytes[from..to)` at `position`. */
   write(file: number, bytes: Uint8Array, from: number, to: number, position: number): void;
   /** Makes the file's bytes and size durable. */
@@ -49,6 +65,11 @@ export interface FileSystem {
   /** Makes created, renamed and removed names in the folder durable. */
   syncDirectory(path: string): void;
   size(file: number): number;
+  /**
+   * Sets room aside for a file that will have `size` bytes, which does not change its size; nothing where that does not make writing
+   * faster. Takes milliseconds: for large contents.
+   */
+  reserve?(file: number, size: number): void;
   truncate(file: number, size: number): void;
   stat(path: string): FileStat | undefined;
   /** The names in a folder, unordered; undefined when there is no such folder. */

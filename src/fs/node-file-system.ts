@@ -1,7 +1,10 @@
 import fs from "node:fs";
 import { dirname } from "node:path";
 import { type ErrorCode, TsdosError } from "../errors.ts";
-import type { FileStat, FileSystem, OpenMode } from "../file-system.ts";
+import type { FileStat, FileSystem, FileWindow, OpenMode } from "../file-system.ts";
+import { isLocal, reserves } from "./file-system-kind.ts";
+import { libc } from "./libc.ts";
+import { MappedWindow } from "./mapped-window.ts";
 import { openFilesMax } from "./open-files-max.ts";
 
 const FLAGS: Record<Exclude<OpenMode, "read">, number> = {
@@ -10,11 +13,16 @@ const FLAGS: Record<Exclude<OpenMode, "read">, number> = {
   modify: fs.constants.O_RDWR,
 };
 const FILE_MODE = 0o666;
+// Linux, include/uapi/linux/falloc.h and errno.h
+const FALLOC_FL_KEEP_SIZE = 1;
+const NO_SPACE_ERRNOS: Readonly<Record<number, string>> = { 28: "ENOSPC", 122: "EDQUOT" };
 /**
  * Reading does not change when a file was last read: the first read of each file of a day would write to the disk, and takes half as
  * long again. Linux allows it to the owner of a file; elsewhere there is no such flag.
  */
 const NO_ACCESS_TIME: number = fs.constants.O_NOATIME ?? 0;
+/** Bytes that are written by one call: for more, Linux looks for larger pieces of free memory, which may take it ten times as long. */
+const WRITE_MAX: number = 512 * 1024;
 /** Times that a folder which others make and remove meanwhile is tried to be made again. */
 const MAKE_ATTEMPTS = 10;
 
@@ -130,10 +138,14 @@ export class NodeFileSystem implements FileSystem {
     });
   }
 
+  window(file: number): FileWindow | undefined {
+    return isLocal(file) ? MappedWindow.open(file) : undefined;
+  }
+
   write(file: number, bytes: Uint8Array, from: number, to: number, position: number): void {
     try {
       let at = from;
-      while (at < to) at += fs.writeSync(file, bytes, at, to - at, position + at - from);
+      while (at < to) at += fs.writeSync(file, bytes, at, Math.min(WRITE_MAX, to - at), position + at - from);
     } catch (error) {
       throw fromSystemError(error, "write", this.#pathOf(file));
     }
@@ -169,6 +181,15 @@ export class NodeFileSystem implements FileSystem {
 
   size(file: number): number {
     return this.#do("stat", file, () => fs.fstatSync(file).size);
+  }
+
+  reserve(file: number, size: number): void {
+    if (!reserves(file) || libc()?.fallocate(file, FALLOC_FL_KEEP_SIZE, 0, size) !== -1) return;
+    // Else it is tried by writing.
+    const code = NO_SPACE_ERRNOS[libc()?.errno() ?? 0];
+    if (code === undefined) return;
+    const error = Object.assign(new Error(`${code}: no space left for ${size} bytes, fallocate`), { code });
+    throw fromSystemError(error, "set room aside for", this.#pathOf(file));
   }
 
   truncate(file: number, size: number): void {

@@ -4,7 +4,7 @@ import { createKeyHasher } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { corruptObject, mustHash, type Place, verifyKey } from "./corruption.ts";
 import type { Verify } from "./object-store.ts";
-import { openedFile, readPieces } from "./read-pieces.ts";
+import { readPieces, storedFile } from "./read-pieces.ts";
 import { SMALL_MAX } from "./source.ts";
 import type { ObjectReader } from "./stored-object.ts";
 
@@ -66,7 +66,7 @@ export class LooseReader implements ObjectReader {
 
   async *#large(start: number, end: number, reuse: boolean, ahead: boolean): AsyncGenerator<Uint8Array> {
     const hasher = this.#verify === "hash" && start === 0 && end === this.rawSize ? createKeyHasher() : undefined;
-    using file = openedFile(this.#fs, this.#fs.open(this.#place.path, "read"));
+    using file = storedFile(this.#fs, this.#fs.open(this.#place.path, "read"));
     let at = start;
     for await (const piece of readPieces(file, { start, end, reuse, ahead: ahead || hasher !== undefined })) {
       hasher?.update(piece);

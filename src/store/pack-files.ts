@@ -2,7 +2,7 @@ import { copyMemory } from "../copy-memory.ts";
 import type { FileSystem } from "../file-system.ts";
 import { packFileName, parsePackFileName, parseTocFileName } from "../format/paths.ts";
 import { keptOpen } from "./kept-open.ts";
-import { type OpenedFile, openedFile } from "./read-pieces.ts";
+import { type OpenedFile, storedFile } from "./read-pieces.ts";
 
 /** Packs that are kept open for reading; fewer where the process may have few files open. */
 const OPEN_MAX = 64;
@@ -86,7 +86,7 @@ export class PackFiles {
 
   /** The pack as it is now, for several reads that belong together. */
   pin(packId: number): PinnedPack {
-    return openedFile(this.#fs, this.#fs.open(this.pathOf(packId), "read"));
+    return storedFile(this.#fs, this.#fs.open(this.pathOf(packId), "read"));
   }
 
   #closeOldest(): void {

@@ -1,5 +1,5 @@
 import { copyMemory, pieceMemory } from "../copy-memory.ts";
-import type { FileSystem } from "../file-system.ts";
+import type { FileSystem, FileWindow } from "../file-system.ts";
 
 /** A file that is open to be read. */
 export interface OpenedFile {
@@ -7,6 +7,13 @@ export interface OpenedFile {
   read(into: Uint8Array, at: number, length: number, position: number): number;
   /** As `read`, beside the caller. */
   readAsync(into: Uint8Array, at: number, length: number, position: number): Promise<number>;
+  /** Undefined where there is none. */
+  window?(): FileWindow | undefined;
+}
+
+/** An open file of a container, which is closed at the end: what it holds is never changed. */
+export function storedFile(fs: FileSystem, file: number): OpenedFile & Disposable {
+  return { ...openedFile(fs, file), window: () => fs.window?.(file) };
 }
 
 /** An open file, which is closed at the end. */
@@ -21,11 +28,13 @@ export function openedFile(fs: FileSystem, file: number): OpenedFile & Disposabl
 /** Bytes of one piece: as fast as larger ones for a file that is not very large, and stays in the processor's cache. */
 const PIECE_SIZE: number = 256 * 1024;
 /** From this many bytes on, larger pieces win back what their memory takes to get, and so do reads ahead. */
-const LARGE_SIZE: number = 32 * 1024 ** 2;
+export const LARGE_SIZE: number = 32 * 1024 ** 2;
 /** Bytes of one piece of so much: read a third faster. */
 const LARGE_PIECE_SIZE: number = 1024 ** 2;
 /** Bytes of one piece that is read ahead: each costs a change of threads. */
 const AHEAD_PIECE_SIZE: number = 2 * 1024 ** 2;
+/** Bytes that are read before a window is asked again, after it had not all that it should show. */
+const UNSHOWN_SIZE: number = 64 * 1024 ** 2;
 /** Reads that are under way at the same time. */
 const READS_AHEAD = 2;
 
@@ -44,7 +53,36 @@ export interface PieceOptions {
 export function readPieces(file: OpenedFile, options: PieceOptions): AsyncGenerator<Uint8Array> {
   const { start, end, size = end - start } = options;
   if (size < LARGE_SIZE) return oneByOne(file, PIECE_SIZE, options);
+  const window = options.reuse ? file.window?.() : undefined;
+  return window === undefined ? large(file, options) : shown(file, window, options);
+}
+
+function large(file: OpenedFile, options: PieceOptions): AsyncGenerator<Uint8Array> {
   return options.ahead ? ahead(file, options) : oneByOne(file, LARGE_PIECE_SIZE, options);
+}
+
+/** What is in memory as it stands there, the rest as it is read. */
+async function* shown(file: OpenedFile, window: FileWindow, options: PieceOptions): AsyncGenerator<Uint8Array> {
+  const { start, end } = options;
+  try {
+    for (let at = start; at < end; ) {
+      const part = window.show(at, end);
+      if (part === undefined) {
+        const until = Math.min(end, at + UNSHOWN_SIZE);
+        for await (const piece of large(file, { ...options, start: at, end: until })) {
+          at += piece.length;
+          yield piece;
+        }
+        if (at < until) return;
+      } else {
+        for (let from = 0; from < part.length; from += LARGE_PIECE_SIZE)
+          yield part.subarray(from, from + LARGE_PIECE_SIZE);
+        at += part.length;
+      }
+    }
+  } finally {
+    window.close();
+  }
 }
 
 async function* oneByOne(

@@ -3,6 +3,7 @@ import type { FileSystem } from "../file-system.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { Pacer } from "./context.ts";
 import type { Where } from "./object-store.ts";
+import { LARGE_SIZE } from "./read-pieces.ts";
 
 /** How the bytes of one object are read where they are. */
 export interface ObjectReader {
@@ -133,6 +134,7 @@ export class ObjectSlice {
     try {
       // Not a new file: cutting it makes ext4 write it to the disk when it is closed.
       if (fs.size(file) > 0) fs.truncate(file, 0);
+      if (this.rawSize >= LARGE_SIZE) fs.reserve?.(file, this.rawSize);
       let at = 0;
       for await (const chunk of this.#pieces(true, true)) {
         fs.write(file, chunk, 0, chunk.length, at);

@@ -91,6 +91,69 @@ describe("pieces of a file", () => {
   });
 });
 
+describe("pieces of a file with a window", () => {
+  const content = noise(70 * MIB + 5, 1);
+
+  /** Shows `size` bytes at a time, but nothing of what `isThere` says no to. */
+  function windowOn(
+    size: number,
+    isThere: (position: number) => boolean,
+  ): OpenedFile & { shown: number; closed: number } {
+    const file = {
+      ...fileOf(content),
+      shown: 0,
+      closed: 0,
+      window: () => ({
+        show(position: number, end: number): Uint8Array | undefined {
+          if (!isThere(position)) return undefined;
+          const part = content.subarray(position, Math.min(end, position + size));
+          file.shown += part.length;
+          return part;
+        },
+        close: () => file.closed++,
+      }),
+    };
+    return file;
+  }
+
+  async function read(file: OpenedFile, start: number, end: number, reuse = true): Promise<Buffer> {
+    const pieces: Buffer[] = [];
+    for await (const piece of readPieces(file, { start, end, reuse, ahead: true })) {
+      assert.ok(piece.length > 0 && piece.length <= 2 * MIB);
+      pieces.push(Buffer.from(piece));
+    }
+    return Buffer.concat(pieces);
+  }
+
+  for (const [name, size, isThere, shown] of [
+    ["all", 4 * MIB, () => true, 70 * MIB + 2],
+    ["nothing", 4 * MIB, () => false, 0],
+    ["all but the start", 4 * MIB, (position: number) => position >= MIB, 6 * MIB + 2],
+    ["all but a part", 3 * MIB + 7, (position: number) => position < 5 * MIB, 6 * MIB + 14],
+  ] as const) {
+    test(`are shown, or read where that cannot be: ${name}`, async () => {
+      const file = windowOn(size, isThere);
+      assert.ok((await read(file, 3, content.length)).equals(content.subarray(3)));
+      assert.deepEqual([file.shown, file.closed], [shown, 1]);
+    });
+  }
+
+  test("are read where they are to be kept, or are few", async () => {
+    const file = windowOn(MIB, () => true);
+    assert.ok((await read(file, 3, content.length, false)).equals(content.subarray(3)));
+    assert.ok((await read(file, 3, 9 * MIB)).equals(content.subarray(3, 9 * MIB)));
+    assert.deepEqual([file.shown, file.closed], [0, 0]);
+  });
+
+  test("end where the file does, and close the window when they are left early", async () => {
+    const file = windowOn(MIB, () => false);
+    assert.ok((await read(file, 3, content.length + 9)).equals(content.subarray(3)));
+    const left = windowOn(MIB, () => true);
+    for await (const _ of readPieces(left, { start: 0, end: content.length, reuse: true, ahead: true })) break;
+    assert.deepEqual([file.closed, left.closed], [1, 1]);
+  });
+});
+
 test("memory to copy to has the size that was asked for, and stands as far from a page as the position and a line", () => {
   for (const size of [0, 1, 1000, 128 * 1024, MIB])
     for (const position of [0, 1, 4095, 4096, 123_456_789]) {
