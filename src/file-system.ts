@@ -58,6 +58,11 @@ export interface FileSystem {
   window?(file: number): FileWindow | undefined;
   /** Writes all of `bytes[from..to)` at `position`. */
   write(file: number, bytes: Uint8Array, from: number, to: number, position: number): void;
+  /**
+   * Has the system begin to write these bytes to the disk, so that {@link sync} has less to wait for; nothing where it cannot be
+   * asked to. Makes nothing durable, and tells no errors: `sync` does. Takes milliseconds when it is first called.
+   */
+  startWriteback?(file: number, position: number, length: number): void;
   /** Makes the file's bytes and size durable. */
   sync(file: number): void;
   /** As {@link sync} for several files at once, side by side. */

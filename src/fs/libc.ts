@@ -6,6 +6,7 @@ export interface Libc {
   /** Answers the address. */
   mmap(at: Uint8Array, length: number, protection: number, flags: number, file: number, position: number): number;
   fallocate(file: number, mode: number, position: number, length: number): number;
+  syncFileRange(file: number, position: number, length: number, flags: number): number;
   /** Counts the pages of `range` (position, length) that are in memory, into `counts[0]`; since Linux 6.5. */
   cachestat(file: number, range: BigUint64Array, counts: BigUint64Array): number;
   errno(): number;
@@ -41,6 +42,7 @@ function load(): Libc | undefined {
     return {
       mmap: library.func("int64_t mmap(void *, size_t, int, int, int, int64_t)"),
       fallocate: library.func("int fallocate(int, int, int64_t, int64_t)"),
+      syncFileRange: library.func("int sync_file_range(int, int64_t, int64_t, unsigned int)"),
       cachestat: (file, range, counts) => Number(syscall(SYS_CACHESTAT, file, range, counts, 0)),
       errno: () => koffi.errno(),
       pageSize: library.func("int getpagesize()")() as number,

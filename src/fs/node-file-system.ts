@@ -13,7 +13,9 @@ const FLAGS: Record<Exclude<OpenMode, "read">, number> = {
   modify: fs.constants.O_RDWR,
 };
 const FILE_MODE = 0o666;
-// Linux, include/uapi/linux/falloc.h and errno.h
+// Linux, include/uapi/linux/fs.h, falloc.h and errno.h
+/** Without the flags that wait: those would take errors away that a sync has to tell. */
+const SYNC_FILE_RANGE_WRITE = 2;
 const FALLOC_FL_KEEP_SIZE = 1;
 const NO_SPACE_ERRNOS: Readonly<Record<number, string>> = { 28: "ENOSPC", 122: "EDQUOT" };
 /**
@@ -149,6 +151,10 @@ export class NodeFileSystem implements FileSystem {
     } catch (error) {
       throw fromSystemError(error, "write", this.#pathOf(file));
     }
+  }
+
+  startWriteback(file: number, position: number, length: number): void {
+    libc()?.syncFileRange(file, position, length, SYNC_FILE_RANGE_WRITE);
   }
 
   sync(file: number): void {

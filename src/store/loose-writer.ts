@@ -8,6 +8,7 @@ import { keptOpen } from "./kept-open.ts";
 import type { Elsewhere, LooseStore } from "./loose-store.ts";
 import type { Inserter, InsertOptions, Stored } from "./object-store.ts";
 import { type Content, type LargeContent, orStop, type Source, SourceReader } from "./source.ts";
+import { WriteBehind } from "./write-behind.ts";
 
 /** Files that are written before they are synced side by side and renamed; fewer where the process may have few files open. */
 const WINDOW_FILES = 128;
@@ -110,6 +111,7 @@ export class LooseWriter implements Inserter {
     const file = this.#create(temporary);
     // Behind what may fail: a thread that nobody closes would keep the process alive.
     const hasher = await createHasherFor(content.size);
+    const behind = this.#sync ? new WriteBehind(fs) : undefined;
     const pacer = new Pacer();
     let size = 0;
     let key: ObjectKey;
@@ -119,6 +121,7 @@ export class LooseWriter implements Inserter {
         this.#options.signal?.throwIfAborted();
         hasher.update(chunk);
         fs.write(file, chunk, 0, chunk.length, size);
+        behind?.wrote(file, size, size + chunk.length);
         size += chunk.length;
         if (pacer.due) await pacer.pause();
       }

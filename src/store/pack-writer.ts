@@ -11,6 +11,7 @@ import { type StoreContext, withoutRemovals } from "./context.ts";
 import { knownEntry } from "./known-entry.ts";
 import type { PackFiles } from "./pack-files.ts";
 import type { PackerLock } from "./packer-lock.ts";
+import { WriteBehind } from "./write-behind.ts";
 
 /** Stored bytes are gathered to writes of this size. */
 const BUFFER_SIZE = 1024 ** 2;
@@ -49,6 +50,7 @@ export type Stored = Pick<PackEntry, "rawSize" | "storedSize" | "codec" | "check
 export class PackWriter {
   readonly #shared: PackWriting;
   readonly #sync: boolean;
+  readonly #behind: WriteBehind | undefined;
   readonly #buffer = copyMemory(BUFFER_SIZE);
   #buffered = 0;
   #packId = -1;
@@ -67,6 +69,7 @@ export class PackWriter {
   constructor(shared: PackWriting, sync: boolean) {
     this.#shared = shared;
     this.#sync = sync;
+    this.#behind = sync ? new WriteBehind(shared.context.fs) : undefined;
   }
 
   /** Objects that were added and not committed. */
@@ -123,8 +126,7 @@ export class PackWriter {
     this.#refuseClosed();
     if (this.#buffered + bytes.length > BUFFER_SIZE || bytes.length > DIRECT_SIZE) this.flush();
     if (bytes.length > DIRECT_SIZE) {
-      this.#keep();
-      this.#shared.context.fs.write(this.#file as number, bytes, 0, bytes.length, this.#end);
+      this.#write(bytes, bytes.length, this.#end);
     } else {
       this.#buffer.set(bytes, this.#buffered);
       this.#buffered += bytes.length;
@@ -348,9 +350,14 @@ export class PackWriter {
   /** Hands what is buffered to the operating system. */
   flush(): void {
     if (this.#buffered === 0) return;
-    this.#keep();
-    const position = this.#end - this.#buffered;
-    this.#shared.context.fs.write(this.#file as number, this.#buffer, 0, this.#buffered, position);
+    this.#write(this.#buffer, this.#buffered, this.#end - this.#buffered);
     this.#buffered = 0;
+  }
+
+  #write(bytes: Uint8Array, length: number, position: number): void {
+    this.#keep();
+    const file = this.#file as number;
+    this.#shared.context.fs.write(file, bytes, 0, length, position);
+    this.#behind?.wrote(file, position, position + length);
   }
 }
