@@ -71,9 +71,12 @@ export async function compareFiles(container: Container, stored: Stored, signal?
   return { same, changed, different };
 }
 
+/** What a file has where a piece of an object is compared with it: the memory is used again. */
+let expectation = Buffer.allocUnsafeSlow(WHOLE_MAX);
+
 /** True when the file at `path` has the object's bytes; false too when the file is gone. */
 export async function isSame(object: StoredObject, path: string): Promise<boolean> {
-  const chunks = object.rawSize <= WHOLE_MAX ? [await object.bytes()] : object;
+  const chunks = object.rawSize <= WHOLE_MAX ? [await object.bytes()] : object.pieces();
   let file: number;
   try {
     file = openSync(path, "r");
@@ -84,11 +87,12 @@ export async function isSame(object: StoredObject, path: string): Promise<boolea
   try {
     let position = 0;
     for await (const chunk of chunks) {
-      const expected = Buffer.alloc(chunk.length);
+      if (expectation.length < chunk.length) expectation = Buffer.allocUnsafeSlow(chunk.length);
+      const expected = expectation.subarray(0, chunk.length);
       if (readSync(file, expected, 0, chunk.length, position) !== chunk.length || !expected.equals(chunk)) return false;
       position += chunk.length;
     }
-    return readSync(file, Buffer.alloc(1), 0, 1, position) === 0;
+    return readSync(file, Buffer.allocUnsafe(1), 0, 1, position) === 0;
   } finally {
     closeSync(file);
   }

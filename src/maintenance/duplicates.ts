@@ -56,7 +56,7 @@ function putInPlace({ loose, packed }: CombinedStore, path: string, key: ObjectK
   } finally {
     fs.close(file);
   }
-  fs.makeDirectory(loose.folderOf(key));
+  fs.makeDirectory(loose.folders.folderOf(key));
   fs.rename(path, loose.pathOf(key));
-  loose.syncFoldersOf([key]);
+  loose.folders.sync([key]);
 }

@@ -22,8 +22,8 @@ export function* otherCopies(store: CombinedStore, key: ObjectKey): Generator<St
   for (const entry of packedEntries(packed, key)) {
     yield packed.object(key, packed.reader(key, entry, { verify: "hash" }), {});
   }
-  const paths = [`${loose.folder}/${key}`];
-  for (let at = 1; at <= PREFIX_MAX; at++) paths.push(`${loose.folder}/${key.slice(0, at)}/${key.slice(at)}`);
+  const paths = [`${loose.folders.root}/${key}`];
+  for (let at = 1; at <= PREFIX_MAX; at++) paths.push(`${loose.folders.root}/${key.slice(0, at)}/${key.slice(at)}`);
   for (const name of fs.list(`${root}/${DUPLICATES_FOLDER}`) ?? []) {
     if (name.startsWith(`${key}.`)) paths.push(`${root}/${DUPLICATES_FOLDER}/${name}`);
   }

@@ -240,7 +240,7 @@ export class ObjectRepair {
     if (await this.#isGood(reader)) {
       this.counts.moved++;
       if (this.#dryRun) return;
-      loose.makeFolderOf(key);
+      loose.folders.make(key);
       fs.rename(path, loose.pathOf(key));
       loose.ensureDurable(key);
       fs.syncDirectory(dirname(path));

@@ -44,8 +44,8 @@ function* looseStrays(store: CombinedStore): Generator<Misplaced | Leftover | un
   const { loose, packed } = store;
   const { fs, config } = packed.context;
   const length = config.loosePrefixLen;
-  for (const name of (fs.list(loose.folder) ?? []).sort()) {
-    const path = `${loose.folder}/${name}`;
+  for (const name of (fs.list(loose.folders.root) ?? []).sort()) {
+    const path = `${loose.folders.root}/${name}`;
     const isPrefix = length > 0 && isLoosePrefix(name, length);
     if (length === 0 && parseLoosePath("", name) !== undefined && fs.stat(path)?.isFile) continue;
     const inside = fs.stat(path)?.isDirectory ? (fs.list(path) ?? []).sort() : undefined;

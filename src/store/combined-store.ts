@@ -136,7 +136,7 @@ export class CombinedStore extends BaseStore {
       if (twins.length > 0) await this.loose.delete(twins, options);
       if (this.#isFull(options)) {
         const known = batch.filter(({ where, inserted }) => where === "packed" && !inserted);
-        this.loose.syncRemovals(known.map(({ key }) => key));
+        this.loose.folders.syncRemovals(known.map(({ key }) => key));
       }
       yield batch;
     }

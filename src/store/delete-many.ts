@@ -55,6 +55,6 @@ async function deleteAll(
   const fromMoved = moved.length > 0 ? await packed.delete(moved, options) : [];
   const gone = new Set([...fromPacks, ...removed, ...fromMoved]);
   // Also those that are not loose: their loose copies may have been removed, and that may not be durable yet.
-  if (options.sync) loose.syncFoldersOf([...gone]);
+  if (options.sync) loose.folders.sync([...gone]);
   return gone;
 }

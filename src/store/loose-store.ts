@@ -1,12 +1,13 @@
 import { isTsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
-import { isLoosePrefix, LOOSE_FOLDER, loosePath, parseLoosePath } from "../format/paths.ts";
+import { isLoosePrefix, parseLoosePath } from "../format/paths.ts";
 import { keyOf } from "../key/hash.ts";
 import { type ObjectKey, parseKey } from "../key/object-key.ts";
 import { BaseStore } from "./base-store.ts";
-import { isSettled, type StoreContext, syncs } from "./context.ts";
+import { type StoreContext, syncs } from "./context.ts";
 import { insertLoop } from "./insert-loop.ts";
 import { windowsOf } from "./key-windows.ts";
+import { LooseFolders } from "./loose-folders.ts";
 import { LooseReader } from "./loose-reader.ts";
 import { LooseWriter } from "./loose-writer.ts";
 import type {
@@ -39,20 +40,14 @@ export type Elsewhere = (key: ObjectKey, rawSize: number) => Stored | undefined 
 /** One file for each object, in `loose/`. */
 export class LooseStore extends BaseStore {
   readonly #context: StoreContext;
-  readonly folder: string;
-  /** Prefix folders whose names are durable, as long as `loose/` has last changed when it had then: milliseconds since 1970. */
-  readonly #namedDurably = new Set<string>();
-  #namedAt: number | undefined;
-  /** Folders of objects of which a sync failed: what of them is on the disk is unknown, and a later sync does not tell. */
-  readonly #suspect = new Set<string>();
-  /** When the folders had last changed whose removals are durable. Milliseconds since 1970. */
-  readonly #settled = new Map<string, number>();
+  /** What the objects are in. */
+  readonly folders: LooseFolders;
   readonly #scratch = Buffer.allocUnsafeSlow(AHEAD_MAX);
 
   constructor(context: StoreContext) {
     super();
     this.#context = context;
-    this.folder = `${context.root}/${LOOSE_FOLDER}`;
+    this.folders = new LooseFolders(context);
   }
 
   async has(key: string): Promise<boolean> {
@@ -108,14 +103,14 @@ export class LooseStore extends BaseStore {
       options.signal?.throwIfAborted();
       for (const key of window) if (this.#context.fs.remove(this.pathOf(key))) deleted.push(key);
     }
-    if (sync) this.syncFoldersOf(deleted);
+    if (sync) this.folders.sync(deleted);
     return deleted;
   }
 
   // --- for the other stores and for maintenance ---
 
   pathOf(key: ObjectKey): string {
-    return loosePath(this.folder, this.#context.config.loosePrefixLen, key);
+    return this.folders.pathOf(key);
   }
 
   /** Bytes of a loose object; undefined when there is none. */
@@ -132,30 +127,20 @@ export class LooseStore extends BaseStore {
 
   /** True when the file has the right hash, and no sync has failed that it may have depended on. */
   async isTrusted(key: ObjectKey, signal?: AbortSignal): Promise<boolean> {
-    return !this.isSuspect(key) && this.isIntact(key, signal);
-  }
-
-  /** True when a sync failed of objects in the same folder: what of them is on the disk is unknown from then on. */
-  isSuspect(key: ObjectKey): boolean {
-    return this.#suspect.has(this.folderOf(key));
-  }
-
-  /** A sync of these objects failed. Syncing them again would succeed, and what was lost would stay lost. */
-  suspect(keys: readonly ObjectKey[]): void {
-    for (const key of keys) this.#suspect.add(this.folderOf(key));
+    return !this.folders.isSuspect(key) && this.isIntact(key, signal);
   }
 
   /** Makes an object that is there durable; false when that cannot be. */
   ensureDurable(key: ObjectKey): boolean {
-    if (this.isSuspect(key)) return false;
+    if (this.folders.isSuspect(key)) return false;
     const file = this.#context.fs.openIfExists(this.pathOf(key));
     if (file === undefined) return false;
     try {
       this.#context.fs.sync(file);
-      this.syncFoldersOf([key]);
+      this.folders.sync([key]);
       return true;
     } catch (error) {
-      this.suspect([key]);
+      this.folders.suspect([key]);
       throw error;
     } finally {
       this.#context.fs.close(file);
@@ -250,7 +235,7 @@ export class LooseStore extends BaseStore {
   prefixes(): string[] {
     const length = this.#context.config.loosePrefixLen;
     if (length === 0) return [""];
-    return (this.#context.fs.list(this.folder) ?? []).filter((name) => isLoosePrefix(name, length)).sort();
+    return (this.#context.fs.list(this.folders.root) ?? []).filter((name) => isLoosePrefix(name, length)).sort();
   }
 
   /** Every key in ascending order, in batches; each prefix folder is listed when its turn comes. */
@@ -278,7 +263,7 @@ export class LooseStore extends BaseStore {
 
   /** The folder of the objects whose keys begin with `prefix`: that is "" when objects are stored flat. */
   folderNamed(prefix: string): string {
-    return prefix === "" ? this.folder : `${this.folder}/${prefix}`;
+    return prefix === "" ? this.folders.root : `${this.folders.root}/${prefix}`;
   }
 
   #list(folder: string): string[] {
@@ -287,92 +272,6 @@ export class LooseStore extends BaseStore {
     } catch (error) {
       // A plain file where a prefix folder would be is not ours.
       if (isTsdosError(error) && error.details.errno === "ENOTDIR") return [];
-      throw error;
-    }
-  }
-
-  folderOf(key: ObjectKey): string {
-    const path = this.pathOf(key);
-    return path.slice(0, path.lastIndexOf("/"));
-  }
-
-  makeFolderOf(key: ObjectKey): void {
-    const folder = this.folderOf(key);
-    this.#namedDurably.delete(folder);
-    this.#context.fs.makeDirectory(folder);
-  }
-
-  /**
-   * Makes the folders of these keys, and their names durable. Before there is anything in them: a file that is moved into a folder
-   * whose own name is new is the case in which logs of file systems are complicated.
-   */
-  prepareFoldersOf(keys: readonly ObjectKey[]): void {
-    const folders = new Set(keys.map((key) => this.folderOf(key)));
-    const unnamed = [...folders].filter((folder) => folder !== this.folder && !this.#namedDurably.has(folder));
-    if (unnamed.length === 0) return;
-    for (const folder of unnamed) this.#context.fs.makeDirectory(folder);
-    const changedAt = this.#changedAt(this.folder);
-    this.#context.fs.syncDirectory(this.folder);
-    this.#named(unnamed, changedAt);
-  }
-
-  /** Makes the presence or absence of these keys' files durable, and the names of their folders, which others may have made. */
-  syncFoldersOf(keys: readonly ObjectKey[]): void {
-    try {
-      this.#syncFoldersOf(keys);
-    } catch (error) {
-      this.suspect(keys);
-      throw error;
-    }
-  }
-
-  #syncFoldersOf(keys: readonly ObjectKey[]): void {
-    let mustName = false;
-    const named: string[] = [];
-    const changedAt = this.#changedAt(this.folder);
-    // A folder may have been removed, and made again by somebody who syncs nothing.
-    if (changedAt !== this.#namedAt) this.#namedDurably.clear();
-    for (const folder of new Set(keys.map((key) => this.folderOf(key)))) {
-      const isThere = this.#syncIfThere(folder);
-      if (folder === this.folder || (isThere && this.#namedDurably.has(folder))) continue;
-      mustName = true;
-      if (isThere) named.push(folder);
-    }
-    if (!mustName) return;
-    this.#syncIfThere(this.folder);
-    this.#named(named, changedAt);
-  }
-
-  /** After `loose/` was synced, which had last changed at `changedAt` before. */
-  #named(folders: readonly string[], changedAt: number | undefined): void {
-    for (const folder of folders) this.#namedDurably.add(folder);
-    this.#namedAt = changedAt;
-  }
-
-  #changedAt(folder: string): number | undefined {
-    return this.#context.fs.stat(folder)?.mtimeMs;
-  }
-
-  /** Makes it durable that these keys are not loose (any more). Folders that have not changed since are left out. */
-  syncRemovals(keys: readonly ObjectKey[]): void {
-    for (const folder of new Set(keys.map((key) => this.folderOf(key)))) {
-      const own = this.#changedAt(folder);
-      const settled = own === undefined ? this.folder : folder;
-      const changedAt = own ?? this.#changedAt(this.folder);
-      if (changedAt === undefined || this.#settled.get(settled) === changedAt) continue;
-      this.#syncIfThere(settled);
-      // The clock of file systems ticks slowly: what changes next may have the same time.
-      if (isSettled(changedAt)) this.#settled.set(settled, changedAt);
-    }
-  }
-
-  /** False when it is not there. */
-  #syncIfThere(folder: string): boolean {
-    try {
-      this.#context.fs.syncDirectory(folder);
-      return true;
-    } catch (error) {
-      if (isTsdosError(error, "NOT_FOUND")) return false;
       throw error;
     }
   }

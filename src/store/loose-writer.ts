@@ -150,7 +150,7 @@ export class LooseWriter implements Inserter {
       if (stat === undefined || !stat.isFile || stat.size !== rawSize) return false;
       if (this.#sync) {
         // What may be lost on the disk is written once more.
-        if (this.#store.isSuspect(key)) return false;
+        if (this.#store.folders.isSuspect(key)) return false;
         const file = fs.openIfExists(path);
         if (file === undefined) return false;
         this.#pending.set(key, { key, file });
@@ -184,9 +184,9 @@ export class LooseWriter implements Inserter {
     try {
       await this.#context.fs.syncAll(pending.map(({ file }) => file));
       const placed = pending.filter(({ temporary }) => temporary !== undefined);
-      this.#store.prepareFoldersOf(placed.map(({ key }) => key));
+      this.#store.folders.prepare(placed.map(({ key }) => key));
     } catch (error) {
-      this.#store.suspect(pending.map(({ key }) => key));
+      this.#store.folders.suspect(pending.map(({ key }) => key));
       throw error;
     }
     for (const { key, file, temporary } of pending) {
@@ -194,7 +194,7 @@ export class LooseWriter implements Inserter {
       this.#close(file, temporary);
       if (temporary !== undefined) this.#rename(temporary, key);
     }
-    this.#store.syncFoldersOf(pending.map(({ key }) => key));
+    this.#store.folders.sync(pending.map(({ key }) => key));
   }
 
   /** Closes and removes whatever was not acknowledged: all of it, also where that fails, which `clean` makes good. */
@@ -226,7 +226,7 @@ export class LooseWriter implements Inserter {
     const path = this.#store.pathOf(key);
     try {
       if (this.#tryRename(temporary, path)) return;
-      this.#store.makeFolderOf(key);
+      this.#store.folders.make(key);
       fs.rename(temporary, path);
     } catch (error) {
       fs.remove(temporary);

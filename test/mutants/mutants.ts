@@ -47,14 +47,14 @@ export const mutants: readonly Mutant[] = [
   {
     bug: "the folder is not synced after a loose object got its name",
     file: "src/store/loose-writer.ts",
-    find: "    this.#store.syncFoldersOf(pending.map(({ key }) => key));\n",
+    find: "    this.#store.folders.sync(pending.map(({ key }) => key));\n",
     replace: "",
     caughtBy: "crash explorer",
   },
   {
     bug: "the name of a new folder of loose objects is not synced",
-    file: "src/store/loose-store.ts",
-    find: "    this.#context.fs.syncDirectory(this.folder);\n",
+    file: "src/store/loose-folders.ts",
+    find: "    this.#fs.syncDirectory(this.root);\n",
     replace: "",
     caughtBy: "crash explorer",
   },

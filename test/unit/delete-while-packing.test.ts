@@ -74,7 +74,7 @@ function storeLoose(fs: MemoryFileSystem, key: string, content: Uint8Array): boo
   const other = openOn(fs, {});
   const { loose, packed } = other.combined;
   if (packed.find(key as never) === undefined) {
-    loose.makeFolderOf(key as never);
+    loose.folders.make(key as never);
     writeFile(fs, loose.pathOf(key as never), content);
   }
   other.close();

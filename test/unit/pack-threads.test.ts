@@ -174,7 +174,11 @@ test("threads start in a program that has flags of its own", () => {
 test("a number of threads that makes no sense is refused before anything is done", async () => {
   const { container } = await newContainer();
   await container.insert(prose(2000));
-  for (const threads of [0, -1, 1.5, Number.NaN])
-    await assert.rejects(container.pack({ threads }), { name: "RangeError", message: /threads must be 1 or more/ });
+  for (const threads of [0, -1, 1.5, Number.NaN]) {
+    for (const dryRun of [false, true]) {
+      const refusal = { name: "RangeError", message: /threads must be 1 or more/ };
+      await assert.rejects(container.pack({ threads, dryRun }), refusal);
+    }
+  }
   assert.equal((await container.pack({ threads: 1 })).packedObjects, 1);
 });

@@ -29,7 +29,7 @@ for (const loosePrefixLen of [0, 2]) {
 
     calls.length = 0;
     assert.deepEqual(folders.deletedOf(keys), [gone]);
-    const inFolders = new Set(keys.map((key) => combined.loose.folderOf(key))).size;
+    const inFolders = new Set(keys.map((key) => combined.loose.folders.folderOf(key))).size;
     // One that has changed is listed.
     assert.equal(calls.filter((name) => name === "list").length, 1);
     assert.equal(calls.filter((name) => name === "stat").length, inFolders);
