@@ -1,11 +1,11 @@
 import fs from "node:fs";
 import { dirname } from "node:path";
-import { type ErrorCode, TsdosError } from "../errors.ts";
 import type { FileStat, FileSystem, FileWindow, OpenMode } from "../file-system.ts";
 import { isLocal, reserves } from "./file-system-kind.ts";
 import { libc } from "./libc.ts";
 import { MappedWindow } from "./mapped-window.ts";
 import { openFilesMax } from "./open-files-max.ts";
+import { fromSystemError } from "./system-error.ts";
 
 const FLAGS: Record<Exclude<OpenMode, "read">, number> = {
   create: fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL,
@@ -27,38 +27,6 @@ const NO_ACCESS_TIME: number = fs.constants.O_NOATIME ?? 0;
 const WRITE_MAX: number = 512 * 1024;
 /** Times that a folder which others make and remove meanwhile is tried to be made again. */
 const MAKE_ATTEMPTS = 10;
-
-const CODES: Readonly<Record<string, ErrorCode>> = {
-  ENOSPC: "NO_SPACE",
-  EDQUOT: "NO_SPACE",
-  EFBIG: "NO_SPACE",
-  EROFS: "ACCESS_DENIED",
-  EACCES: "ACCESS_DENIED",
-  EPERM: "ACCESS_DENIED",
-  ENOENT: "NOT_FOUND",
-};
-
-const TOO_MANY_OPEN = "raise the limit (`ulimit -n`) and run it again; nothing that was acknowledged is lost";
-const ERRNO_ADVICE: Readonly<Record<string, string>> = { EMFILE: TOO_MANY_OPEN, ENFILE: TOO_MANY_OPEN };
-const ADVICE: Partial<Record<ErrorCode, string>> = {
-  NO_SPACE: "free some space and run it again; nothing that was acknowledged is lost",
-  ACCESS_DENIED: "check the permissions, and whether the file system is mounted read-only",
-};
-
-/** A TsdosError for what the operating system said. */
-export function fromSystemError(error: unknown, action: string, path: string): TsdosError {
-  const system = error as NodeJS.ErrnoException;
-  const errno = system.code ?? "unknown";
-  const code = CODES[errno] ?? "IO_ERROR";
-  const advice = ERRNO_ADVICE[errno] ?? ADVICE[code];
-  const reason = /^[A-Z0-9]+: ([^,]*)/.exec(system.message)?.[1] ?? system.message;
-  return new TsdosError(
-    code,
-    `cannot ${action} ${path}: ${reason} (${errno})${advice === undefined ? "" : `; ${advice}`}`,
-    { path, errno },
-    error,
-  );
-}
 
 /** The operating system's files, through Node's synchronous calls. */
 export class NodeFileSystem implements FileSystem {

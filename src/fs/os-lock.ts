@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isTsdosError, type LockHolder, TsdosError } from "../errors.ts";
 import { openDatabase, type SqliteDatabase } from "../sqlite.ts";
 import { describeHolder, hasEnded, isThisProcess, parseHolder, printHolder, thisProcess } from "./lock-holder.ts";
-import { fromSystemError } from "./node-file-system.ts";
+import { fromSystemError } from "./system-error.ts";
 
 const FIRST_DELAY_MS = 1;
 const MAX_DELAY_MS = 50;

@@ -1,0 +1,33 @@
+import { type ErrorCode, TsdosError } from "../errors.ts";
+
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  ENOSPC: "NO_SPACE",
+  EDQUOT: "NO_SPACE",
+  EFBIG: "NO_SPACE",
+  EROFS: "ACCESS_DENIED",
+  EACCES: "ACCESS_DENIED",
+  EPERM: "ACCESS_DENIED",
+  ENOENT: "NOT_FOUND",
+};
+
+const TOO_MANY_OPEN = "raise the limit (`ulimit -n`) and run it again; nothing that was acknowledged is lost";
+const ERRNO_ADVICE: Readonly<Record<string, string>> = { EMFILE: TOO_MANY_OPEN, ENFILE: TOO_MANY_OPEN };
+const ADVICE: Partial<Record<ErrorCode, string>> = {
+  NO_SPACE: "free some space and run it again; nothing that was acknowledged is lost",
+  ACCESS_DENIED: "check the permissions, and whether the file system is mounted read-only",
+};
+
+/** A TsdosError for what the operating system said. */
+export function fromSystemError(error: unknown, action: string, path: string): TsdosError {
+  const system = error as NodeJS.ErrnoException;
+  const errno = system.code ?? "unknown";
+  const code = CODES[errno] ?? "IO_ERROR";
+  const advice = ERRNO_ADVICE[errno] ?? ADVICE[code];
+  const reason = /^[A-Z0-9]+: ([^,]*)/.exec(system.message)?.[1] ?? system.message;
+  return new TsdosError(
+    code,
+    `cannot ${action} ${path}: ${reason} (${errno})${advice === undefined ? "" : `; ${advice}`}`,
+    { path, errno },
+    error,
+  );
+}
