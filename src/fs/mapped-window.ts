@@ -54,11 +54,20 @@ export class MappedWindow implements FileWindow {
   /** Whether nothing has to be read: an error of the disk is thrown by a read, and ends the process here. */
   #isInMemory(from: number, until: number): boolean {
     // What is shown of a last page is zeros behind the end of the file.
-    if (fs.fstatSync(this.#file).size < until) return false;
+    if (this.#size() < until) return false;
     this.#range[0] = BigInt(from);
     this.#range[1] = BigInt(until - from);
     if (this.#libc.cachestat(this.#file, this.#range, this.#counts) === -1) return false;
     return Number(this.#counts[0]) >= Math.ceil((until - from) / this.#libc.pageSize);
+  }
+
+  /** Bytes of the file; -1 when that cannot be told: to read it will say why. */
+  #size(): number {
+    try {
+      return fs.fstatSync(this.#file).size;
+    } catch {
+      return -1;
+    }
   }
 
   close(): void {

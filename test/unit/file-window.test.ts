@@ -99,7 +99,7 @@ describe("a window on a file", { skip: skipWithoutCachestat }, () => {
     const closed = openSync(probe.path, "r");
     const window = new NodeFileSystem().window(closed) as FileWindow;
     fs.closeSync(closed);
-    assert.throws(() => window.show(0, 1), { code: "EBADF" });
+    assert.equal(window.show(0, 1), undefined);
   });
 });
 
