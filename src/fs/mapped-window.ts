@@ -42,8 +42,7 @@ export class MappedWindow implements FileWindow {
     const from = position - (position % ALIGNMENT);
     const until = Math.min(end, from + WINDOW_SIZE);
     if (!this.#isInMemory(from, until)) return undefined;
-    const flags = MAP_PRIVATE | MAP_FIXED;
-    if (this.#libc.mmap(this.#memory, until - from, PROT_READ_WRITE, flags, this.#file, from) === -1) {
+    if (!this.#map(until - from, 0, this.#file, from)) {
       // Nothing may be left there now.
       this.close();
       return undefined;
@@ -71,7 +70,12 @@ export class MappedWindow implements FileWindow {
   }
 
   close(): void {
-    const flags = MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS;
-    this.#libc.mmap(this.#memory, WINDOW_SIZE, PROT_READ_WRITE, flags, -1, 0);
+    this.#map(WINDOW_SIZE, MAP_ANONYMOUS, -1, 0);
+  }
+
+  /** Puts something else in the place of the memory; false when that failed. */
+  #map(length: number, flags: number, file: number, position: number): boolean {
+    const all = MAP_PRIVATE | MAP_FIXED | flags;
+    return this.#libc.mmap(this.#memory, length, PROT_READ_WRITE, all, file, position) !== -1;
   }
 }

@@ -1,5 +1,7 @@
 import fs from "node:fs";
+import { constants } from "node:os";
 import { dirname } from "node:path";
+import { getSystemErrorName } from "node:util";
 import type { FileStat, FileSystem, FileWindow, OpenMode } from "../file-system.ts";
 import { isLocal, reserves } from "./file-system-kind.ts";
 import { libc } from "./libc.ts";
@@ -13,11 +15,11 @@ const FLAGS: Record<Exclude<OpenMode, "read">, number> = {
   modify: fs.constants.O_RDWR,
 };
 const FILE_MODE = 0o666;
-// Linux, include/uapi/linux/fs.h, falloc.h and errno.h
+// Linux, include/uapi/linux/fs.h and falloc.h
 /** Without the flags that wait: those would take errors away that a sync has to tell. */
 const SYNC_FILE_RANGE_WRITE = 2;
 const FALLOC_FL_KEEP_SIZE = 1;
-const NO_SPACE_ERRNOS: Readonly<Record<number, string>> = { 28: "ENOSPC", 122: "EDQUOT" };
+const NO_SPACE: readonly number[] = [constants.errno.ENOSPC, constants.errno.EDQUOT];
 /**
  * Reading does not change when a file was last read: the first read of each file of a day would write to the disk, and takes half as
  * long again. Linux allows it to the owner of a file; elsewhere there is no such flag.
@@ -158,10 +160,12 @@ export class NodeFileSystem implements FileSystem {
   }
 
   reserve(file: number, size: number): void {
-    if (!reserves(file) || libc()?.fallocate(file, FALLOC_FL_KEEP_SIZE, 0, size) !== -1) return;
-    // Else it is tried by writing.
-    const code = NO_SPACE_ERRNOS[libc()?.errno() ?? 0];
-    if (code === undefined) return;
+    const calls = reserves(file) ? libc() : undefined;
+    if (calls === undefined || calls.fallocate(file, FALLOC_FL_KEEP_SIZE, 0, size) !== -1) return;
+    const errno = calls.errno();
+    // Whatever else it is: writing will tell.
+    if (!NO_SPACE.includes(errno)) return;
+    const code = getSystemErrorName(-errno);
     const error = Object.assign(new Error(`${code}: no space left for ${size} bytes, fallocate`), { code });
     throw fromSystemError(error, "set room aside for", this.#pathOf(file));
   }

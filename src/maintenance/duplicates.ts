@@ -56,7 +56,7 @@ function putInPlace({ loose, packed }: CombinedStore, path: string, key: ObjectK
   } finally {
     fs.close(file);
   }
-  fs.makeDirectory(loose.folders.folderOf(key));
+  loose.folders.make(key);
   fs.rename(path, loose.pathOf(key));
   loose.folders.sync([key]);
 }

@@ -27,7 +27,7 @@ export function openedFile(fs: FileSystem, file: number): OpenedFile & Disposabl
 
 /** Bytes of one piece: as fast as larger ones for a file that is not very large, and stays in the processor's cache. */
 const PIECE_SIZE: number = 256 * 1024;
-/** From this many bytes on, larger pieces win back what their memory takes to get, and so do reads ahead. */
+/** From this many bytes on, larger pieces win back what their memory takes to get, and so do reads ahead, and calls of the system. */
 export const LARGE_SIZE: number = 32 * 1024 ** 2;
 /** Bytes of one piece of so much: read a third faster. */
 const LARGE_PIECE_SIZE: number = 1024 ** 2;

@@ -1,8 +1,7 @@
 import type { FileSystem } from "../file-system.ts";
+import { LARGE_SIZE } from "./read-pieces.ts";
 
-/** Bytes that are written before the first of them are handed on: for less it is not worth it. */
-const FIRST_SIZE: number = 32 * 1024 ** 2;
-/** Bytes that are handed on at a time from then on. */
+/** Bytes that are handed on at a time, once what was written is large. */
 const STEP_SIZE: number = 8 * 1024 ** 2;
 
 /** Has what is written, and will be synced, written to the disk meanwhile: a GiB is hashed in the time in which a disk takes most of it. */
@@ -25,7 +24,7 @@ export class WriteBehind {
       this.#start = from;
     }
     this.#end = end;
-    if (end - this.#start < (this.#isLarge ? STEP_SIZE : FIRST_SIZE)) return;
+    if (end - this.#start < (this.#isLarge ? STEP_SIZE : LARGE_SIZE)) return;
     this.#isLarge = true;
     this.#fs.startWriteback?.(file, this.#start, end - this.#start);
     this.#start = end;
