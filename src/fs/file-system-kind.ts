@@ -12,14 +12,22 @@ const LOCAL: readonly number[] = [EXT4, XFS, BTRFS, TMPFS, OVERLAYFS];
 /** Those that are written faster when room was set aside. (btrfs would not compress what is written there, tmpfs would fill it twice.) */
 const RESERVING: readonly number[] = [EXT4, XFS];
 
-export const isLocal = (file: number): boolean => LOCAL.includes(kindOf(file));
-export const reserves = (file: number): boolean => RESERVING.includes(kindOf(file));
+export function isLocal(file: number): boolean {
+  const system = fileSystemOf(file);
+  return system !== undefined && LOCAL.includes(system.type);
+}
 
-/** The number that says which file system an open file is on; -1 when that is not known. */
-function kindOf(file: number): number {
+/** How many bytes are free where an open file is, for the most privileged user; undefined where setting room aside gains nothing. */
+export function reservableBytes(file: number): number | undefined {
+  const system = fileSystemOf(file);
+  return system !== undefined && RESERVING.includes(system.type) ? system.bfree * system.bsize : undefined;
+}
+
+/** What the file system of an open file says of itself; undefined when that cannot be had. */
+function fileSystemOf(file: number): fs.StatsFs | undefined {
   try {
-    return fs.statfsSync(`/proc/self/fd/${file}`).type;
+    return fs.statfsSync(`/proc/self/fd/${file}`);
   } catch {
-    return -1;
+    return undefined;
   }
 }

@@ -3,7 +3,7 @@ import { constants } from "node:os";
 import { dirname } from "node:path";
 import { getSystemErrorName } from "node:util";
 import type { FileStat, FileSystem, FileWindow, OpenMode } from "../file-system.ts";
-import { isLocal, reserves } from "./file-system-kind.ts";
+import { isLocal, reservableBytes } from "./file-system-kind.ts";
 import { libc } from "./libc.ts";
 import { MappedWindow } from "./mapped-window.ts";
 import { openFilesMax } from "./open-files-max.ts";
@@ -160,9 +160,13 @@ export class NodeFileSystem implements FileSystem {
   }
 
   reserve(file: number, size: number): void {
-    const calls = reserves(file) ? libc() : undefined;
-    if (calls === undefined || calls.fallocate(file, FALLOC_FL_KEEP_SIZE, 0, size) !== -1) return;
-    const errno = calls.errno();
+    const free = reservableBytes(file);
+    const calls = free === undefined ? undefined : libc();
+    if (free === undefined || calls === undefined) return;
+    // Not tried in vain: what does not fit fills the disk, and others meet that, before it fails.
+    const isTooMuch = size > free;
+    if (!isTooMuch && calls.fallocate(file, FALLOC_FL_KEEP_SIZE, 0, size) !== -1) return;
+    const errno = isTooMuch ? constants.errno.ENOSPC : calls.errno();
     // Whatever else it is: writing will tell.
     if (!NO_SPACE.includes(errno)) return;
     const code = getSystemErrorName(-errno);

@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { after, describe, test } from "node:test";
 import { Container } from "../../src/container/container.ts";
 import type { FileWindow } from "../../src/file-system.ts";
-import { isLocal, reserves } from "../../src/fs/file-system-kind.ts";
+import { isLocal, reservableBytes } from "../../src/fs/file-system-kind.ts";
 import { libc } from "../../src/fs/libc.ts";
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { noise } from "../../src/testing/contents.ts";
@@ -32,7 +32,8 @@ const skipWithoutWindows =
 /** Not in memory, as the other files may be. */
 const onDisk = fileWith(new Uint8Array(10), mkdtempSync(join(tmpdir(), "tsdos-test-")));
 after(() => rmSync(dirname(onDisk.path), { recursive: true }));
-const skipWithoutReserving = libc() === undefined || !reserves(onDisk.file) ? "needs Linux, koffi, ext4 or xfs" : false;
+const skipWithoutReserving =
+  libc() === undefined || reservableBytes(onDisk.file) === undefined ? "needs Linux, koffi, ext4 or xfs" : false;
 const skipWithoutCachestat = skipWithoutWindows || (cachestatWorks() ? false : "needs Linux 6.5");
 
 function cachestatWorks(): boolean {
@@ -111,7 +112,10 @@ test("room is set aside without changing the size", { skip: skipWithoutReserving
   assert.equal(stat.size, 10);
   assert.ok(stat.blocks * 512 >= 8 * MIB);
   const message = /cannot set room aside for .*file: no space left for \d+ bytes \(ENOSPC\); free some space/;
-  assert.throws(() => files.reserve(file, 2 ** 43), { code: "NO_SPACE", message });
+  const free = reservableBytes(file) as number;
+  assert.throws(() => files.reserve(file, free * 2 + MIB), { code: "NO_SPACE", message });
+  // It is not filled up meanwhile.
+  assert.equal(statSync(onDisk.path).blocks, stat.blocks);
   // Not a size that a file can have: writing will tell.
   files.reserve(file, -1);
   files.close(file);
