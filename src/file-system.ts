@@ -14,14 +14,24 @@ export interface FileStat {
   readonly inode: number;
 }
 
+/** Parts of a file that a {@link FileWindow} shows at the same time. */
+export const SHOWN_AT_ONCE = 4;
+/** Bytes that it shows at once: fewer cost more calls, more cost memory. */
+export const WINDOW_SIZE: number = 4 * 1024 ** 2;
+
 /** Shows parts of a file without copying them. */
 export interface FileWindow {
   /**
-   * Some bytes at `position`, at most up to `end`, until the next ones are asked for; undefined when they have to be read, since
-   * not all of them are in memory, or behind the end of the file.
+   * The bytes at `position` up to `end`, {@link WINDOW_SIZE} of them at most, until {@link SHOWN_AT_ONCE} more were shown; undefined
+   * when they have to be read, since not all of them are in memory, or behind the end of the file.
    */
   show(position: number, end: number): Uint8Array | undefined;
-  /** What was shown is gone. The file stays open. */
+  /**
+   * Has what was shown last brought nearer, in a thread of the runtime, so that it takes less time to look at; false when it has to
+   * be read after all.
+   */
+  load(): Promise<boolean>;
+  /** What was shown is gone; nothing may be under way. The file stays open. */
   close(): void;
 }
 

@@ -1,6 +1,6 @@
 import fs from "node:fs";
 import { pageMemory } from "../copy-memory.ts";
-import type { FileWindow } from "../file-system.ts";
+import { type FileWindow, SHOWN_AT_ONCE, WINDOW_SIZE } from "../file-system.ts";
 import { type Libc, libc } from "./libc.ts";
 
 // Linux, include/uapi/asm-generic/mman-common.h
@@ -8,11 +8,13 @@ const PROT_READ_WRITE = 3;
 const MAP_PRIVATE = 0x02;
 const MAP_FIXED = 0x10;
 const MAP_ANONYMOUS = 0x20;
+/** Since Linux 5.14. */
+const MADV_POPULATE_READ = 22;
 
 /** A multiple of every page size. */
 const ALIGNMENT = 65_536;
-/** Bytes that are shown at once: fewer cost more calls, more cost memory. */
-const WINDOW_SIZE: number = 4 * 1024 ** 2;
+/** Bytes of a place: a window that begins anywhere. */
+const PLACE_SIZE: number = WINDOW_SIZE + ALIGNMENT;
 
 /**
  * What a file has in the page cache, at a place in memory. It is private: who writes into it changes neither the file nor what
@@ -21,33 +23,44 @@ const WINDOW_SIZE: number = 4 * 1024 ** 2;
 export class MappedWindow implements FileWindow {
   readonly #file: number;
   readonly #libc: Libc;
-  readonly #memory: Uint8Array;
+  /** Where parts are shown, in turn. */
+  readonly #places: readonly Uint8Array[];
+  #turn = 0;
+  /** What is shown in the last of them, from its beginning. */
+  #shown: Uint8Array;
   readonly #range = new BigUint64Array(2);
   readonly #counts = new BigUint64Array(5);
 
   private constructor(file: number, calls: Libc, memory: ArrayBuffer) {
     this.#file = file;
     this.#libc = calls;
-    this.#memory = new Uint8Array(memory);
+    this.#places = Array.from({ length: SHOWN_AT_ONCE }, (_, i) => new Uint8Array(memory, i * PLACE_SIZE, PLACE_SIZE));
+    this.#shown = new Uint8Array();
   }
 
   /** Undefined where there is none. */
   static open(file: number): MappedWindow | undefined {
     const calls = libc();
-    const memory = calls && pageMemory(WINDOW_SIZE);
+    const memory = calls && pageMemory(SHOWN_AT_ONCE * PLACE_SIZE);
     return memory && new MappedWindow(file, calls, memory);
   }
 
   show(position: number, end: number): Uint8Array | undefined {
     const from = position - (position % ALIGNMENT);
-    const until = Math.min(end, from + WINDOW_SIZE);
+    const until = Math.min(end, position + WINDOW_SIZE);
     if (!this.#isInMemory(from, until)) return undefined;
-    if (!this.#map(until - from, 0, this.#file, from)) {
+    const place = this.#places[this.#turn++ % this.#places.length] as Uint8Array;
+    if (!this.#map(place, until - from, 0, this.#file, from)) {
       // Nothing may be left there now.
-      this.close();
+      this.#clear(place);
       return undefined;
     }
-    return this.#memory.subarray(position - from, until - from);
+    this.#shown = place.subarray(0, until - from);
+    return this.#shown.subarray(position - from);
+  }
+
+  async load(): Promise<boolean> {
+    return (await this.#libc.madvise(this.#shown, this.#shown.length, MADV_POPULATE_READ)) === 0;
   }
 
   /** Whether nothing has to be read: an error of the disk is thrown by a read, and ends the process here. */
@@ -70,12 +83,16 @@ export class MappedWindow implements FileWindow {
   }
 
   close(): void {
-    this.#map(WINDOW_SIZE, MAP_ANONYMOUS, -1, 0);
+    for (const place of this.#places) this.#clear(place);
   }
 
-  /** Puts something else in the place of the memory; false when that failed. */
-  #map(length: number, flags: number, file: number, position: number): boolean {
+  #clear(place: Uint8Array): void {
+    this.#map(place, PLACE_SIZE, MAP_ANONYMOUS, -1, 0);
+  }
+
+  /** Puts something else in a place; false when that failed. */
+  #map(place: Uint8Array, length: number, flags: number, file: number, position: number): boolean {
     const all = MAP_PRIVATE | MAP_FIXED | flags;
-    return this.#libc.mmap(this.#memory, length, PROT_READ_WRITE, all, file, position) !== -1;
+    return this.#libc.mmap(place, length, PROT_READ_WRITE, all, file, position) !== -1;
   }
 }

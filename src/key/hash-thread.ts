@@ -46,7 +46,7 @@ class HashThread implements AsyncKeyHasher {
     this.#result.catch(() => undefined);
   }
 
-  update(chunk: Uint8Array): void {
+  update(chunk: Uint8Array): undefined {
     for (let at = 0; at < chunk.length; at += SLOT_SIZE) {
       const part = chunk.subarray(at, at + SLOT_SIZE);
       const slot = this.#nextSlot();

@@ -1,4 +1,5 @@
 import { createHash, hash } from "node:crypto";
+import { hashBeside } from "./hash-beside.ts";
 import { startHashThread } from "./hash-thread.ts";
 import type { ObjectKey } from "./object-key.ts";
 
@@ -24,20 +25,31 @@ export function createKeyHasher(): KeyHasher {
 
 /** A hasher that may work beside the caller; must be ended by `key` or `close`. */
 export interface AsyncKeyHasher {
-  /** The chunk may be changed as soon as this returns. */
-  update(chunk: Uint8Array): void;
+  /** The chunk may be changed as soon as this returns, or what it returns is kept; until then, nothing more may be given. */
+  update(chunk: Uint8Array): Promise<void> | undefined;
   key(): Promise<ObjectKey>;
   /** Lets go of the hasher when its key is not wanted any more. */
   close(): void;
 }
 
-/** Bytes; below, a thread takes longer to start than it saves. */
+/** Bytes; below, what there is to load takes longer than it saves. */
+const BESIDE_MIN_SIZE: number = 32 * 1024 ** 2;
+/** Bytes; below, a thread of our own takes longer to start than it saves. */
 const THREAD_MIN_SIZE: number = 128 * 1024 ** 2;
 
-/** A hasher for content of about `size` bytes: what is large is hashed in a thread of its own, beside reading and writing. */
-export async function createHasherFor(size: number | undefined): Promise<AsyncKeyHasher> {
-  const thread = size !== undefined && size >= THREAD_MIN_SIZE ? await startHashThread() : undefined;
+/**
+ * A hasher for content of about `size` bytes: what is large is hashed beside reading and writing, in the threads of the runtime, or
+ * where that cannot be had in one of our own.
+ */
+export async function createHasherFor(size = 0): Promise<AsyncKeyHasher> {
+  const beside = size >= BESIDE_MIN_SIZE ? hashBeside(size) : undefined;
+  if (beside !== undefined) return beside;
+  const thread = size >= THREAD_MIN_SIZE ? await startHashThread() : undefined;
   if (thread !== undefined) return thread;
   const hasher = createKeyHasher();
-  return { update: hasher.update, key: async () => hasher.key(), close: () => undefined };
+  return {
+    update: (chunk) => void hasher.update(chunk),
+    key: async () => hasher.key(),
+    close: () => undefined,
+  };
 }

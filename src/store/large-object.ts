@@ -98,9 +98,10 @@ class HashedChunks {
     const pacer = new Pacer();
     for await (const chunk of this.#chunks) {
       this.#signal?.throwIfAborted();
-      this.#hasher.update(chunk);
+      const hashed = this.#hasher.update(chunk);
       this.rawSize += chunk.length;
       yield chunk;
+      if (hashed !== undefined) await hashed;
       if (pacer.due) await pacer.pause();
     }
   }

@@ -119,10 +119,11 @@ export class LooseWriter implements Inserter {
     try {
       for await (const chunk of content.chunks) {
         this.#options.signal?.throwIfAborted();
-        hasher.update(chunk);
+        const hashed = hasher.update(chunk);
         fs.write(file, chunk, 0, chunk.length, size);
         behind?.wrote(file, size, size + chunk.length);
         size += chunk.length;
+        if (hashed !== undefined) await hashed;
         if (pacer.due) await pacer.pause();
       }
       key = await hasher.key();

@@ -178,8 +178,8 @@ export class PackedReader implements ObjectReader {
     using pack = this.#context.files.pin(packId);
     const running = this.#hasChecksum ? startChecksum(flags) : undefined;
     let done = 0;
-    for await (const piece of readPieces(pack, { start: offset, end: offset + storedSize, reuse, ahead: true })) {
-      running?.update(piece);
+    const end = offset + storedSize;
+    for await (const piece of readPieces(pack, { start: offset, end, reuse, ahead: true, checksum: running })) {
       done += piece.length;
       if (done === storedSize && running !== undefined && running.value() !== checksum) throw this.#badChecksum();
       yield piece;

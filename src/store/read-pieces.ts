@@ -1,5 +1,7 @@
 import { copyMemory, pieceMemory } from "../copy-memory.ts";
 import type { FileSystem, FileWindow } from "../file-system.ts";
+import type { RunningChecksum } from "../format/stored-checksum.ts";
+import { shownPieces } from "./shown-pieces.ts";
 
 /** A file that is open to be read. */
 export interface OpenedFile {
@@ -33,8 +35,6 @@ export const LARGE_SIZE: number = 32 * 1024 ** 2;
 const LARGE_PIECE_SIZE: number = 1024 ** 2;
 /** Bytes of one piece that is read ahead: each costs a change of threads. */
 const AHEAD_PIECE_SIZE: number = 2 * 1024 ** 2;
-/** Bytes that are read before a window is asked again, after it had not all that it should show. */
-const UNSHOWN_SIZE: number = 64 * 1024 ** 2;
 /** Reads that are under way at the same time. */
 const READS_AHEAD = 2;
 
@@ -47,6 +47,8 @@ export interface PieceOptions {
   readonly ahead: boolean;
   /** Bytes that are expected, where `end` does not tell. */
   readonly size?: number;
+  /** Gets all pieces, each before it is given. */
+  readonly checksum?: RunningChecksum | undefined;
 }
 
 /** The bytes of a file from `start` to before `end`, or to its end, in pieces. The file must stay open until the iteration has ended. */
@@ -54,48 +56,27 @@ export function readPieces(file: OpenedFile, options: PieceOptions): AsyncGenera
   const { start, end, size = end - start } = options;
   if (size < LARGE_SIZE) return oneByOne(file, PIECE_SIZE, options);
   const window = options.reuse ? file.window?.() : undefined;
-  return window === undefined ? large(file, options) : shown(file, window, options);
+  if (window === undefined) return large(file, options);
+  return shownPieces(window, options, (from, until) => large(file, { ...options, start: from, end: until }));
 }
 
 function large(file: OpenedFile, options: PieceOptions): AsyncGenerator<Uint8Array> {
   return options.ahead ? ahead(file, options) : oneByOne(file, LARGE_PIECE_SIZE, options);
 }
 
-/** What is in memory as it stands there, the rest as it is read. */
-async function* shown(file: OpenedFile, window: FileWindow, options: PieceOptions): AsyncGenerator<Uint8Array> {
-  const { start, end } = options;
-  try {
-    for (let at = start; at < end; ) {
-      const part = window.show(at, end);
-      if (part === undefined) {
-        const until = Math.min(end, at + UNSHOWN_SIZE);
-        for await (const piece of large(file, { ...options, start: at, end: until })) {
-          at += piece.length;
-          yield piece;
-        }
-        if (at < until) return;
-      } else {
-        for (let from = 0; from < part.length; from += LARGE_PIECE_SIZE)
-          yield part.subarray(from, from + LARGE_PIECE_SIZE);
-        at += part.length;
-      }
-    }
-  } finally {
-    window.close();
-  }
-}
-
 async function* oneByOne(
   file: OpenedFile,
   pieceSize: number,
-  { start, end, reuse }: PieceOptions,
+  { start, end, reuse, checksum }: PieceOptions,
 ): AsyncGenerator<Uint8Array> {
   let buffer: Uint8Array | undefined;
   for (let at = start; at < end; ) {
     const length = Math.min(pieceSize, end - at);
     if (buffer === undefined || !reuse) buffer = memoryFor(length, at, reuse);
     const got = file.read(buffer, 0, length, at);
-    if (got > 0) yield got === buffer.length ? buffer : buffer.subarray(0, got);
+    const piece = got === buffer.length ? buffer : buffer.subarray(0, got);
+    checksum?.update(piece);
+    if (got > 0) yield piece;
     if (got < length) return;
     at += got;
   }
@@ -112,7 +93,7 @@ interface Reading {
   readonly got: Promise<number>;
 }
 
-async function* ahead(file: OpenedFile, { start, end, reuse }: PieceOptions): AsyncGenerator<Uint8Array> {
+async function* ahead(file: OpenedFile, { start, end, reuse, checksum }: PieceOptions): AsyncGenerator<Uint8Array> {
   const free: Uint8Array[] = [];
   const underWay: Reading[] = [];
   let next = start;
@@ -133,7 +114,9 @@ async function* ahead(file: OpenedFile, { start, end, reuse }: PieceOptions): As
       const { buffer, length } = reading;
       const got = await reading.got;
       if (got === length) startReads();
-      if (got > 0) yield got === buffer.length ? buffer : buffer.subarray(0, got);
+      const piece = got === buffer.length ? buffer : buffer.subarray(0, got);
+      checksum?.update(piece);
+      if (got > 0) yield piece;
       if (got < length) return;
       if (reuse) free.push(buffer);
     }

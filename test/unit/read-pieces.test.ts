@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { copyMemory, pieceMemory } from "../../src/copy-memory.ts";
+import { FLAG_GMAC } from "../../src/format/entry.ts";
+import { checksumOf, startChecksum } from "../../src/format/stored-checksum.ts";
 import { type OpenedFile, readPieces } from "../../src/store/read-pieces.ts";
 import { noise } from "../../src/testing/contents.ts";
 
@@ -98,7 +100,9 @@ describe("pieces of a file with a window", () => {
   function windowOn(
     size: number,
     isThere: (position: number) => boolean,
+    canBeLoaded: (position: number) => boolean = () => true,
   ): OpenedFile & { shown: number; closed: number } {
+    let last = 0;
     const file = {
       ...fileOf(content),
       shown: 0,
@@ -108,8 +112,10 @@ describe("pieces of a file with a window", () => {
           if (!isThere(position)) return undefined;
           const part = content.subarray(position, Math.min(end, position + size));
           file.shown += part.length;
+          last = position;
           return part;
         },
+        load: async () => canBeLoaded(last),
         close: () => file.closed++,
       }),
     };
@@ -137,6 +143,55 @@ describe("pieces of a file with a window", () => {
       assert.deepEqual([file.shown, file.closed], [shown, 1]);
     });
   }
+
+  test("are read where they cannot be brought nearer", async () => {
+    const file = windowOn(
+      4 * MIB,
+      () => true,
+      (position) => position !== 3 + 8 * MIB && position < 60 * MIB,
+    );
+    assert.ok((await read(file, 3, content.length)).equals(content.subarray(3)));
+    assert.deepEqual([file.shown, file.closed], [content.length - 3, 1]);
+  });
+
+  for (const flags of [0, FLAG_GMAC]) {
+    for (const size of [4 * MIB, 3 * MIB + 7]) {
+      test(`have the checksum of the whole, whatever is shown, ${size} bytes at a time: flags ${flags}`, async () => {
+        for (const isThere of [() => true, () => false, (at: number) => at < 5 * MIB || at > 66 * MIB]) {
+          const checksum = startChecksum(flags);
+          const options = { start: 3, end: content.length, reuse: true, ahead: true, checksum };
+          let position = 3;
+          for await (const piece of readPieces(windowOn(size, isThere), options)) position += piece.length;
+          assert.equal(position, content.length);
+          assert.equal(checksum.value(), checksumOf(content.subarray(3), flags));
+        }
+      });
+    }
+  }
+
+  test("are not taken away while they are looked at beside", async () => {
+    const window = windowOn(4 * MIB, () => true);
+    const checksum = { ...startChecksum(0), value: () => 0, underWay: 0, updateBeside: beside };
+    let closedAt = -1;
+    async function beside(): Promise<void> {
+      checksum.underWay++;
+      await sleep(20);
+      checksum.underWay--;
+      assert.equal(window.closed, 0);
+    }
+    const options = { start: 0, end: content.length, reuse: true, ahead: true, checksum };
+    for await (const _ of readPieces(window, options)) {
+      closedAt = checksum.underWay;
+      break;
+    }
+    assert.ok(closedAt > 0);
+    assert.deepEqual([window.closed, checksum.underWay], [1, 0]);
+    const failing = { ...checksum, updateBeside: () => Promise.reject(new Error("no checksum")) };
+    await assert.rejects(async () => {
+      for await (const _ of readPieces(window, { ...options, checksum: failing }));
+    }, /no checksum/);
+    assert.equal(window.closed, 2);
+  });
 
   test("are read where they are to be kept, or are few", async () => {
     const file = windowOn(MIB, () => true);

@@ -1,0 +1,91 @@
+import { pageMemory } from "../copy-memory.ts";
+import { openssl, type Sha256 } from "../openssl.ts";
+import type { AsyncKeyHasher } from "./hash.ts";
+import type { ObjectKey } from "./object-key.ts";
+
+/** Bytes that are hashed by the first call; each next one is given twice as many, so that the thread has something to do at once. */
+const FIRST_SIZE: number = 1024 ** 2;
+/** Bytes that are hashed by one call at most: each costs a tenth of a millisecond until a thread is awake. */
+const CALL_SIZE: number = 16 * 1024 ** 2;
+/** Calls that content is divided into at least, so that memory stays in proportion to it. */
+const CALLS_MIN = 8;
+
+/** Starts hashing content of about `size` bytes in the threads of the runtime; undefined where that cannot be had. */
+export function hashBeside(size: number): AsyncKeyHasher | undefined {
+  const calls = openssl();
+  if (calls === undefined) return undefined;
+  const callSize = Math.max(FIRST_SIZE, Math.min(CALL_SIZE, Math.ceil(size / CALLS_MIN)));
+  const memory = [pageMemory(callSize), pageMemory(callSize)].map((buffer) => buffer && new Uint8Array(buffer));
+  const [filling, hashed] = memory;
+  return filling && hashed && new HashBeside(calls.sha256(), filling, hashed);
+}
+
+/** Copies chunks to one place while what was copied to the other one is hashed. */
+class HashBeside implements AsyncKeyHasher {
+  readonly #hash: Sha256;
+  #filling: Uint8Array;
+  #hashed: Uint8Array;
+  #filled = 0;
+  /** Bytes that are handed on next. */
+  #limit = FIRST_SIZE;
+  #underWay: Promise<void> | undefined;
+  #isEnded = false;
+
+  constructor(hash: Sha256, filling: Uint8Array, hashed: Uint8Array) {
+    this.#hash = hash;
+    this.#filling = filling;
+    this.#hashed = hashed;
+  }
+
+  update(chunk: Uint8Array): Promise<void> | undefined {
+    if (this.#isEnded) throw new Error("the hasher was closed");
+    if (this.#filled + chunk.length < this.#limit) {
+      this.#filling.set(chunk, this.#filled);
+      this.#filled += chunk.length;
+      return undefined;
+    }
+    const handedOn = this.#updateAndHandOn(chunk);
+    // Whoever fails meanwhile does not hear of it.
+    handedOn.catch(() => undefined);
+    return handedOn;
+  }
+
+  async #updateAndHandOn(chunk: Uint8Array): Promise<void> {
+    for (let at = 0; at < chunk.length; ) {
+      const part = chunk.subarray(at, at + this.#limit - this.#filled);
+      this.#filling.set(part, this.#filled);
+      this.#filled += part.length;
+      at += part.length;
+      if (this.#filled === this.#limit) await this.#handOn();
+    }
+  }
+
+  /** Has what was filled hashed, once what was handed on before is. */
+  async #handOn(): Promise<void> {
+    if (this.#underWay !== undefined) await this.#underWay;
+    if (this.#isEnded) throw new Error("the hasher was closed");
+    const bytes = this.#filling.subarray(0, this.#filled);
+    [this.#filling, this.#hashed] = [this.#hashed, this.#filling];
+    this.#filled = 0;
+    this.#limit = Math.min(2 * this.#limit, this.#filling.length);
+    const underWay = this.#hash.update(bytes);
+    // Whoever waits for it next is told.
+    underWay.catch(() => undefined);
+    this.#underWay = underWay;
+  }
+
+  async key(): Promise<ObjectKey> {
+    await this.#handOn();
+    await this.#underWay;
+    this.#isEnded = true;
+    return Buffer.from(this.#hash.digest()).toString("hex") as ObjectKey;
+  }
+
+  close(): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    const free = (): void => this.#hash.free();
+    if (this.#underWay === undefined) free();
+    else this.#underWay.then(free, free);
+  }
+}
