@@ -42,7 +42,7 @@ export default {
     only("fs-only-in-fs", ["^src/fs/", "^src/cli/"], builtin("fs", "fs/promises")),
     only("zlib-only-in-codec", ["^src/codec/", "^src/format/crc32\\.ts$"], builtin("zlib")),
     only("packages-only-in-cli", ["^src/cli/"], { path: "node_modules/", pathNot: "node_modules/(@types|koffi)/" }),
-    only("koffi-only-in-one-file", ["^src/fs/libc\\.ts$"], { path: "node_modules/koffi/" }),
+    only("koffi-only-in-one-file", ["^src/native\\.ts$"], { path: "node_modules/koffi/" }),
     only("sqlite-only-in-one-file", ["^src/sqlite\\.ts$"], builtin("sqlite")),
     {
       name: "no-unknown-folder",
