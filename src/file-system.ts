@@ -14,16 +14,11 @@ export interface FileStat {
   readonly inode: number;
 }
 
-/** Parts of a file that a {@link FileWindow} shows at the same time. */
-export const SHOWN_AT_ONCE = 4;
-/** Bytes that it shows at once: fewer cost more calls, more cost memory. */
-export const WINDOW_SIZE: number = 4 * 1024 ** 2;
-
 /** Shows parts of a file without copying them. */
 export interface FileWindow {
   /**
-   * The bytes at `position` up to `end`, {@link WINDOW_SIZE} of them at most, until {@link SHOWN_AT_ONCE} more were shown; undefined
-   * when they have to be read, since not all of them are in memory, or behind the end of the file.
+   * The bytes at `position` up to `end`, as many as a window shows, until `atOnce` more were shown; undefined when they have to be
+   * read, since not all of them are in memory, or behind the end of the file.
    */
   show(position: number, end: number): Uint8Array | undefined;
   /**
@@ -62,10 +57,10 @@ export interface FileSystem {
    */
   readAsync(file: number, into: Uint8Array, at: number, length: number, position: number): Promise<number>;
   /**
-   * A window on an open file that is never cut, nor changed where it was written once; undefined where there is none. Takes
-   * milliseconds: for large contents.
+   * A window on an open file that is never cut, nor changed where it was written once, which shows `size` bytes at a time; undefined
+   * where there is none. Takes milliseconds: for large contents.
    */
-  window?(file: number): FileWindow | undefined;
+  window?(file: number, size: number, atOnce: number): FileWindow | undefined;
   /** Writes all of `bytes[from..to)` at `position`. */
   write(file: number, bytes: Uint8Array, from: number, to: number, position: number): void;
   /**

@@ -18,7 +18,7 @@ export interface Native {
   func<T extends Signature>(declaration: string): NativeFunction<T>;
   /** What the last call that failed says; of synchronous calls only. */
   errno(): number;
-  /** Where bytes begin that do not move as long as somebody holds them: those of `pageMemory`. */
+  /** Where bytes begin that do not move as long as somebody holds them: those of `pageMemory`, and of a `SharedArrayBuffer`. */
   addressOf(bytes: Uint8Array): number;
   /**
    * Has a function called in a thread of the runtime. Only plain numbers may be given: pointers to typed arrays would be followed
@@ -43,7 +43,7 @@ function load(): Native | undefined {
   const isOff = process.env.TSDOS_NATIVE === "off";
   if (isOff || process.platform !== "linux" || !PROCESSORS.includes(process.arch)) return undefined;
   try {
-    const koffi = createRequire(import.meta.url)("koffi") as typeof Koffi;
+    const koffi = loadKoffi(createRequire(import.meta.url));
     const library = koffi.load(null);
     /** Nobody else may have it any more, and it would be freed while it is used. */
     const underWay = new Set<readonly Uint8Array[]>();
@@ -65,4 +65,16 @@ function load(): Native | undefined {
     // It is not installed, or may not be loaded. All works without it.
     return undefined;
   }
+}
+
+/** Its binary alone, which takes 1 ms, and else the package, which looks for it, and takes 7. */
+function loadKoffi(require: NodeJS.Require): typeof Koffi {
+  const system = `${process.platform}-${process.arch}`;
+  try {
+    const binary = require(`@koromix/koffi-${system}/${system.replace("-", "_")}/koffi.node`) as typeof Koffi;
+    if (typeof binary.load === "function") return binary;
+  } catch {
+    // It is for another C library, or stands elsewhere.
+  }
+  return require("koffi") as typeof Koffi;
 }

@@ -14,7 +14,7 @@ const EVP_CTRL_AEAD_GET_TAG = 0x10;
 const HASH_OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const TAG_OF_NOTHING = "58e2fccefa7e3061367f1d57a4e7455a";
 
-/** Hashing in the threads of the runtime, by the OpenSSL that the runtime contains. What is hashed must not move: see `pageMemory`. */
+/** Hashing in the threads of the runtime, by the OpenSSL that the runtime contains. What is hashed must not move: see `Native.addressOf`. */
 export interface OpenSsl {
   sha256(): Sha256;
   /** The tag of the bytes, with a key and a nonce of zeros. */

@@ -44,7 +44,7 @@ const CIPHER = "aes-128-gcm";
 const KEY: Uint8Array = new Uint8Array(16);
 const NONCE: Uint8Array = new Uint8Array(12);
 /** Stored bytes that have a tag of their own, the last of them fewer. */
-export const GMAC_PIECE_SIZE: number = 4 * 1024 ** 2;
+export const GMAC_PIECE_SIZE: number = 8 * 1024 ** 2;
 
 /**
  * The first 32 bits of a GMAC (NIST SP 800-38D) whose key and nonce are zeros, of the tags of all pieces: a checksum, not a secret.

@@ -1,6 +1,6 @@
 import fs from "node:fs";
 import { pageMemory } from "../copy-memory.ts";
-import { type FileWindow, SHOWN_AT_ONCE, WINDOW_SIZE } from "../file-system.ts";
+import type { FileWindow } from "../file-system.ts";
 import { type Libc, libc } from "./libc.ts";
 
 // Linux, include/uapi/asm-generic/mman-common.h
@@ -13,9 +13,6 @@ const MADV_POPULATE_READ = 22;
 
 /** A multiple of every page size. */
 const ALIGNMENT = 65_536;
-/** Bytes of a place: a window that begins anywhere. */
-const PLACE_SIZE: number = WINDOW_SIZE + ALIGNMENT;
-
 /**
  * What a file has in the page cache, at a place in memory. It is private: who writes into it changes neither the file nor what
  * others see. Only for files that are never cut, on file systems of this machine: a page that is gone when it is touched ends the process.
@@ -23,6 +20,8 @@ const PLACE_SIZE: number = WINDOW_SIZE + ALIGNMENT;
 export class MappedWindow implements FileWindow {
   readonly #file: number;
   readonly #libc: Libc;
+  /** Bytes that are shown at once. */
+  readonly #size: number;
   /** Where parts are shown, in turn. */
   readonly #places: readonly Uint8Array[];
   #turn = 0;
@@ -31,23 +30,28 @@ export class MappedWindow implements FileWindow {
   readonly #range = new BigUint64Array(2);
   readonly #counts = new BigUint64Array(5);
 
-  private constructor(file: number, calls: Libc, memory: ArrayBuffer) {
+  private constructor(file: number, calls: Libc, size: number, places: readonly Uint8Array[]) {
     this.#file = file;
     this.#libc = calls;
-    this.#places = Array.from({ length: SHOWN_AT_ONCE }, (_, i) => new Uint8Array(memory, i * PLACE_SIZE, PLACE_SIZE));
+    this.#size = size;
+    this.#places = places;
     this.#shown = new Uint8Array();
   }
 
   /** Undefined where there is none. */
-  static open(file: number): MappedWindow | undefined {
+  static open(file: number, size: number, atOnce: number): MappedWindow | undefined {
     const calls = libc();
-    const memory = calls && pageMemory(SHOWN_AT_ONCE * PLACE_SIZE);
-    return memory && new MappedWindow(file, calls, memory);
+    // A window may begin anywhere.
+    const placeSize = Math.ceil(size / ALIGNMENT + 1) * ALIGNMENT;
+    const memory = calls && pageMemory(atOnce * placeSize);
+    if (calls === undefined || memory === undefined) return undefined;
+    const places = Array.from({ length: atOnce }, (_, i) => new Uint8Array(memory, i * placeSize, placeSize));
+    return new MappedWindow(file, calls, size, places);
   }
 
   show(position: number, end: number): Uint8Array | undefined {
     const from = position - (position % ALIGNMENT);
-    const until = Math.min(end, position + WINDOW_SIZE);
+    const until = Math.min(end, position + this.#size);
     if (!this.#isInMemory(from, until)) return undefined;
     const place = this.#places[this.#turn++ % this.#places.length] as Uint8Array;
     if (!this.#map(place, until - from, 0, this.#file, from)) {
@@ -66,7 +70,7 @@ export class MappedWindow implements FileWindow {
   /** Whether nothing has to be read: an error of the disk is thrown by a read, and ends the process here. */
   #isInMemory(from: number, until: number): boolean {
     // What is shown of a last page is zeros behind the end of the file.
-    if (this.#size() < until) return false;
+    if (this.#fileSize() < until) return false;
     this.#range[0] = BigInt(from);
     this.#range[1] = BigInt(until - from);
     if (this.#libc.cachestat(this.#file, this.#range, this.#counts) === -1) return false;
@@ -74,7 +78,7 @@ export class MappedWindow implements FileWindow {
   }
 
   /** Bytes of the file; -1 when that cannot be told: to read it will say why. */
-  #size(): number {
+  #fileSize(): number {
     try {
       return fs.fstatSync(this.#file).size;
     } catch {
@@ -87,7 +91,7 @@ export class MappedWindow implements FileWindow {
   }
 
   #clear(place: Uint8Array): void {
-    this.#map(place, PLACE_SIZE, MAP_ANONYMOUS, -1, 0);
+    this.#map(place, place.length, MAP_ANONYMOUS, -1, 0);
   }
 
   /** Puts something else in a place; false when that failed. */

@@ -110,8 +110,8 @@ export class NodeFileSystem implements FileSystem {
     });
   }
 
-  window(file: number): FileWindow | undefined {
-    return isLocal(file) ? MappedWindow.open(file) : undefined;
+  window(file: number, size: number, atOnce: number): FileWindow | undefined {
+    return isLocal(file) ? MappedWindow.open(file, size, atOnce) : undefined;
   }
 
   write(file: number, bytes: Uint8Array, from: number, to: number, position: number): void {

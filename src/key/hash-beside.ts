@@ -1,4 +1,3 @@
-import { pageMemory } from "../copy-memory.ts";
 import { openssl, type Sha256 } from "../openssl.ts";
 import type { AsyncKeyHasher } from "./hash.ts";
 import type { ObjectKey } from "./object-key.ts";
@@ -15,9 +14,12 @@ export function hashBeside(size: number): AsyncKeyHasher | undefined {
   const calls = openssl();
   if (calls === undefined) return undefined;
   const callSize = Math.max(FIRST_SIZE, Math.min(CALL_SIZE, Math.ceil(size / CALLS_MIN)));
-  const memory = [pageMemory(callSize), pageMemory(callSize)].map((buffer) => buffer && new Uint8Array(buffer));
-  const [filling, hashed] = memory;
-  return filling && hashed && new HashBeside(calls.sha256(), filling, hashed);
+  return new HashBeside(calls.sha256(), memoryOf(callSize), memoryOf(callSize));
+}
+
+/** It does not move, and does not count as memory that V8 collects garbage for: nobody else gets it. */
+function memoryOf(size: number): Uint8Array {
+  return new Uint8Array(new SharedArrayBuffer(size));
 }
 
 /** Copies chunks to one place while what was copied to the other one is hashed. */

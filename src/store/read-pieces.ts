@@ -1,7 +1,7 @@
 import { copyMemory, pieceMemory } from "../copy-memory.ts";
 import type { FileSystem, FileWindow } from "../file-system.ts";
 import type { RunningChecksum } from "../format/stored-checksum.ts";
-import { shownPieces } from "./shown-pieces.ts";
+import { ShownParts } from "./shown-parts.ts";
 
 /** A file that is open to be read. */
 export interface OpenedFile {
@@ -10,12 +10,12 @@ export interface OpenedFile {
   /** As `read`, beside the caller. */
   readAsync(into: Uint8Array, at: number, length: number, position: number): Promise<number>;
   /** Undefined where there is none. */
-  window?(): FileWindow | undefined;
+  window?(size: number, atOnce: number): FileWindow | undefined;
 }
 
 /** An open file of a container, which is closed at the end: what it holds is never changed. */
 export function storedFile(fs: FileSystem, file: number): OpenedFile & Disposable {
-  return { ...openedFile(fs, file), window: () => fs.window?.(file) };
+  return { ...openedFile(fs, file), window: (size, atOnce) => fs.window?.(file, size, atOnce) };
 }
 
 /** An open file, which is closed at the end. */
@@ -55,9 +55,8 @@ export interface PieceOptions {
 export function readPieces(file: OpenedFile, options: PieceOptions): AsyncGenerator<Uint8Array> {
   const { start, end, size = end - start } = options;
   if (size < LARGE_SIZE) return oneByOne(file, PIECE_SIZE, options);
-  const window = options.reuse ? file.window?.() : undefined;
-  if (window === undefined) return large(file, options);
-  return shownPieces(window, options, (from, until) => large(file, { ...options, start: from, end: until }));
+  const shown = options.reuse && file.window !== undefined ? ShownParts.open(file.window, options) : undefined;
+  return shown?.pieces((from, until) => large(file, { ...options, start: from, end: until })) ?? large(file, options);
 }
 
 function large(file: OpenedFile, options: PieceOptions): AsyncGenerator<Uint8Array> {

@@ -54,10 +54,12 @@ describe("checksums of stored bytes", () => {
 
   test("pieces give what the whole gives, however it is cut", () => {
     const short = noise(10_000, 1);
-    const long = noise(9 * 1024 ** 2 + 1, 6);
+    const long = noise(17 * 1024 ** 2 + 1, 6);
     for (const [bytes, flags, size] of [
       ...[1, 7, 16, 4096, 20_000].flatMap((size) => [0, FLAG_GMAC].map((flags) => [short, flags, size] as const)),
-      ...[1024 ** 2, 4 * 1024 ** 2 - 1, 4 * 1024 ** 2, 7 * 1024 ** 2].map((size) => [long, FLAG_GMAC, size] as const),
+      ...[1024 ** 2, GMAC_PIECE_SIZE - 1, GMAC_PIECE_SIZE, 9 * 1024 ** 2].map(
+        (size) => [long, FLAG_GMAC, size] as const,
+      ),
     ]) {
       {
         const running = startChecksum(flags);
@@ -71,9 +73,9 @@ describe("checksums of stored bytes", () => {
   test("threads of the runtime find the same", {
     skip: openssl() === undefined ? "needs Linux, koffi, and a runtime that shows its OpenSSL" : false,
   }, async () => {
-    const bytes = new Uint8Array(pageMemory(9 * 1024 ** 2 + 1) as ArrayBuffer);
+    const bytes = new Uint8Array(pageMemory(2 * GMAC_PIECE_SIZE) as ArrayBuffer);
     bytes.set(noise(bytes.length, 7));
-    for (const piece of [GMAC_PIECE_SIZE - 1, 1, 17, 5 * 1024 ** 2 - 3]) {
+    for (const piece of [GMAC_PIECE_SIZE - 1, 1, 17, GMAC_PIECE_SIZE]) {
       const all = bytes.subarray(0, GMAC_PIECE_SIZE + piece);
       const running = startChecksum(FLAG_GMAC);
       const parts = Array.from({ length: Math.ceil(all.length / GMAC_PIECE_SIZE) }, (_, i) =>
@@ -88,7 +90,7 @@ describe("checksums of stored bytes", () => {
   });
 
   test("pieces that trade places are noticed", () => {
-    const bytes = noise(8 * 1024 ** 2, 8);
+    const bytes = noise(2 * GMAC_PIECE_SIZE, 8);
     const traded = Buffer.concat([bytes.subarray(GMAC_PIECE_SIZE), bytes.subarray(0, GMAC_PIECE_SIZE)]);
     assert.notEqual(checksumOf(bytes, FLAG_GMAC), checksumOf(traded, FLAG_GMAC));
   });
@@ -110,7 +112,7 @@ describe("checksums of stored bytes", () => {
   }, async () => {
     const root = `${temporaryFolder()}/container`;
     await using container = await Container.create(root, { compression: "none" });
-    await container.insert(noise(5 * 1024 ** 2, 3), { to: "packed" });
+    await container.insert(noise(GMAC_PIECE_SIZE + 1, 3), { to: "packed" });
     const recipe = markedBlock(readText("docs/format.md"), "recipe: gmac");
     const { stdout, stderr } = spawnSync("/bin/sh", ["-c", recipe], {
       env: { ...process.env, stored: `${root}/packed/0.pack` },
