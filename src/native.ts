@@ -20,6 +20,8 @@ export interface Native {
   errno(): number;
   /** Where bytes begin that do not move as long as somebody holds them: those of `pageMemory`, and of a `SharedArrayBuffer`. */
   addressOf(bytes: Uint8Array): number;
+  /** Memory that is not V8's. Whoever touches it after it is gone ends the process. */
+  view(address: number, length: number): ArrayBuffer;
   /**
    * Has a function called in a thread of the runtime. Only plain numbers may be given: pointers to typed arrays would be followed
    * when those have moved. `held` is what the numbers point at, which is kept until then.
@@ -50,6 +52,7 @@ function load(): Native | undefined {
     return {
       func: <T extends Signature>(declaration: string) => library.func(declaration) as unknown as NativeFunction<T>,
       errno: () => koffi.errno(),
+      view: (address, length) => koffi.view(address, length),
       addressOf: (bytes) => Number(koffi.address(bytes)),
       beside: (call, held, ...numbers) =>
         new Promise((resolve, reject) => {

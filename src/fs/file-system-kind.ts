@@ -11,10 +11,18 @@ const OVERLAYFS = 0x794c7630;
 const LOCAL: readonly number[] = [EXT4, XFS, BTRFS, TMPFS, OVERLAYFS];
 /** Those that are written faster when room was set aside. (btrfs would not compress what is written there, tmpfs would fill it twice.) */
 const RESERVING: readonly number[] = [EXT4, XFS];
+/** Those in which io_uring opens files at once. (For overlayfs it has threads of the kernel do it, which takes longer than without it.) */
+const RINGED: readonly number[] = [EXT4, XFS, BTRFS, TMPFS];
 
 export function isLocal(file: number): boolean {
   const system = fileSystemOf(file);
   return system !== undefined && LOCAL.includes(system.type);
+}
+
+/** Whether io_uring is worth using for the files of an open folder. */
+export function isForRings(folder: number): boolean {
+  const system = fileSystemOf(folder);
+  return system !== undefined && RINGED.includes(system.type);
 }
 
 /** How many bytes are free where an open file is, for the most privileged user; undefined where setting room aside gains nothing. */

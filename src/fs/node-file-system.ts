@@ -2,7 +2,8 @@ import fs from "node:fs";
 import { constants } from "node:os";
 import { dirname } from "node:path";
 import { getSystemErrorName } from "node:util";
-import type { FileStat, FileSystem, FileWindow, OpenMode } from "../file-system.ts";
+import type { FileStat, FileSystem, FileWindow, OpenMode, SmallFileReader } from "../file-system.ts";
+import { FileRing } from "./file-ring.ts";
 import { isLocal, reservableBytes } from "./file-system-kind.ts";
 import { libc } from "./libc.ts";
 import { MappedWindow } from "./mapped-window.ts";
@@ -112,6 +113,10 @@ export class NodeFileSystem implements FileSystem {
 
   window(file: number, size: number, atOnce: number): FileWindow | undefined {
     return isLocal(file) ? MappedWindow.open(file, size, atOnce) : undefined;
+  }
+
+  smallFileReader(folder: string): SmallFileReader | undefined {
+    return FileRing.open(folder, this.#readFlag);
   }
 
   write(file: number, bytes: Uint8Array, from: number, to: number, position: number): void {

@@ -1,17 +1,16 @@
-import { release } from "../codec/release.ts";
 import { copyMemory } from "../copy-memory.ts";
-import { isTsdosError } from "../errors.ts";
 import { keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { type Compressing, compressingOf } from "../store/compressing.ts";
 import { Pacer, syncs } from "../store/context.ts";
-import { addEncoded, addLarge } from "../store/large-object.ts";
+import { LooseReadAhead } from "../store/loose-read-ahead.ts";
 import type { PackWriter } from "../store/pack-writer.ts";
 import { type Encoded, SmallEncoder } from "../store/small-encoder.ts";
-import { type LargeContent, SMALL_MAX } from "../store/source.ts";
+import { SMALL_MAX } from "../store/source.ts";
 import { removePackedCopies } from "./clean.ts";
-import { LISTED_MAX } from "./findings.ts";
+import { LooseAdder } from "./loose-adder.ts";
+import { PackTally } from "./pack-tally.ts";
 import { looseTotal } from "./progress-totals.ts";
 import type { PackOptions, PackReport } from "./reports.ts";
 import { WatchedFolders } from "./watched-folders.ts";
@@ -35,10 +34,11 @@ export async function packLoose(store: CombinedStore, options: PackOptions, prog
   const sync = syncs(context, options);
   const compressing = compressingOf(context.config, options);
   using encoder = new SmallEncoder(compressing, options.threads, program);
+  await using ahead = new LooseReadAhead(context.fs, store.loose.folders);
   const writer = await store.packed.openWriter("pack", sync, options);
   try {
     const total = await looseTotal(store.loose, options);
-    const packer = new Packer(store, writer, { ...options, ...total, compressing, encoder });
+    const packer = new Packer(store, writer, { ...options, ...total, compressing, encoder, ahead });
     for (const keys of store.loose.sortedKeys()) {
       packer.enterFolder(keys);
       for (let at = 0; at < keys.length; at += TOGETHER) await packer.add(keys.slice(at, at + TOGETHER));
@@ -55,13 +55,21 @@ interface PackerOptions extends PackOptions {
   readonly totalObjects?: number;
   readonly compressing: Compressing;
   readonly encoder: SmallEncoder;
+  readonly ahead: LooseReadAhead;
 }
 
-/** Objects of one folder that are read, and whose contents are being encoded. */
+/** Contents of objects whose turn to be added has come. */
+interface Ready {
+  readonly contents: readonly (Buffer | undefined)[];
+  /** Undefined when they were only read, and are still to be compared with their keys. */
+  readonly encoded?: Encoded["encoded"];
+  readonly release: () => void;
+}
+
+/** Objects that are being read, or are read and being encoded. */
 interface UnderWay {
   readonly keys: readonly ObjectKey[];
-  readonly contents: readonly (Buffer | undefined)[];
-  readonly encoding: Promise<Encoded>;
+  readonly ready: Promise<Ready>;
   isDone: boolean;
 }
 
@@ -70,67 +78,99 @@ class Packer {
   readonly #writer: PackWriter;
   readonly #options: PackerOptions;
   readonly #together = copyMemory(SMALL_MAX + 1);
-  /** For what is read alone. */
-  #alone: Buffer | undefined;
-  /** In the order in which they are added. */
+  /** In the order in which they are added; the first one until all of it is. */
   readonly #underWay: UnderWay[] = [];
+  /** What is added after those: to be read together, as soon as there is enough of it. */
+  readonly #gathered: ObjectKey[] = [];
+  /** Of the folder that was entered last, of which more may come. */
+  #entered: readonly ObjectKey[] = [];
   readonly #pacer = new Pacer();
   /** Keys that are in a pack with the next commit. */
   #committed: ObjectKey[] = [];
   /** Those of them that were added to a pack just now. */
   #added: ObjectKey[] = [];
   readonly #folders: WatchedFolders;
-  #examined = 0;
-  #packedObjects = 0;
-  #rawBytes = 0;
-  #storedBytes = 0;
-  #cleanedObjects = 0;
-  #cleanedBytes = 0;
-  #damagedObjects = 0;
-  readonly #damaged: ObjectKey[] = [];
+  readonly #tally = new PackTally();
+  readonly #adder: LooseAdder;
 
   constructor(store: CombinedStore, writer: PackWriter, options: PackerOptions) {
     this.#store = store;
     this.#writer = writer;
     this.#options = options;
     this.#folders = new WatchedFolders(store);
+    this.#adder = new LooseAdder(store.loose, writer, options, this.#tally);
     writer.withheld = () => this.#folders.deletedOf(this.#added);
   }
 
   /** Called before objects of a loose folder are read. */
   enterFolder(keys: readonly ObjectKey[]): void {
     this.#folders.enter(keys);
+    this.#entered = keys.slice(0, 1);
   }
 
   /** Adds objects of one folder, {@link TOGETHER} at most. */
   async add(keys: readonly ObjectKey[]): Promise<void> {
     this.#options.signal?.throwIfAborted();
-    this.#examined += keys.length;
+    this.#tally.examined(keys.length);
     const missing: ObjectKey[] = [];
     for (const key of keys) (this.#writer.has(key) ? this.#committed : missing).push(key);
-    for (let at = 0; at < missing.length; ) at += await this.#addSome(missing.slice(at));
+    if (this.#isReadAhead(missing)) await this.#readAhead(missing);
+    else for (let at = 0; at < missing.length; ) at += await this.#addSome(missing.slice(at));
     const settling = this.#settle();
     if (settling !== undefined) await settling;
+  }
+
+  /** Not where this thread reads while others compress, nor where nothing tells that all of an object was read. */
+  #isReadAhead(keys: readonly ObjectKey[]): boolean {
+    const { ahead, encoder, verifyHash } = this.#options;
+    return encoder.width === 0 && verifyHash !== false && ahead.isWorthIt(keys, this.#tally.averageSize);
+  }
+
+  /** Has these read, and adds meanwhile what was read before. */
+  async #readAhead(keys: readonly ObjectKey[]): Promise<void> {
+    this.#gathered.push(...keys);
+    if (this.#gathered.length >= this.#options.ahead.width) await this.#readGathered();
+  }
+
+  async #readGathered(): Promise<void> {
+    const { ahead } = this.#options;
+    while (this.#gathered.length > 0) {
+      while (!ahead.isFree) await this.#addUnderWay();
+      const keys = this.#gathered.splice(0, ahead.width);
+      const { contents, release: letGo } = ahead.start(keys);
+      this.#isUnderWay(
+        keys,
+        contents.then((some) => ({ contents: some, release: letGo })),
+      );
+    }
+  }
+
+  #isUnderWay(keys: readonly ObjectKey[], ready: Promise<Ready>): void {
+    const some: UnderWay = { keys, ready, isDone: false };
+    this.#underWay.push(some);
+    const done = (): void => {
+      some.isDone = true;
+    };
+    // Whoever stops before its turn does not hear of a failure.
+    ready.then(done, done);
   }
 
   /** Adds the first of these, or has their contents encoded meanwhile; answers how many. */
   async #addSome(keys: readonly ObjectKey[]): Promise<number> {
     const { encoder } = this.#options;
+    await this.#readGathered();
     if (encoder.width === 0) {
+      while (this.#underWay.length > 0) await this.#addUnderWay();
       const contents = this.#read(keys, this.#together);
       await this.#addAll(keys, contents);
       return contents.length;
     }
     const memory = encoder.memory();
     const contents = this.#read(keys, memory);
-    const encoding = encoder.encodeTogether(memory, contents);
-    const some: UnderWay = { keys, contents, encoding, isDone: false };
-    this.#underWay.push(some);
-    const done = (): void => {
-      some.isDone = true;
-    };
-    // Whoever stops before its turn does not hear of a failure.
-    encoding.then(done, done);
+    this.#isUnderWay(
+      keys,
+      encoder.encodeTogether(memory, contents).then((encoded) => ({ contents, ...encoded })),
+    );
     this.#tell();
     // Threads say meanwhile what they have done.
     await this.#pacer.pause();
@@ -142,14 +182,14 @@ class Packer {
   #read(keys: readonly ObjectKey[], memory: Buffer): (Buffer | undefined)[] {
     const isCompared = this.#options.verifyHash !== false;
     const contents = this.#store.loose.contents(keys, memory, isCompared);
-    if (!isCompared) return contents;
-    return contents.map((bytes, i) => (bytes !== undefined && keyOf(bytes) === keys[i] ? bytes : undefined));
+    return isCompared ? intactOf(keys, contents) : contents;
   }
 
   async #addUnderWay(): Promise<void> {
-    const { keys, contents, encoding } = this.#underWay.shift() as UnderWay;
-    const { encoded, release: letGo } = await encoding;
-    await this.#addAll(keys, contents, encoded);
+    const { keys, ready } = this.#underWay[0] as UnderWay;
+    const { contents, encoded, release: letGo } = await ready;
+    await this.#addAll(keys, encoded === undefined ? intactOf(keys, contents) : contents, encoded);
+    this.#underWay.shift();
     letGo();
   }
 
@@ -172,7 +212,7 @@ class Packer {
   ): Promise<void> | undefined {
     this.#options.signal?.throwIfAborted();
     const before = this.#writer.storedTotal;
-    const rawSize = content === undefined ? this.#addLoose(key) : this.#addSmall(key, content, known);
+    const rawSize = content === undefined ? this.#adder.addLoose(key) : this.#adder.addSmall(key, content, known);
     if (rawSize instanceof Promise) return rawSize.then((size) => this.#count(key, size, before));
     return this.#count(key, rawSize, before);
   }
@@ -180,9 +220,7 @@ class Packer {
   #count(key: ObjectKey, rawSize: number | undefined, storedBefore: number): Promise<void> | undefined {
     if (rawSize === undefined) return undefined;
     this.#added.push(key);
-    this.#packedObjects++;
-    this.#rawBytes += rawSize;
-    this.#storedBytes += this.#writer.storedTotal - storedBefore;
+    this.#tally.packed(rawSize, this.#writer.storedTotal - storedBefore);
     this.#committed.push(key);
     return this.#settle();
   }
@@ -196,49 +234,9 @@ class Packer {
     return this.#pacer.pause();
   }
 
-  /** Bytes of the content; undefined when it is damaged, or gone. */
-  #addLoose(key: ObjectKey): number | undefined | Promise<number | undefined> {
-    const { loose } = this.#store;
-    const isCompared = this.#options.verifyHash !== false;
-    this.#alone ??= copyMemory(SMALL_MAX + 1);
-    const content = isCompared ? loose.comparedContent(key, this.#alone) : loose.content(key, this.#alone);
-    if (content === undefined) return undefined;
-    if (content === "damaged") return this.#isDamaged(key);
-    if (content.small === undefined) return this.#addLarge(key, content);
-    return this.#addSmall(key, content.small);
-  }
-
-  #addSmall(key: ObjectKey, bytes: Uint8Array, known?: { readonly encoded: Uint8Array | undefined }): number {
-    const { compressing, encoder } = this.#options;
-    const encoded = known === undefined ? encoder.encode(bytes) : known.encoded;
-    addEncoded(this.#writer, key, bytes, encoded, compressing);
-    if (known === undefined && encoded !== undefined) release(encoded);
-    return bytes.length;
-  }
-
-  async #addLarge(key: ObjectKey, content: LargeContent): Promise<number | undefined> {
-    try {
-      const added = await addLarge(this.#writer, content.chunks, {
-        compressing: this.#options.compressing,
-        size: content.size,
-        signal: this.#options.signal,
-        expected: key,
-      });
-      return added.key === key ? added.rawSize : this.#isDamaged(key);
-    } catch (error) {
-      // It was deleted before it was opened.
-      if (isTsdosError(error, "NOT_FOUND") && this.#store.loose.sizeOf(key) === undefined) return undefined;
-      throw error;
-    }
-  }
-
-  #isDamaged(key: ObjectKey): undefined {
-    this.#damagedObjects++;
-    if (this.#damaged.length < LISTED_MAX) this.#damaged.push(key);
-  }
-
   /** Adds and commits all that is still under way. */
   async end(): Promise<void> {
+    await this.#readGathered();
     while (this.#underWay.length > 0) await this.#addUnderWay();
     await this.#commit();
   }
@@ -250,31 +248,21 @@ class Packer {
     this.#writer.commit();
     this.#added = [];
     // Of other folders nothing waits for a commit, or is still to come.
-    this.#folders.keep([...keys.slice(-1), ...this.#underWay.flatMap((some) => some.keys.slice(0, 1))]);
-    if (this.#options.clean !== false) {
-      const cleaned = await removePackedCopies(this.#store, keys, this.#options);
-      this.#cleanedObjects += cleaned.objects;
-      this.#cleanedBytes += cleaned.bytes;
-    }
+    this.#folders.keep([...this.#entered, ...this.#gathered, ...this.#underWay.flatMap((some) => some.keys)]);
+    if (this.#options.clean !== false) this.#tally.cleaned(await removePackedCopies(this.#store, keys, this.#options));
     this.#tell();
   }
 
   #tell(): void {
-    const { onProgress, totalObjects } = this.#options;
-    const progress = { phase: "pack", objects: this.#examined, bytes: this.#rawBytes };
-    onProgress?.(totalObjects === undefined ? progress : { ...progress, totalObjects });
+    this.#options.onProgress?.(this.#tally.progress(this.#options));
   }
 
   report(): PackReport {
-    return {
-      packedObjects: this.#packedObjects,
-      rawBytes: this.#rawBytes,
-      storedBytes: this.#storedBytes,
-      cleanedObjects: this.#cleanedObjects,
-      cleanedBytes: this.#cleanedBytes,
-      damagedObjects: this.#damagedObjects,
-      damaged: this.#damaged,
-      dryRun: false,
-    };
+    return this.#tally.report();
   }
+}
+
+/** Those of the contents that have the right key: the others are looked at one by one. */
+function intactOf(keys: readonly ObjectKey[], contents: readonly (Buffer | undefined)[]): (Buffer | undefined)[] {
+  return contents.map((bytes, i) => (bytes !== undefined && keyOf(bytes) === keys[i] ? bytes : undefined));
 }

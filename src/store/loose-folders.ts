@@ -28,6 +28,11 @@ export class LooseFolders {
     return loosePath(this.root, this.#prefixLength, key);
   }
 
+  /** The path of an object below `root`. */
+  pathBelow(key: ObjectKey): string {
+    return loosePath(".", this.#prefixLength, key);
+  }
+
   /** True when a sync failed of objects in the same folder: what of them is on the disk is unknown from then on. */
   isSuspect(key: ObjectKey): boolean {
     return this.#suspect.has(this.folderOf(key));
