@@ -129,12 +129,13 @@ class Packer {
   /** Has these read, and adds meanwhile what was read before. */
   async #readAhead(keys: readonly ObjectKey[]): Promise<void> {
     this.#gathered.push(...keys);
-    if (this.#gathered.length >= this.#options.ahead.width) await this.#readGathered();
+    await this.#readGathered(this.#options.ahead.width);
   }
 
-  async #readGathered(): Promise<void> {
+  /** Has what was gathered read, unless it is fewer than `min`: each call costs as much as some dozens of files. */
+  async #readGathered(min = 1): Promise<void> {
     const { ahead } = this.#options;
-    while (this.#gathered.length > 0) {
+    while (this.#gathered.length >= min) {
       while (!ahead.isFree) await this.#addUnderWay();
       const keys = this.#gathered.splice(0, ahead.width);
       const { contents, release: letGo } = ahead.start(keys);
