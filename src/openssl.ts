@@ -3,6 +3,8 @@ import { type Native, type NativeFunction, type NumberFunction, native } from ".
 
 /** Bytes of a SHA-256. */
 const HASH_SIZE = 32;
+/** OpenSSL, EVP_MAX_MD_SIZE: bytes of the longest hash, should this be another one. */
+const HASH_SIZE_MAX = 64;
 /** Bytes of the tag of a GMAC. */
 const TAG_SIZE = 16;
 /** Bytes of the key and of the nonce of a GMAC, all of them 0. */
@@ -83,10 +85,10 @@ export class Sha256 {
   }
 
   digest(): Uint8Array {
-    const hash = new Uint8Array(HASH_SIZE);
+    const hash = new Uint8Array(HASH_SIZE_MAX);
     if (this.#calls.final(this.#context, hash, 0) !== 1) throw new Error("OpenSSL failed to compute a SHA-256");
     this.free();
-    return hash;
+    return hash.subarray(0, HASH_SIZE);
   }
 
   /** Not while an update is under way. */

@@ -9,6 +9,8 @@ import type { FileWindow } from "../../src/file-system.ts";
 import { isLocal, reservableBytes } from "../../src/fs/file-system-kind.ts";
 import { libc } from "../../src/fs/libc.ts";
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
+import { keyOf } from "../../src/key/hash.ts";
+import { openssl } from "../../src/openssl.ts";
 import { noise } from "../../src/testing/contents.ts";
 import { cut, flip, loosePathOf, newContainer } from "../support/damage.ts";
 import { temporaryFolder } from "../support/folders.ts";
@@ -195,29 +197,63 @@ test("a large loose object whose file is cut is an error", async () => {
   await container.close();
 });
 
-test("all works without the package for calls of the system, and when it is turned off", async () => {
-  const { root, key, content } = await stored();
-  const target = join(temporaryFolder(), "target");
+/** What a program says that stores and exports, run after `preload`: which functions in C it has. */
+function runAfter(preload: string, root: string, key: string, target: string, env = {}): string {
+  const url = (path: string): string => JSON.stringify(new URL(`../../src/${path}`, import.meta.url));
   const work = `
-    import { Container } from ${JSON.stringify(new URL("../../src/index.ts", import.meta.url))};
-    import { libc } from ${JSON.stringify(new URL("../../src/fs/libc.ts", import.meta.url))};
+    import { Container } from ${url("index.ts")};
+    import { libc } from ${url("fs/libc.ts")};
+    import { openssl } from ${url("openssl.ts")};
     const container = await Container.open(${JSON.stringify(root)});
     await (await container.extract(${JSON.stringify(key)})).toFile(${JSON.stringify(target)});
+    await container.insert(Buffer.alloc(${SIZE}, "more"), { to: "packed" });
     await container.close();
-    console.log(libc() === undefined ? "without" : "with");`;
-  const missing = `const Module = require("node:module"); const load = Module._load;
-    Module._load = (name, ...rest) => { if (name.includes("koffi")) throw new Error("not installed"); return load(name, ...rest); };`;
-  const preload = join(temporaryFolder(), "missing.cjs");
-  writeFileSync(preload, missing);
-  for (const [args, env] of [
-    [["--require", preload], {}],
-    [[], { TSDOS_NATIVE: "off" }],
-  ] as const) {
-    const child = spawnSync(process.execPath, [...args, "--input-type=module", "-e", work], {
-      env: { ...process.env, ...env },
-      encoding: "utf8",
-    });
-    assert.equal(child.stdout, "without\n", child.stderr);
+    console.log(libc() === undefined ? "without" : "with", openssl() === undefined ? "without" : "with");`;
+  const file = join(temporaryFolder(), "preload.cjs");
+  writeFileSync(file, `const Module = require("node:module"); const load = Module._load; ${preload}`);
+  const child = spawnSync(process.execPath, ["--require", file, "--input-type=module", "-e", work], {
+    env: { ...process.env, ...env },
+    encoding: "utf8",
+  });
+  assert.equal(child.stderr, "");
+  return child.stdout;
+}
+
+const ALL_MISSING = `Module._load = (name, ...rest) => {
+  if (name.includes("koffi")) throw new Error("not installed");
+  return load(name, ...rest);
+};`;
+const MOVED = `Module._load = (name, ...rest) => {
+  if (name.startsWith("@koromix/")) throw new Error("not here");
+  return load(name, ...rest);
+};`;
+/** A library whose hash is another one. */
+const OTHER_HASH = `Module._load = (name, ...rest) => {
+  const koffi = load(name, ...rest);
+  if (typeof koffi?.load !== "function" || koffi.isOther) return koffi;
+  const loadLibrary = koffi.load;
+  koffi.isOther = true;
+  koffi.load = (path) => {
+    const library = loadLibrary(path);
+    return { func: (declaration) => library.func(declaration.replace("EVP_sha256", "EVP_sha512")) };
+  };
+  return koffi;
+};`;
+
+for (const [name, preload, env, expected] of [
+  ["is not installed", ALL_MISSING, {}, "without without\n"],
+  ["is turned off", "", { TSDOS_NATIVE: "off" }, "without without\n"],
+  ["stands elsewhere", MOVED, {}, "with with\n"],
+  ["finds another OpenSSL", OTHER_HASH, {}, "with without\n"],
+] as const) {
+  const skip = expected.startsWith("with ") && openssl() === undefined ? "needs Linux, koffi and OpenSSL" : false;
+  test(`all works when the package for functions in C ${name}`, { skip }, async () => {
+    const { root, key, content } = await stored();
+    const target = join(temporaryFolder(), "target");
+    assert.equal(runAfter(preload, root, key, target, env), expected);
     assert.ok(readFileSync(target).equals(content));
-  }
-});
+    await using container = await Container.open(root);
+    const more = await container.extract(keyOf(Buffer.alloc(SIZE, "more")));
+    assert.equal((await more?.bytes())?.length, SIZE);
+  });
+}
