@@ -15,6 +15,8 @@ const NONCE_SIZE = 12;
 const EVP_CTRL_AEAD_GET_TAG = 0x10;
 /** Bytes that both have to find the same of as the runtime does: more than one block of either. */
 const SAMPLE_SIZE = 1000;
+/** Where in memory, behind the sample, OpenSSL writes what nobody needs. */
+const UNUSED_AT = 1024;
 
 /** Hashing in the threads of the runtime, by the OpenSSL that the runtime contains. What is hashed must not move: see `Native.addressOf`. */
 export interface OpenSsl {
@@ -33,12 +35,12 @@ export function openssl(): OpenSsl | undefined {
 
 function load(): OpenSsl | undefined {
   const calls = native();
-  const memory = pageMemory(SAMPLE_SIZE);
+  const memory = pageMemory(2 * UNUSED_AT);
   if (calls === undefined || memory === undefined) return undefined;
   try {
     const sample = Buffer.from(memory, 0, SAMPLE_SIZE).fill("any bytes ");
     const hashes = new Sha256Calls(calls);
-    const gmacs = new Gmacs(calls, new Uint8Array(memory));
+    const gmacs = new Gmacs(calls, new Uint8Array(memory, UNUSED_AT));
     // Functions of these names that do something else are not asked again.
     const isRight = isSame(new Sha256(hashes), sample) && gmacs.isSame(sample);
     return isRight ? { sha256: () => new Sha256(hashes), gmac: (bytes) => gmacs.of(bytes) } : undefined;
