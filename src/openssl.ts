@@ -1,4 +1,4 @@
-import { createCipheriv, createHash } from "node:crypto";
+import { createCipheriv, hash } from "node:crypto";
 import { pageMemory } from "./copy-memory.ts";
 import { type Native, type NativeFunction, type NumberFunction, native } from "./native.ts";
 
@@ -50,9 +50,9 @@ function load(): OpenSsl | undefined {
 }
 
 /** Whether it finds the hash that the runtime finds. */
-function isSame(hash: Sha256, bytes: Uint8Array): boolean {
-  hash.updateNow(bytes);
-  return createHash("sha256").update(bytes).digest().equals(hash.digest());
+function isSame(found: Sha256, bytes: Uint8Array): boolean {
+  found.updateNow(bytes);
+  return hash("sha256", bytes, "buffer").equals(found.digest());
 }
 
 class Sha256Calls {
@@ -103,10 +103,10 @@ export class Sha256 {
   }
 
   digest(): Uint8Array {
-    const hash = new Uint8Array(HASH_SIZE_MAX);
-    this.#expect(this.#calls.final(this.#context, hash, 0));
+    const into = new Uint8Array(HASH_SIZE_MAX);
+    this.#expect(this.#calls.final(this.#context, into, 0));
     this.free();
-    return hash.subarray(0, HASH_SIZE);
+    return into.subarray(0, HASH_SIZE);
   }
 
   /** Not while an update is under way. */
