@@ -18,7 +18,7 @@ export interface Native {
   func<T extends Signature>(declaration: string): NativeFunction<T>;
   /** What the last call that failed says; of synchronous calls only. */
   errno(): number;
-  /** Where bytes begin that do not move as long as somebody holds them: those of `pageMemory`, and of a `SharedArrayBuffer`. */
+  /** Where bytes begin that do not move as long as somebody holds them: those of `pageMemory`, and of other large memory. */
   addressOf(bytes: Uint8Array): number;
   /** Memory that is not V8's. Whoever touches it after it is gone ends the process. */
   view(address: number, length: number): ArrayBuffer;

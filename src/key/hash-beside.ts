@@ -1,4 +1,5 @@
 import { openssl, type Sha256 } from "../openssl.ts";
+import { release } from "../release.ts";
 import type { AsyncKeyHasher } from "./hash.ts";
 import type { ObjectKey } from "./object-key.ts";
 
@@ -14,12 +15,9 @@ export function hashBeside(size: number): AsyncKeyHasher | undefined {
   const calls = openssl();
   if (calls === undefined) return undefined;
   const callSize = Math.max(FIRST_SIZE, Math.min(CALL_SIZE, Math.ceil(size / CALLS_MIN)));
-  return new HashBeside(calls.sha256(), memoryOf(callSize), memoryOf(callSize));
-}
-
-/** It does not move, and does not count as memory that V8 collects garbage for: nobody else gets it. */
-function memoryOf(size: number): Uint8Array {
-  return new Uint8Array(new SharedArrayBuffer(size));
+  // So much does not move.
+  const [filling, hashed] = [new Uint8Array(callSize), new Uint8Array(callSize)];
+  return new HashBeside(calls.sha256(), filling, hashed);
 }
 
 /** Copies chunks to one place while what was copied to the other one is hashed. */
@@ -40,7 +38,7 @@ class HashBeside implements AsyncKeyHasher {
   }
 
   update(chunk: Uint8Array): Promise<void> | undefined {
-    if (this.#isEnded) throw new Error("the hasher was closed");
+    this.#refuseEnded();
     if (this.#filled + chunk.length < this.#limit) {
       this.#filling.set(chunk, this.#filled);
       this.#filled += chunk.length;
@@ -65,7 +63,7 @@ class HashBeside implements AsyncKeyHasher {
   /** Has what was filled hashed, once what was handed on before is. */
   async #handOn(): Promise<void> {
     if (this.#underWay !== undefined) await this.#underWay;
-    if (this.#isEnded) throw new Error("the hasher was closed");
+    this.#refuseEnded();
     const bytes = this.#filling.subarray(0, this.#filled);
     [this.#filling, this.#hashed] = [this.#hashed, this.#filling];
     this.#filled = 0;
@@ -79,15 +77,29 @@ class HashBeside implements AsyncKeyHasher {
   async key(): Promise<ObjectKey> {
     await this.#handOn();
     await this.#underWay;
+    this.#refuseEnded();
     this.#isEnded = true;
+    this.#release();
     return Buffer.from(this.#hash.digest()).toString("hex") as ObjectKey;
   }
 
   close(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    const free = (): void => this.#hash.free();
+    const free = (): void => {
+      this.#release();
+      this.#hash.free();
+    };
     if (this.#underWay === undefined) free();
     else this.#underWay.then(free, free);
+  }
+
+  #refuseEnded(): void {
+    if (this.#isEnded) throw new Error("the hasher was closed");
+  }
+
+  #release(): void {
+    release(this.#filling);
+    release(this.#hashed);
   }
 }

@@ -1,7 +1,7 @@
-import { release } from "../codec/release.ts";
 import { copyMemory } from "../copy-memory.ts";
 import { isTsdosError } from "../errors.ts";
 import type { ObjectKey } from "../key/object-key.ts";
+import { release } from "../release.ts";
 import type { Compressing } from "../store/compressing.ts";
 import { addEncoded, addLarge } from "../store/large-object.ts";
 import type { LooseStore } from "../store/loose-store.ts";

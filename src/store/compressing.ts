@@ -1,8 +1,8 @@
 import { zlibCodec, zstdCodec } from "../codec/codec.ts";
-import { release } from "../codec/release.ts";
 import { worthCompressing } from "../codec/worth-compressing.ts";
 import { type CompressionSpec, parseCompression } from "../format/compression-spec.ts";
 import type { ContainerConfig } from "../format/config.ts";
+import { release } from "../release.ts";
 import { checkOption } from "./check-option.ts";
 import type { CompressMode } from "./object-store.ts";
 

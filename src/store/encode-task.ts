@@ -1,4 +1,4 @@
-import { release } from "../codec/release.ts";
+import { release } from "../release.ts";
 import { type Compressing, encodeSmall } from "./compressing.ts";
 
 /** Small contents to encode, in memory that threads share. */

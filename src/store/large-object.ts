@@ -1,6 +1,5 @@
 import { availableParallelism } from "node:os";
 import { compressFrame } from "../codec/codec.ts";
-import { release } from "../codec/release.ts";
 import { zlibCompressStream } from "../codec/stream-codec.ts";
 import { TsdosError } from "../errors.ts";
 import { codecIds, FLAG_GMAC } from "../format/entry.ts";
@@ -8,6 +7,7 @@ import { type Frame, printSeekTable } from "../format/seek-table.ts";
 import { startChecksum } from "../format/stored-checksum.ts";
 import { type AsyncKeyHasher, createHasherFor } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
+import { release } from "../release.ts";
 import { type Compressing, encodeSmall, shouldCompress } from "./compressing.ts";
 import { Pacer } from "./context.ts";
 import type { Stored as StoredResult, Where } from "./object-store.ts";

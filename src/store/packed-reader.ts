@@ -1,5 +1,4 @@
 import { type Codec, legacyCodec, zlibCodec, zstdCodec } from "../codec/codec.ts";
-import { release } from "../codec/release.ts";
 import { decompressStream } from "../codec/stream-codec.ts";
 import { copyMemory } from "../copy-memory.ts";
 import { TsdosError } from "../errors.ts";
@@ -9,6 +8,7 @@ import { type Frame, parseSeekTable, SEEK_FOOTER_SIZE, seekTableSize } from "../
 import { checksumOf, startChecksum } from "../format/stored-checksum.ts";
 import { createKeyHasher } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
+import { release } from "../release.ts";
 import { corruptObject, mustHash, type Place, verifyKey } from "./corruption.ts";
 import type { Verify } from "./object-store.ts";
 import type { PackFiles, PinnedPack } from "./pack-files.ts";

@@ -1,4 +1,4 @@
-import { release } from "../codec/release.ts";
+import { release } from "../release.ts";
 import { ThreadPool, threadProgram, wantedThreads } from "../thread-pool.ts";
 import { type Compressing, encodeSmall } from "./compressing.ts";
 import { AS_IT_IS, type EncodeAnswer, type EncodeTask, runEncodeTask } from "./encode-task.ts";

@@ -3,8 +3,8 @@ import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import zlib from "node:zlib";
 import { compressFrame, legacyCodec, zlibCodec, zstdCodec } from "../../src/codec/codec.ts";
-import { release } from "../../src/codec/release.ts";
 import { decompressStream, zlibCompressStream } from "../../src/codec/stream-codec.ts";
+import { release } from "../../src/release.ts";
 import { noise, numbers, prose } from "../../src/testing/contents.ts";
 import { seeded } from "../support/seeded.ts";
 

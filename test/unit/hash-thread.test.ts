@@ -87,9 +87,11 @@ for (const [name, start] of [
     const chunk = Buffer.alloc(4 * 1024 ** 2);
     for (let i = 0; i < 5; i++) await hasher.update(chunk);
     const last = hasher.update(chunk);
+    const key = hasher.key();
     hasher.close();
     hasher.close();
     await last?.catch((error: Error) => assert.match(error.message, /closed/));
+    await assert.rejects(key, /closed|ended early/);
     assert.ok(await threadsEnd());
   });
 }
