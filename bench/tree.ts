@@ -1,7 +1,7 @@
 // `npm run bench:tree -- DIR`: stores a real tree by the command line, packs it, puts it back elsewhere, has `diff -r`
 // compare the two, and tells times and sizes beside those of `git add` and `git gc` of the same tree.
 import { spawnSync } from "node:child_process";
-import { lstatSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
+import { lstatSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -29,7 +29,9 @@ function measure(folder: string): { files: number; bytes: number } {
   return { files: files.length, bytes };
 }
 
-const work = mkdtempSync(join(options.dir ?? tmpdir(), "tsdos-tree-"));
+const parent = options.dir ?? tmpdir();
+mkdirSync(parent, { recursive: true });
+const work = mkdtempSync(join(parent, "tsdos-tree-"));
 try {
   const container = join(work, "container");
   const manifest = join(work, "manifest");
