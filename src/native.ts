@@ -33,11 +33,28 @@ let known: { readonly native: Native | undefined } | undefined;
 
 /**
  * Undefined where they cannot be had: on other systems than Linux, without the optional package `koffi`, or with `TSDOS_NATIVE=off`.
- * Loading it takes some 8 ms: for large objects only, or for many.
+ * Loading it takes 2 ms, and where its binary stands elsewhere 8: for large objects only, or for many.
  */
-export function native(): Native | undefined {
+function native(): Native | undefined {
   known ??= { native: load() };
   return known.native;
+}
+
+/** What `make` makes of {@link native} when it is first asked for; undefined where that is, or has not all functions that it takes. */
+export function madeOfNative<T>(make: (calls: Native) => T | undefined): () => T | undefined {
+  let made: { readonly value: T | undefined } | undefined;
+  const tryToMake = (): T | undefined => {
+    const calls = native();
+    try {
+      return calls && make(calls);
+    } catch {
+      return undefined;
+    }
+  };
+  return () => {
+    made ??= { value: tryToMake() };
+    return made.value;
+  };
 }
 
 function load(): Native | undefined {

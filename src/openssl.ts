@@ -1,6 +1,6 @@
-import { createCipheriv, hash } from "node:crypto";
+import { type CipherGCM, createCipheriv, hash } from "node:crypto";
 import { pageMemory } from "./copy-memory.ts";
-import { type Native, type NativeFunction, type NumberFunction, native } from "./native.ts";
+import { madeOfNative, type Native, type NativeFunction, type NumberFunction } from "./native.ts";
 
 /** Bytes of a SHA-256. */
 const HASH_SIZE = 32;
@@ -8,9 +8,9 @@ const HASH_SIZE = 32;
 const HASH_SIZE_MAX = 64;
 /** Bytes of the tag of a GMAC. */
 const TAG_SIZE = 16;
-/** Bytes of the key and of the nonce of a GMAC, all of them 0. */
-const KEY_SIZE = 16;
-const NONCE_SIZE = 12;
+/** Of a GMAC: a checksum, not a secret. */
+const KEY: Uint8Array = new Uint8Array(16);
+const NONCE: Uint8Array = new Uint8Array(12);
 // OpenSSL, include/openssl/evp.h
 const EVP_CTRL_AEAD_GET_TAG = 0x10;
 /** Bytes that both have to find the same of as the runtime does: more than one block of either. */
@@ -25,28 +25,31 @@ export interface OpenSsl {
   gmac(bytes: Uint8Array): Promise<Uint8Array>;
 }
 
-let known: { readonly openssl: OpenSsl | undefined } | undefined;
+/** Undefined where it cannot be had: see `madeOfNative`; and some runtimes do not show theirs. */
+export const openssl: () => OpenSsl | undefined = madeOfNative((calls): OpenSsl | undefined => {
+  const memory = pageMemory(2 * UNUSED_AT);
+  if (memory === undefined) return undefined;
+  const sample = Buffer.from(memory, 0, SAMPLE_SIZE).fill("any bytes ");
+  const hashes = new Sha256Calls(calls);
+  const gmacs = new Gmacs(calls, new Uint8Array(memory, UNUSED_AT));
+  // Functions of these names that do something else are not asked again.
+  const isRight = isSame(new Sha256(hashes), sample) && gmacs.isSame(sample);
+  return isRight ? { sha256: () => new Sha256(hashes), gmac: (bytes) => gmacs.of(bytes) } : undefined;
+});
 
-/** Undefined where it cannot be had: see `native`; and some runtimes do not show theirs. */
-export function openssl(): OpenSsl | undefined {
-  known ??= { openssl: load() };
-  return known.openssl;
+/** A GMAC by the runtime's own functions, which `setAAD` gives bytes to, with a key and a nonce of zeros; ended by {@link tagOf}. */
+export function createGmac(): CipherGCM {
+  return createCipheriv("aes-128-gcm", KEY, NONCE);
 }
 
-function load(): OpenSsl | undefined {
-  const calls = native();
-  const memory = pageMemory(2 * UNUSED_AT);
-  if (calls === undefined || memory === undefined) return undefined;
-  try {
-    const sample = Buffer.from(memory, 0, SAMPLE_SIZE).fill("any bytes ");
-    const hashes = new Sha256Calls(calls);
-    const gmacs = new Gmacs(calls, new Uint8Array(memory, UNUSED_AT));
-    // Functions of these names that do something else are not asked again.
-    const isRight = isSame(new Sha256(hashes), sample) && gmacs.isSame(sample);
-    return isRight ? { sha256: () => new Sha256(hashes), gmac: (bytes) => gmacs.of(bytes) } : undefined;
-  } catch {
-    return undefined;
-  }
+export function tagOf(gmac: CipherGCM): Buffer {
+  gmac.final();
+  return gmac.getAuthTag();
+}
+
+/** All functions that are used here answer 1 when they have done it. */
+function expectDone(result: number): void {
+  if (result !== 1) throw new Error("OpenSSL failed to compute a hash, or a GMAC");
 }
 
 /** Whether it finds the hash that the runtime finds. */
@@ -83,28 +86,24 @@ export class Sha256 {
   constructor(calls: Sha256Calls) {
     this.#calls = calls;
     this.#context = calls.create();
-    if (calls.init(this.#context, calls.type, 0) !== 1) throw new Error("OpenSSL cannot begin a SHA-256");
+    expectDone(calls.init(this.#context, calls.type, 0));
   }
 
   /** One after the other: the next piece once the promise is kept. */
   async update(bytes: Uint8Array): Promise<void> {
     const { native: calls, update } = this.#calls;
-    this.#expect(await calls.beside(update, [bytes], this.#context, calls.addressOf(bytes), bytes.length));
+    expectDone(await calls.beside(update, [bytes], this.#context, calls.addressOf(bytes), bytes.length));
   }
 
   /** As {@link update}, by the caller. */
   updateNow(bytes: Uint8Array): void {
     const { native: calls, update } = this.#calls;
-    this.#expect(update(this.#context, calls.addressOf(bytes), bytes.length));
-  }
-
-  #expect(result: number): void {
-    if (result !== 1) throw new Error("OpenSSL failed to compute a SHA-256");
+    expectDone(update(this.#context, calls.addressOf(bytes), bytes.length));
   }
 
   digest(): Uint8Array {
     const into = new Uint8Array(HASH_SIZE_MAX);
-    this.#expect(this.#calls.final(this.#context, into, 0));
+    expectDone(this.#calls.final(this.#context, into, 0));
     this.free();
     return into.subarray(0, HASH_SIZE);
   }
@@ -146,36 +145,29 @@ class Gmacs {
   /** Whether it finds the tag that the runtime finds. */
   isSame(bytes: Uint8Array): boolean {
     const context = this.#begin();
-    this.#expect(this.#update(context, 0, this.#unused, this.#native.addressOf(bytes), bytes.length));
-    const cipher = createCipheriv("aes-128-gcm", new Uint8Array(KEY_SIZE), new Uint8Array(NONCE_SIZE));
-    cipher.setAAD(bytes).final();
-    return cipher.getAuthTag().equals(this.#end(context));
+    expectDone(this.#update(context, 0, this.#unused, this.#native.addressOf(bytes), bytes.length));
+    return tagOf(createGmac().setAAD(bytes)).equals(this.#end(context));
   }
 
   async of(bytes: Uint8Array): Promise<Uint8Array> {
     const context = this.#begin();
     const at = this.#native.addressOf(bytes);
     const held = [bytes, this.#unusedMemory];
-    this.#expect(await this.#native.beside(this.#update, held, context, 0, this.#unused, at, bytes.length));
+    expectDone(await this.#native.beside(this.#update, held, context, 0, this.#unused, at, bytes.length));
     return this.#end(context);
   }
 
   #begin(): number {
     const context = this.#free.pop() ?? this.#create();
-    const [key, nonce] = [new Uint8Array(KEY_SIZE), new Uint8Array(NONCE_SIZE)];
-    this.#expect(this.#init(context, this.#type, 0, key, nonce));
+    expectDone(this.#init(context, this.#type, 0, KEY, NONCE));
     return context;
   }
 
   #end(context: number): Uint8Array {
-    this.#expect(this.#final(context, this.#unused, this.#unused));
+    expectDone(this.#final(context, this.#unused, this.#unused));
     const tag = new Uint8Array(TAG_SIZE);
-    this.#expect(this.#control(context, EVP_CTRL_AEAD_GET_TAG, TAG_SIZE, tag));
+    expectDone(this.#control(context, EVP_CTRL_AEAD_GET_TAG, TAG_SIZE, tag));
     this.#free.push(context);
     return tag;
-  }
-
-  #expect(result: number): void {
-    if (result !== 1) throw new Error("OpenSSL failed to compute a GMAC");
   }
 }

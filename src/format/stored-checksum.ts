@@ -1,5 +1,5 @@
-import { type CipherGCM, createCipheriv } from "node:crypto";
-import { openssl } from "../openssl.ts";
+import type { CipherGCM } from "node:crypto";
+import { createGmac, openssl, tagOf } from "../openssl.ts";
 import { crc32Continue, crc32Of } from "./crc32.ts";
 import { FLAG_GMAC } from "./entry.ts";
 
@@ -40,9 +40,6 @@ class Crc32 implements RunningChecksum {
   }
 }
 
-const CIPHER = "aes-128-gcm";
-const KEY: Uint8Array = new Uint8Array(16);
-const NONCE: Uint8Array = new Uint8Array(12);
 /** Stored bytes that have a tag of their own, the last of them fewer. */
 export const GMAC_PIECE_SIZE: number = 8 * 1024 ** 2;
 
@@ -52,7 +49,7 @@ export const GMAC_PIECE_SIZE: number = 8 * 1024 ** 2;
  * and several pieces at a time, but starting it takes microseconds, so it is for large objects.
  */
 class Gmac32 implements RunningChecksum {
-  readonly #ofTags = createCipheriv(CIPHER, KEY, NONCE);
+  readonly #ofTags = createGmac();
   #cipher: CipherGCM | undefined;
   /** Bytes of the piece that is under way. */
   #size = 0;
@@ -62,7 +59,7 @@ class Gmac32 implements RunningChecksum {
   update(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; ) {
       const part = bytes.subarray(at, at + GMAC_PIECE_SIZE - this.#size);
-      this.#cipher ??= createCipheriv(CIPHER, KEY, NONCE);
+      this.#cipher ??= createGmac();
       this.#cipher.setAAD(part);
       at += part.length;
       this.#size += part.length;
@@ -91,9 +88,4 @@ class Gmac32 implements RunningChecksum {
     this.#endPiece();
     return tagOf(this.#ofTags).readUInt32LE(0);
   }
-}
-
-function tagOf(cipher: CipherGCM): Buffer {
-  cipher.final();
-  return cipher.getAuthTag();
 }

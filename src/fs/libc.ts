@@ -1,4 +1,4 @@
-import { type Native, native } from "../native.ts";
+import { madeOfNative, type NumberFunction } from "../native.ts";
 
 /** Calls of the system that Node has none for. Each answers -1, and {@link errno} why, when it fails. */
 export interface Libc {
@@ -18,32 +18,19 @@ export interface Libc {
 /** A call without a function of its own in the C library; the number is the same for every processor. */
 const SYS_CACHESTAT = 451;
 
-let known: { readonly libc: Libc | undefined } | undefined;
-
-/** Undefined where {@link native} is. */
-export function libc(): Libc | undefined {
-  known ??= { libc: load(native()) };
-  return known.libc;
-}
-
-function load(calls: Native | undefined): Libc | undefined {
-  if (calls === undefined) return undefined;
-  try {
-    const syscall = calls.func<(...values: [number, number, BigUint64Array, BigUint64Array, number]) => number>(
-      "long syscall(long, int, void *, void *, unsigned int)",
-    );
-    const madvise = calls.func<(...numbers: number[]) => number>("int madvise(int64_t, size_t, int)");
-    return {
-      mmap: calls.func("int64_t mmap(void *, size_t, int, int, int, int64_t)"),
-      madvise: (at, length, advice) => calls.beside(madvise, [at], calls.addressOf(at), length, advice),
-      fallocate: calls.func("int fallocate(int, int, int64_t, int64_t)"),
-      syncFileRange: calls.func("int sync_file_range(int, int64_t, int64_t, unsigned int)"),
-      cachestat: (file, range, counts) => Number(syscall(SYS_CACHESTAT, file, range, counts, 0)),
-      errno: () => calls.errno(),
-      pageSize: calls.func<() => number>("int getpagesize()")(),
-    };
-  } catch {
-    // A C library without them.
-    return undefined;
-  }
-}
+/** Undefined where `madeOfNative` has no functions to give. */
+export const libc: () => Libc | undefined = madeOfNative((calls): Libc => {
+  const syscall = calls.func<(...values: [number, number, BigUint64Array, BigUint64Array, number]) => number>(
+    "long syscall(long, int, void *, void *, unsigned int)",
+  );
+  const madvise: NumberFunction = calls.func("int madvise(int64_t, size_t, int)");
+  return {
+    mmap: calls.func("int64_t mmap(void *, size_t, int, int, int, int64_t)"),
+    madvise: (at, length, advice) => calls.beside(madvise, [at], calls.addressOf(at), length, advice),
+    fallocate: calls.func("int fallocate(int, int, int64_t, int64_t)"),
+    syncFileRange: calls.func("int sync_file_range(int, int64_t, int64_t, unsigned int)"),
+    cachestat: (file, range, counts) => Number(syscall(SYS_CACHESTAT, file, range, counts, 0)),
+    errno: () => calls.errno(),
+    pageSize: calls.func<() => number>("int getpagesize()")(),
+  };
+});

@@ -1,4 +1,4 @@
-import { type Native, type NumberFunction, native } from "../native.ts";
+import { madeOfNative, type NumberFunction } from "../native.ts";
 
 /** Memory that the kernel shares with this process. Whoever touches it after `unmap` ends the process. */
 export interface SharedMemory {
@@ -35,16 +35,8 @@ const PROT_READ_WRITE = 3;
 const MAP_SHARED = 0x01;
 const MAP_POPULATE = 0x8000;
 
-let known: { readonly calls: RingCalls | undefined } | undefined;
-
-/** Undefined where {@link native} is. */
-export function ringCalls(): RingCalls | undefined {
-  known ??= { calls: load(native()) };
-  return known.calls;
-}
-
-function load(calls: Native | undefined): RingCalls | undefined {
-  if (calls === undefined) return undefined;
+/** Undefined where `madeOfNative` has no functions to give. */
+export const ringCalls: () => RingCalls | undefined = madeOfNative((calls): RingCalls => {
   const setup = calls.func<(call: number, entries: number, params: Uint8Array) => number>(
     "long syscall(long, uint32_t, void *)",
   );
@@ -75,4 +67,4 @@ function load(calls: Native | undefined): RingCalls | undefined {
     close: (ring) => void close(ring),
     addressOf: (memory) => calls.addressOf(memory),
   };
-}
+});
