@@ -15,26 +15,25 @@ const RESERVING: readonly number[] = [EXT4, XFS];
 const RINGED: readonly number[] = [EXT4, XFS, BTRFS, TMPFS];
 
 export function isLocal(file: number): boolean {
-  const system = fileSystemOf(file);
-  return system !== undefined && LOCAL.includes(system.type);
+  return fileSystemOf(file, LOCAL) !== undefined;
 }
 
 /** Whether io_uring is worth using for the files of an open folder. */
 export function isForRings(folder: number): boolean {
-  const system = fileSystemOf(folder);
-  return system !== undefined && RINGED.includes(system.type);
+  return fileSystemOf(folder, RINGED) !== undefined;
 }
 
 /** How many bytes are free where an open file is, for the most privileged user; undefined where setting room aside gains nothing. */
 export function reservableBytes(file: number): number | undefined {
-  const system = fileSystemOf(file);
-  return system !== undefined && RESERVING.includes(system.type) ? system.bfree * system.bsize : undefined;
+  const system = fileSystemOf(file, RESERVING);
+  return system && system.bfree * system.bsize;
 }
 
-/** What the file system of an open file says of itself; undefined when that cannot be had. */
-function fileSystemOf(file: number): fs.StatsFs | undefined {
+/** What the file system of an open file says of itself, if it is one of these kinds; undefined also when that cannot be had. */
+function fileSystemOf(file: number, kinds: readonly number[]): fs.StatsFs | undefined {
   try {
-    return fs.statfsSync(`/proc/self/fd/${file}`);
+    const system = fs.statfsSync(`/proc/self/fd/${file}`);
+    return kinds.includes(system.type) ? system : undefined;
   } catch {
     return undefined;
   }
