@@ -1,13 +1,38 @@
-// Compiles src/ into a fresh dist/.
+// Makes a fresh dist/: the types by the compiler, and the programs bundled, which start three times as fast as 180 modules.
 import { spawnSync } from "node:child_process";
 import { chmodSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { build } from "esbuild";
 
 const project = join(import.meta.dirname, "..");
 const dist = join(project, "dist");
 const compiler = join(project, "node_modules/typescript/bin/tsc");
+const command = join(dist, "cli/main.js");
 
 rmSync(dist, { recursive: true, force: true });
 const tsc = spawnSync(process.execPath, [compiler, "-p", "tsconfig.build.json"], { cwd: project, stdio: "inherit" });
 if (tsc.status !== 0) process.exit(1);
-chmodSync(join(dist, "cli/main.js"), 0o755);
+
+await build({
+  absWorkingDir: project,
+  entryPoints: [
+    { in: "src/index.ts", out: "index" },
+    { in: "src/testing.ts", out: "testing" },
+    { in: "src/cli/main.ts", out: "cli/main" },
+    // Threads: a module looks for them beside itself, in src/ as among the chunks.
+    { in: "src/key/hash-worker.ts", out: "hash-worker" },
+    { in: "src/store/encode-worker.ts", out: "encode-worker" },
+    { in: "src/maintenance/check-worker.ts", out: "check-worker" },
+  ],
+  outdir: dist,
+  bundle: true,
+  splitting: true,
+  chunkNames: "[name]-[hash]",
+  format: "esm",
+  platform: "node",
+  // The oldest that `engines` allows.
+  target: "node22.15",
+  packages: "external",
+  logLevel: "warning",
+});
+chmodSync(command, 0o755);

@@ -49,7 +49,7 @@ export function attempt<T>(doing: string, at: FilePath, action: () => T): T {
 }
 
 export function packageVersion(): string {
-  const text = fs.readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  const text = fs.readFileSync(new URL(import.meta.resolve("tsdos/package.json")), "utf8");
   return (JSON.parse(text) as { version: string }).version;
 }
 

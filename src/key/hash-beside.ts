@@ -3,8 +3,11 @@ import { release } from "../release.ts";
 import type { AsyncKeyHasher } from "./hash.ts";
 import type { ObjectKey } from "./object-key.ts";
 
-/** Bytes that are hashed by the first call; each next one is given twice as many, so that the thread has something to do at once. */
-const FIRST_SIZE: number = 1024 ** 2;
+/**
+ * Bytes that are hashed by the first call, so that the thread has something to do at once; each next one is given so many more. Memory
+ * that was not touched before takes as long to fill as to hash: twice as many each time would keep the thread waiting.
+ */
+const STEP_SIZE: number = 1024 ** 2;
 /** Bytes that are hashed by one call at most: each costs a tenth of a millisecond until a thread is awake. */
 const CALL_SIZE: number = 16 * 1024 ** 2;
 /** Calls that content is divided into at least, so that memory stays in proportion to it. */
@@ -14,7 +17,7 @@ const CALLS_MIN = 8;
 export function hashBeside(size: number): AsyncKeyHasher | undefined {
   const calls = openssl();
   if (calls === undefined) return undefined;
-  const callSize = Math.max(FIRST_SIZE, Math.min(CALL_SIZE, Math.ceil(size / CALLS_MIN)));
+  const callSize = Math.max(STEP_SIZE, Math.min(CALL_SIZE, Math.ceil(size / CALLS_MIN)));
   // So much does not move.
   const [filling, hashed] = [new Uint8Array(callSize), new Uint8Array(callSize)];
   return new HashBeside(calls.sha256(), filling, hashed);
@@ -27,7 +30,7 @@ class HashBeside implements AsyncKeyHasher {
   #hashed: Uint8Array;
   #filled = 0;
   /** Bytes that are handed on next. */
-  #limit = FIRST_SIZE;
+  #limit = STEP_SIZE;
   #underWay: Promise<void> | undefined;
   #isEnded = false;
 
@@ -67,7 +70,7 @@ class HashBeside implements AsyncKeyHasher {
     const bytes = this.#filling.subarray(0, this.#filled);
     [this.#filling, this.#hashed] = [this.#hashed, this.#filling];
     this.#filled = 0;
-    this.#limit = Math.min(2 * this.#limit, this.#filling.length);
+    this.#limit = Math.min(this.#limit + STEP_SIZE, this.#filling.length);
     const underWay = this.#hash.update(bytes);
     // Whoever waits for it next is told.
     underWay.catch(() => undefined);

@@ -83,7 +83,8 @@ export class SourceReader {
     const file = this.#attempt(path, () => this.#fs.open(path, "read"));
     try {
       const size = this.#attempt(path, () => this.#fs.size(file));
-      const wanted = Math.min(size, SMALL_MAX) + 1;
+      if (size > SMALL_MAX) return { chunks: this.#pieces(path, size), size };
+      const wanted = size + 1;
       if (this.#buffer.length < wanted) this.#buffer = copyMemory(Math.min(wanted * 2, SMALL_MAX + 1));
       const got = this.#attempt(path, () => this.#fs.read(file, this.#buffer, 0, wanted, 0));
       return got < wanted ? { small: this.#buffer.subarray(0, got) } : { chunks: this.#pieces(path, size), size };

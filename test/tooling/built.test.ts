@@ -1,0 +1,80 @@
+// What `npm run build` makes is bundled: here is tried what that could break, which the tests of the sources do not see.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { temporaryFolder } from "../support/folders.ts";
+
+const project = join(import.meta.dirname, "../..");
+const dist = join(project, "dist");
+const index = JSON.stringify(pathToFileURL(join(dist, "index.js")));
+
+function run(args: readonly string[], env: NodeJS.ProcessEnv = {}): string {
+  const options = { encoding: "utf8", timeout: 60_000, env: { ...process.env, ...env } } as const;
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, options);
+  assert.equal(status, 0, stderr);
+  return stdout;
+}
+
+/** Says how many threads were started, and what they failed with: whoever starts them does without, when they fail. */
+function threadsOf(work: string, env: NodeJS.ProcessEnv = {}): { online: number; failures: string[] } {
+  const script = `
+    import { Container } from ${index};
+    let online = 0;
+    const failures = [];
+    process.on("worker", (worker) => {
+      worker.on("online", () => online++);
+      worker.on("error", (error) => failures.push(String(error)));
+    });
+    const container = await Container.create(${JSON.stringify(join(temporaryFolder(), "container"))}, { compression: "zstd" });
+    ${work}
+    await container.close();
+    console.log(JSON.stringify({ online, failures }));`;
+  return JSON.parse(run(["--input-type=module", "-e", script], env));
+}
+
+const MANY = `
+  const many = Array.from({ length: 3000 }, (_, i) => Buffer.from(\`\${i} and so on; \`.repeat(200)));
+  for await (const _ of container.insertMany(many));
+  await container.pack({ threads: 2 });`;
+
+test("the built library finds the threads that compress", () => {
+  const { online, failures } = threadsOf(MANY);
+  assert.deepEqual(failures, []);
+  assert.ok(online > 0);
+});
+
+test("the built library finds the threads that validate", () => {
+  const { online, failures } = threadsOf(`
+    const noise = new Uint8Array(3 * 1024 ** 2);
+    for (let i = 0; i < noise.length; i++) noise[i] = Math.imul(i, 2654435761) >>> 13;
+    const large = Array.from({ length: 40 }, (_, i) => Uint8Array.from(noise).fill(i, 0, 8));
+    for await (const _ of container.insertMany(large, { to: "packed", compress: "no" }));
+    await container.validate({ threads: 2 });`);
+  assert.deepEqual(failures, []);
+  assert.ok(online > 0);
+});
+
+test("the built library finds the thread that hashes, without native calls", () => {
+  const work = `await container.insert(new Uint8Array(130 * 1024 ** 2), { compress: "no" });`;
+  assert.deepEqual(threadsOf(work, { TSDOS_NATIVE: "off" }), { online: 1, failures: [] });
+});
+
+test("the built command line knows its version, stores and gives back", () => {
+  const main = join(dist, "cli/main.js");
+  const { version } = JSON.parse(readFileSync(join(project, "package.json"), "utf8"));
+  assert.equal(run([main, "--version"]), `${version}\n`);
+  const container = join(temporaryFolder(), "container");
+  run([main, "-p", container, "init"]);
+  const [key] = run([main, "-p", container, "add", join(project, "LICENSE")]).split(" ");
+  run([main, "-p", container, "pack"]);
+  assert.equal(run([main, "-p", container, "cat", key!]), readFileSync(join(project, "LICENSE"), "utf8"));
+});
+
+test("an old Node still parses the built program, which loads all others only when it may", () => {
+  const main = readFileSync(join(dist, "cli/main.js"), "utf8");
+  assert.doesNotMatch(main, /^import\b/m);
+  assert.match(main, /await import\("\.\.\/run-\w+\.js"\)/);
+});
