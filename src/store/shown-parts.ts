@@ -10,7 +10,7 @@ const PART_SIZE: number = 4 * 1024 ** 2;
 /** Those that have a tag of their own, where something is done with each part beside the caller. */
 const BESIDE_SIZE: number = GMAC_PIECE_SIZE;
 /** Such parts that are shown at the same time, the one among them that is looked at. */
-const BESIDE_AT_ONCE = 4;
+const BESIDE_AT_ONCE = 3;
 
 interface ShownOptions {
   readonly start: number;

@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { keyOf } from "../../src/key/hash.ts";
+import { windowsOf } from "../../src/store/key-windows.ts";
+
+const WINDOW = 16_384;
+/** Steadily: no pause is as long as the 20 ms after which nothing more is waited for. */
+const STEP_MS = 4;
+
+async function* slowly(count: number, given: { keys: number }): AsyncGenerator<string> {
+  while (given.keys < count) {
+    await sleep(STEP_MS);
+    given.keys++;
+    yield keyOf(Buffer.from(`${given.keys}`));
+  }
+}
+
+test("all keys come, in their order, in windows of a bounded size", async () => {
+  const keys = Array.from({ length: 2 * WINDOW + 5 }, (_, i) => keyOf(Buffer.from(`${i}`)));
+  for (const source of [
+    keys,
+    keys.values(),
+    (async function* () {
+      yield* keys;
+    })(),
+  ]) {
+    const windows = await Array.fromAsync(windowsOf(source));
+    assert.ok(windows.every(({ length }) => length > 0 && length <= WINDOW));
+    assert.deepEqual(windows.flat(), keys);
+  }
+});
+
+test("keys that come steadily, but slowly, do not wait for a window to be full", async () => {
+  const given = { keys: 0 };
+  const windows: string[][] = [];
+  for await (const window of windowsOf(slowly(1000, given))) {
+    windows.push(window);
+    if (windows.length === 2) break;
+  }
+  assert.ok(given.keys < 1000, `${given.keys}`);
+  assert.equal(windows.flat().length, given.keys);
+});
