@@ -77,8 +77,11 @@ export interface FileSystem {
    * where there is none. Takes milliseconds: for large contents.
    */
   window?(file: number, size: number, atOnce: number): FileWindow | undefined;
-  /** Undefined where there is none, or where it gains nothing. Takes up to 10 ms: for thousands of files. */
-  smallFileReader?(folder: string): SmallFileReader | undefined;
+  /**
+   * For files of up to `sizeMax` bytes; the reader may have room for a few more. Undefined where there is none, or where it gains
+   * nothing. Takes up to 10 ms: for thousands of files.
+   */
+  smallFileReader?(folder: string, sizeMax: number): SmallFileReader | undefined;
   /** Writes all of `bytes[from..to)` at `position`. */
   write(file: number, bytes: Uint8Array, from: number, to: number, position: number): void;
   /**

@@ -7,8 +7,8 @@ import { type RingCalls, ringCalls, type SharedMemory } from "./ring-calls.ts";
 
 /** Files that are read at once. Fewer cost more calls, more come too late for who waits for the first ones. */
 const WIDTH = 256;
-/** Memory for a file: an odd number of lines of the processor's cache, so that the beginnings of all do not compete for the same ones. */
-const SLOT_SIZE: number = 257 * 64;
+/** Bytes of a line of the processor's cache. */
+const LINE_SIZE = 64;
 /** Bytes for a path below the folder, on average, with its end. */
 const PATH_SIZE = 80;
 
@@ -67,42 +67,47 @@ export class FileRing implements SmallFileReader {
   readonly #queues: Queues;
   /** For the files, and behind them for their paths. */
   readonly #memory: Buffer;
+  /** Bytes of it for a file. */
+  readonly #slotSize: number;
   readonly #paths: Buffer;
   readonly #pathsAddress: number;
   readonly #sizes = new Int32Array(WIDTH);
   /** Requests that the kernel was given, and has not answered. */
   #unanswered = 0;
 
-  private constructor(calls: RingCalls, ring: number, folder: number, queues: Queues, memory: ArrayBuffer) {
+  private constructor(calls: RingCalls, opened: Opened, folder: number, memory: ArrayBuffer, slotSize: number) {
     this.#calls = calls;
-    this.#ring = ring;
+    this.#ring = opened.ring;
+    this.#queues = opened.queues;
     this.#folder = folder;
-    this.#queues = queues;
     this.#memory = Buffer.from(memory);
-    this.#paths = this.#memory.subarray(WIDTH * SLOT_SIZE);
+    this.#slotSize = slotSize;
+    this.#paths = this.#memory.subarray(WIDTH * slotSize);
     this.#pathsAddress = calls.addressOf(this.#paths);
   }
 
   /**
-   * `flags`: more of those that a file is opened with. Undefined where it cannot be had (another system than Linux 5.19 or later on
+   * For files of up to `sizeMax` bytes. `flags`: more of those that a file is opened with. Undefined where it cannot be had (another system than Linux 5.19 or later on
    * a usual processor, no `koffi`, io_uring not allowed) or gains nothing.
    */
-  static open(path: string, flags: number): FileRing | undefined {
+  static open(path: string, sizeMax: number, flags: number): FileRing | undefined {
     // What another thread does on the only processor, this one could do.
     const folder = availableParallelism() < 2 ? undefined : openFolder(path);
     if (folder === undefined) return undefined;
-    const ring = isForRings(folder) ? FileRing.#make(folder, flags) : undefined;
+    const ring = isForRings(folder) ? FileRing.#make(folder, sizeMax, flags) : undefined;
     if (ring === undefined) fs.closeSync(folder);
     return ring;
   }
 
-  static #make(folder: number, flags: number): FileRing | undefined {
+  static #make(folder: number, sizeMax: number, flags: number): FileRing | undefined {
     const calls = ringCalls();
-    const memory = calls && pageMemory(WIDTH * (SLOT_SIZE + PATH_SIZE));
+    // One byte more than that, and an odd number of lines, so that the beginnings of all do not compete for the same place in the cache.
+    const slotSize = (Math.ceil((sizeMax + 1) / LINE_SIZE) | 1) * LINE_SIZE;
+    const memory = calls && pageMemory(WIDTH * (slotSize + PATH_SIZE));
     if (calls === undefined || memory === undefined) return undefined;
     const opened = openRing(calls);
     if (opened === undefined) return undefined;
-    const made = new FileRing(calls, opened.ring, folder, opened.queues, memory);
+    const made = new FileRing(calls, opened, folder, memory, slotSize);
     made.#prepare(OPEN_FLAGS | flags);
     return made;
   }
@@ -121,8 +126,8 @@ export class FileRing implements SmallFileReader {
       const read = open + SQE_SIZE / 4;
       requests[read + SQE.opcodeAndFlags] = IORING_OP_READ | ((IOSQE_FIXED_FILE | IOSQE_IO_HARDLINK) << 8);
       requests[read + SQE.file] = i;
-      setAddress(requests, read, address + i * SLOT_SIZE);
-      requests[read + SQE.length] = SLOT_SIZE;
+      setAddress(requests, read, address + i * this.#slotSize);
+      requests[read + SQE.length] = this.#slotSize;
       const close = read + SQE_SIZE / 4;
       requests[close + SQE.opcodeAndFlags] = IORING_OP_CLOSE;
       requests[close + SQE.fileIndex] = i + 1;
@@ -143,10 +148,11 @@ export class FileRing implements SmallFileReader {
     }
     this.#sizes.fill(-1);
     await this.#run(paths.length * REQUESTS);
+    const slotSize = this.#slotSize;
     return paths.map((_, i) => {
       const size = this.#sizes[i] as number;
       // One that fills its place may go on.
-      return size >= 0 && size < SLOT_SIZE ? this.#memory.subarray(i * SLOT_SIZE, i * SLOT_SIZE + size) : undefined;
+      return size >= 0 && size < slotSize ? this.#memory.subarray(i * slotSize, i * slotSize + size) : undefined;
     });
   }
 
@@ -247,8 +253,13 @@ function setAddress(requests: Int32Array, request: number, address: number): voi
   requests[request + SQE.address + 1] = address / 2 ** 32;
 }
 
+interface Opened {
+  readonly ring: number;
+  readonly queues: Queues;
+}
+
 /** Undefined when the system refuses any part of it. */
-function openRing(calls: RingCalls): { readonly ring: number; readonly queues: Queues } | undefined {
+function openRing(calls: RingCalls): Opened | undefined {
   const params = Buffer.alloc(PARAMS.size);
   const ring = calls.setup(WIDTH * REQUESTS, params);
   if (ring < 0) return undefined;

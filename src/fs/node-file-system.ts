@@ -115,8 +115,8 @@ export class NodeFileSystem implements FileSystem {
     return isLocal(file) ? MappedWindow.open(file, size, atOnce) : undefined;
   }
 
-  smallFileReader(folder: string): SmallFileReader | undefined {
-    return FileRing.open(folder, this.#readFlag);
+  smallFileReader(folder: string, sizeMax: number): SmallFileReader | undefined {
+    return FileRing.open(folder, sizeMax, this.#readFlag);
   }
 
   write(file: number, bytes: Uint8Array, from: number, to: number, position: number): void {

@@ -10,6 +10,13 @@ const OBJECTS_BEFORE = 100;
 const OBJECTS_LEFT = 4096;
 /** Bytes; where objects are larger on average, many would be read twice. */
 const AVERAGE_SIZE_MAX: number = 8 * 1024;
+/**
+ * Bytes of the largest objects that are read: so many times the average, between these bounds. More memory would have V8 collect
+ * garbage in the middle of it.
+ */
+const SIZE_TIMES_AVERAGE = 4;
+const SIZE_MIN = 4096;
+const SIZE_MAX: number = 16 * 1024;
 
 /** Objects that are being read. */
 export interface Reading {
@@ -45,15 +52,15 @@ export class LooseReadAhead implements AsyncDisposable {
       this.#objects += keys.length;
       const mayBe = keys.length > 0 && this.#fs.smallFileReader !== undefined && this.#objects >= OBJECTS_BEFORE;
       if (!mayBe || averageSize > AVERAGE_SIZE_MAX || left(this.#objects, keys) < OBJECTS_LEFT) return false;
-      this.#open();
+      this.#open(Math.max(SIZE_MIN, Math.min(SIZE_MAX, SIZE_TIMES_AVERAGE * averageSize)));
     }
     return !this.#isGivenUp;
   }
 
-  #open(): void {
+  #open(sizeMax: number): void {
     this.#isOpened = true;
     for (let i = 0; i < READERS; i++) {
-      const reader = this.#fs.smallFileReader?.(this.#folders.root);
+      const reader = this.#fs.smallFileReader?.(this.#folders.root, sizeMax);
       if (reader !== undefined) this.#all.push(reader);
     }
     this.#free.push(...this.#all);

@@ -1,34 +1,19 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import fs, { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import fs, { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { Container } from "../../src/container/container.ts";
-import { type OpenStores, openStores } from "../../src/container/open-stores.ts";
 import type { SmallFileReader } from "../../src/file-system.ts";
 import { FileRing } from "../../src/fs/file-ring.ts";
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
-import { keyOf } from "../../src/key/hash.ts";
-import type { ObjectKey } from "../../src/key/object-key.ts";
-import { packLoose } from "../../src/maintenance/pack.ts";
-import type { PackOptions, PackReport } from "../../src/maintenance/reports.ts";
-import { noise, numbers, smallContents } from "../../src/testing/contents.ts";
-import { flip, newContainer } from "../support/damage.ts";
+import { noise, numbers } from "../../src/testing/contents.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { openFiles } from "../support/open-files.ts";
-
-/** Files of this many bytes and more are not read by a ring. */
-const SLOT_SIZE: number = 257 * 64;
-/** Enough for a pack to use rings: there have to be 4,096, or what looks like it. */
-const OBJECTS = 6000;
-
-const probe = new NodeFileSystem().smallFileReader(temporaryFolder());
-probe?.close();
-const skip = probe === undefined && "needs io_uring (Linux 5.19), koffi, two processors, and a usual file system";
+import { LINE_SIZE, SIZE_MAX, SLOT_SIZE, skip } from "../support/small-file-reader.ts";
 
 describe("a reader of small files", { skip }, () => {
-  function readerOf(folder: string): SmallFileReader {
-    return new NodeFileSystem().smallFileReader(folder) as SmallFileReader;
+  function readerOf(folder: string, sizeMax: number = SIZE_MAX): SmallFileReader {
+    return new NodeFileSystem().smallFileReader(folder, sizeMax) as SmallFileReader;
   }
 
   test("reads files of all sizes that have room in it, and no others", async () => {
@@ -53,6 +38,18 @@ describe("a reader of small files", { skip }, () => {
       assert.deepEqual(contents.at(-1), Buffer.from(noise(1, 1)));
     }
     reader.close();
+  });
+
+  test("reads what it is asked for, and hardly more, whatever size that is", async () => {
+    const folder = temporaryFolder();
+    for (const sizeMax of [1, 63, 64, 1000, 4096, 8191]) {
+      const reader = readerOf(folder, sizeMax);
+      for (const size of [sizeMax, sizeMax + 2 * LINE_SIZE]) writeFileSync(join(folder, `${size}`), noise(size, size));
+      const [small, large] = await reader.read([`${sizeMax}`, `${sizeMax + 2 * LINE_SIZE}`]);
+      assert.ok(small?.equals(noise(sizeMax, sizeMax)), `${sizeMax}`);
+      assert.equal(large, undefined, `${sizeMax}`);
+      reader.close();
+    }
   });
 
   test("reads as many as it says, thousands of times, and has none of them open afterwards", async () => {
@@ -96,278 +93,12 @@ describe("a reader of small files", { skip }, () => {
   test("of a folder that is not there is none; files that may not be opened as asked are read in another way", async () => {
     const folder = temporaryFolder();
     const before = openFiles("self").length;
-    assert.equal(new NodeFileSystem().smallFileReader(join(folder, "none")), undefined);
+    assert.equal(new NodeFileSystem().smallFileReader(join(folder, "none"), SIZE_MAX), undefined);
     assert.equal(openFiles("self").length, before);
     // As when all belong to somebody else, and must not be opened without changing when they were last read.
-    const ring = FileRing.open(folder, fs.constants.O_DIRECTORY);
+    const ring = FileRing.open(folder, SIZE_MAX, fs.constants.O_DIRECTORY);
     writeFileSync(join(folder, "file"), "content");
     assert.deepEqual(await ring?.read(["file", "file"]), [undefined, undefined]);
     ring?.close();
-  });
-});
-
-interface Loose {
-  /** The container's folder. */
-  readonly root: string;
-  readonly keys: readonly ObjectKey[];
-}
-
-const templates = new Map<string, Promise<Loose>>();
-
-async function made(loosePrefixLen: number, compression: string): Promise<Loose> {
-  const { root, container } = await newContainer({ compression, loosePrefixLen });
-  const contents = [...smallContents(OBJECTS, 1), noise(SLOT_SIZE + 9, 1), noise(5_000_000, 2), new Uint8Array()];
-  const keys = await Array.fromAsync(container.insertMany(contents), ({ key }) => key);
-  await container.close();
-  // So long ago that a later change of a folder is seen for sure.
-  for (const name of readdirSync(join(root, "loose"))) utimesSync(join(root, "loose", name), 1e9, 1e9);
-  utimesSync(join(root, "loose"), 1e9, 1e9);
-  return { root, keys: keys.sort() };
-}
-
-/** A container with many loose objects. */
-async function loose(loosePrefixLen = 2, compression = "none"): Promise<Loose> {
-  const name = `${loosePrefixLen} ${compression}`;
-  if (!templates.has(name)) templates.set(name, made(loosePrefixLen, compression));
-  const template = (await templates.get(name)) as Loose;
-  const root = join(temporaryFolder(), "container");
-  cpSync(template.root, root, { recursive: true, preserveTimestamps: true });
-  return { root, keys: template.keys };
-}
-
-function pathOf(root: string, key: string, loosePrefixLen = 2): string {
-  return join(root, "loose", key.slice(0, loosePrefixLen), key.slice(loosePrefixLen));
-}
-
-/** What a test does in the place of a reader's call. */
-type Instead = (
-  read: () => Promise<(Buffer | undefined)[]>,
-  paths: readonly string[],
-) => Promise<(Buffer | undefined)[]>;
-
-/** Watches the readers of small files: that nobody uses one wrongly, and that all are closed. */
-class WatchedFiles extends NodeFileSystem {
-  calls = 0;
-  #opened = 0;
-  #closed = 0;
-  readonly #instead: Instead | undefined;
-  readonly #isAbsent: boolean;
-
-  constructor(instead?: Instead, isAbsent = false) {
-    super();
-    this.#instead = instead;
-    this.#isAbsent = isAbsent;
-  }
-
-  override smallFileReader(folder: string): SmallFileReader | undefined {
-    const reader = this.#isAbsent ? undefined : super.smallFileReader(folder);
-    if (reader === undefined) return undefined;
-    this.#opened++;
-    let underWay = 0;
-    return {
-      width: reader.width,
-      read: async (paths) => {
-        this.calls++;
-        assert.equal(underWay++, 0);
-        try {
-          const read = (): Promise<(Buffer | undefined)[]> => reader.read(paths);
-          return await (this.#instead?.(read, paths) ?? read());
-        } finally {
-          underWay--;
-        }
-      },
-      close: () => {
-        assert.equal(underWay, 0);
-        this.#closed++;
-        reader.close();
-      },
-    };
-  }
-
-  get areClosed(): boolean {
-    return this.#opened > 0 && this.#opened === this.#closed;
-  }
-}
-
-async function opened(root: string, files: NodeFileSystem): Promise<OpenStores> {
-  await using container = await Container.open(root);
-  const { config } = container;
-  return openStores({ fs: files, root, config, durability: "process", lockTimeoutMs: 0, create: false });
-}
-
-/** Packs what is loose. */
-async function packed(root: string, files: NodeFileSystem, options: PackOptions = {}): Promise<PackReport> {
-  const stores = await opened(root, files);
-  try {
-    return await packLoose(stores.combined, options);
-  } finally {
-    stores.close();
-  }
-}
-
-async function contentsOf(root: string): Promise<string[]> {
-  await using container = await Container.open(root);
-  const keys: string[] = [];
-  for await (const { key, bytes } of container.readMany(container.keys())) {
-    assert.ok(bytes !== undefined && keyOf(bytes) === key);
-    keys.push(key);
-  }
-  return keys.sort();
-}
-
-describe("pack", { skip }, () => {
-  for (const loosePrefixLen of [0, 2, 3]) {
-    test(`makes the same packs with a reader of small files and without: prefix of ${loosePrefixLen}`, async () => {
-      const [one, other] = [await loose(loosePrefixLen), await loose(loosePrefixLen)];
-      const files = new WatchedFiles();
-      const report = await packed(one.root, files);
-      assert.ok(files.calls >= (OBJECTS - 1000) / 256 && files.areClosed, `${files.calls} calls`);
-      assert.deepEqual(await packed(other.root, new WatchedFiles(undefined, true)), report);
-      assert.equal(report.packedObjects, one.keys.length);
-      assert.equal(report.cleanedObjects, one.keys.length);
-      const [pack, expected] = [one, other].map(({ root }) => readFileSync(join(root, "packed/0.pack")));
-      assert.ok(pack?.equals(expected as Buffer));
-      assert.deepEqual(await contentsOf(one.root), one.keys);
-    });
-  }
-
-  test("makes the same packs with TSDOS_NATIVE=off", async () => {
-    const [one, other] = [await loose(), await loose()];
-    await packed(one.root, new NodeFileSystem());
-    const work = `
-      import { Container } from ${JSON.stringify(new URL("../../src/index.ts", import.meta.url))};
-      import { ringCalls } from ${JSON.stringify(new URL("../../src/fs/ring-calls.ts", import.meta.url))};
-      const container = await Container.open(${JSON.stringify(other.root)});
-      await container.pack();
-      await container.close();
-      console.log(ringCalls() === undefined ? "without" : "with");`;
-    const env = { ...process.env, TSDOS_NATIVE: "off" };
-    const child = spawnSync(process.execPath, ["--input-type=module", "-e", work], { env, encoding: "utf8" });
-    assert.equal(child.stdout, "without\n", child.stderr);
-    const [pack, expected] = [one, other].map(({ root }) => readFileSync(join(root, "packed/0.pack")));
-    assert.ok(pack?.equals(expected as Buffer));
-  });
-
-  test("in a thread does so without a warning, and a thread that is ended meanwhile harms nobody", async () => {
-    const { root, keys } = await loose();
-    const work = `
-      import { Container } from ${JSON.stringify(new URL("../../src/index.ts", import.meta.url))};
-      const container = await Container.open(${JSON.stringify(root)}, { durability: "process" });
-      await container.pack();
-      await container.close();`;
-    const program = `
-      import { Worker } from "node:worker_threads";
-      const url = new URL("data:text/javascript," + encodeURIComponent(${JSON.stringify(work)}));
-      const ended = (worker) => new Promise((resolve) => worker.on("exit", resolve).on("error", resolve));
-      for (const ms of [150, 200, 250]) {
-        const worker = new Worker(url);
-        setTimeout(() => worker.terminate(), ms);
-        await ended(worker);
-      }
-      console.log(await ended(new Worker(url)));`;
-    const child = spawnSync(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8" });
-    assert.deepEqual([child.stdout, child.stderr], ["0\n", ""]);
-    assert.deepEqual(await contentsOf(root), keys);
-  });
-
-  test("leaves damaged objects where they are, and packs all others", async () => {
-    const { root, keys } = await loose();
-    const damaged = [100, 2000, 3000, OBJECTS].map((i) => keys[i] as ObjectKey);
-    for (const key of damaged) flip(pathOf(root, key), 0);
-    const report = await packed(root, new WatchedFiles());
-    assert.equal(report.packedObjects, keys.length - damaged.length);
-    assert.deepEqual(report.damaged, damaged);
-    for (const key of damaged) assert.ok(fs.existsSync(pathOf(root, key)));
-  });
-
-  for (const loosePrefixLen of [0, 2]) {
-    test(`nothing comes back that is deleted before or after it is read: prefix of ${loosePrefixLen}`, async () => {
-      const { root, keys } = await loose(loosePrefixLen);
-      const others = await opened(root, new NodeFileSystem());
-      const next = numbers(loosePrefixLen);
-      const deleted = new Set<string>();
-      let isOver = false;
-      /** As `delete` does it, unless the object is in a pack already. */
-      const deleteOne = (paths: readonly string[]): void => {
-        const key = (paths[next() % paths.length] as string).replaceAll(/[./]/g, "") as ObjectKey;
-        if (others.combined.packed.find(key) !== undefined) return;
-        rmSync(pathOf(root, key, loosePrefixLen), { force: true });
-        deleted.add(key);
-      };
-      const files = new WatchedFiles(async (read, paths) => {
-        deleteOne(paths);
-        const contents = await read();
-        deleteOne(paths);
-        // Some have to wait for their turn, through a commit.
-        setTimeout(() => !isOver && deleteOne(paths), 0);
-        return contents;
-      });
-      await packed(root, files, { clean: false });
-      isOver = true;
-      others.close();
-      assert.ok(deleted.size > files.calls * 2 && files.areClosed);
-      // What is loose still is in the pack, too.
-      rmSync(join(root, "loose"), { recursive: true });
-      assert.deepEqual(
-        await contentsOf(root),
-        keys.filter((key) => !deleted.has(key)),
-      );
-    });
-  }
-
-  test("stops when it is told to, waits for what is being read, and goes on the next time", async () => {
-    const { root, keys } = await loose();
-    const controller = new AbortController();
-    const files: WatchedFiles = new WatchedFiles(async (read) => {
-      if (files.calls === 6) controller.abort();
-      return read();
-    });
-    await assert.rejects(packed(root, files, { signal: controller.signal }), { name: "AbortError" });
-    assert.ok(files.areClosed);
-    assert.ok(files.calls < 12);
-    await packed(root, new WatchedFiles());
-    assert.deepEqual(await contentsOf(root), keys);
-  });
-
-  for (const [title, instead, callsMax] of [
-    ["fails at once", () => Promise.reject(new Error("of the ring")), 3],
-    ["answers nothing", async (_, paths) => paths.map(() => undefined), 3],
-    [
-      "fails later",
-      (read, paths) => ((paths[0] as string) > "./80" ? Promise.reject(new Error("of the ring")) : read()),
-      OBJECTS,
-    ],
-    ["answers little", async (read) => (await read()).map((content, i) => (i % 3 === 0 ? content : undefined)), 3],
-    ["gives wrong bytes", async (read) => (await read()).map((content) => content?.fill(7)), OBJECTS],
-    ["gives fewer bytes", async (read) => (await read()).map((content) => content?.subarray(0, -1)), OBJECTS],
-  ] as const satisfies readonly (readonly [string, Instead, number])[]) {
-    test(`packs everything with a reader that ${title}`, async () => {
-      const { root, keys } = await loose();
-      const files = new WatchedFiles(instead);
-      const report = await packed(root, files);
-      assert.equal(report.packedObjects, keys.length);
-      assert.ok(files.calls > 0 && files.calls <= callsMax, `${files.calls} calls`);
-      assert.ok(files.areClosed);
-      assert.deepEqual(await contentsOf(root), keys);
-    });
-  }
-
-  test("reads few objects, and those that are not compared with their keys, in the usual way", async () => {
-    const files = new WatchedFiles();
-    const { root, keys } = await loose();
-    for (const key of keys.filter((_, i) => i % 2 === 0)) rmSync(pathOf(root, key));
-    await packed(root, files);
-    assert.equal(files.calls, 0);
-    const other = await loose();
-    await packed(other.root, files, { verifyHash: false });
-    assert.equal(files.calls, 0);
-  });
-
-  test("compresses in threads what was read before they started, and goes on with them", async () => {
-    const { root, keys } = await loose(2, "zstd:+1");
-    const files = new WatchedFiles();
-    await packed(root, files, { compress: "yes", threads: 2 });
-    assert.ok(files.calls > 0 && files.areClosed);
-    assert.deepEqual(await contentsOf(root), keys);
   });
 });
