@@ -6,7 +6,7 @@ import { BatchIterator, type BulkIterator } from "./batch-iterator.ts";
 import { checkReadOptions } from "./check-option.ts";
 import { Pacer, type StoreContext, syncs } from "./context.ts";
 import { type DeleteManyOptions, type DeleteResult, deleteBatches } from "./delete-many.ts";
-import { collectKeys, windowsOf } from "./key-windows.ts";
+import { collectKeys, READ_WINDOW, windowsOf } from "./key-windows.ts";
 import { knownEntry } from "./known-entry.ts";
 import type { LooseReader } from "./loose-reader.ts";
 import { type Elsewhere, type LooseStore, looseStat } from "./loose-store.ts";
@@ -257,7 +257,7 @@ export class CombinedStore extends BaseStore {
   ): AsyncGenerator<{ readonly readers: readonly ObjectReader[]; readonly missing: readonly ObjectKey[] }> {
     checkReadOptions(options);
     const memory = { slab: undefined };
-    for await (const window of windowsOf(keys, options.signal)) {
+    for await (const window of windowsOf(keys, options.signal, READ_WINDOW)) {
       const others: ObjectKey[] = [];
       for (const readers of this.#looseOf(window, options, others)) {
         options.signal?.throwIfAborted();
@@ -266,7 +266,7 @@ export class CombinedStore extends BaseStore {
         for (const reader of readers) reader.forget();
       }
       const { found, missing } =
-        options.from === "loose" ? { found: [], missing: others } : this.packed.findMany(others);
+        options.from === "loose" ? { found: [], missing: others } : await this.packed.findAll(others);
       if (missing.length > 0) yield { readers: [], missing };
       for (const readers of this.packed.readMany(found, options, memory)) {
         options.signal?.throwIfAborted();

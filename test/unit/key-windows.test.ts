@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { keyOf } from "../../src/key/hash.ts";
 import { windowsOf } from "../../src/store/key-windows.ts";
 
-const WINDOW = 16_384;
+const WINDOW = 4096;
 /** Steadily: no pause is as long as the 20 ms after which nothing more is waited for. */
 const STEP_MS = 4;
 
@@ -29,6 +29,15 @@ test("all keys come, in their order, in windows of a bounded size", async () => 
     assert.ok(windows.every(({ length }) => length > 0 && length <= WINDOW));
     assert.deepEqual(windows.flat(), keys);
   }
+});
+
+test("a window is as large as it was asked for", async () => {
+  const keys = Array.from({ length: 250 }, (_, i) => keyOf(Buffer.from(`${i}`)));
+  const windows = await Array.fromAsync(windowsOf(keys, undefined, 100));
+  assert.deepEqual(
+    windows.map(({ length }) => length),
+    [100, 100, 50],
+  );
 });
 
 test("keys that come steadily, but slowly, do not wait for a window to be full", async () => {
