@@ -1,4 +1,4 @@
-// Drives tsdos by its public entry, as compiled: one command of bench/protocol.ts per line on stdin, one answer per line
+// Drives tsdos by its public entry, as built: one command of bench/protocol.ts per line on stdin, one answer per line
 // on stdout. Each command measures its work alone: inputs are in memory before the clock starts, results are checked
 // after it stopped. The container is opened and closed within.
 import { closeSync, fstatSync, openSync, readFileSync, readSync, writeFileSync } from "node:fs";

@@ -7,7 +7,6 @@ import { build } from "esbuild";
 const project = join(import.meta.dirname, "..");
 const dist = join(project, "dist");
 const compiler = join(project, "node_modules/typescript/bin/tsc");
-const command = join(dist, "cli/main.js");
 
 rmSync(dist, { recursive: true, force: true });
 const tsc = spawnSync(process.execPath, [compiler, "-p", "tsconfig.build.json"], { cwd: project, stdio: "inherit" });
@@ -35,4 +34,4 @@ await build({
   packages: "external",
   logLevel: "warning",
 });
-chmodSync(command, 0o755);
+chmodSync(join(dist, "cli/main.js"), 0o755);

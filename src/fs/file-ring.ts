@@ -87,8 +87,8 @@ export class FileRing implements SmallFileReader {
   }
 
   /**
-   * For files of up to `sizeMax` bytes. `flags`: more of those that a file is opened with. Undefined where it cannot be had (another system than Linux 5.19 or later on
-   * a usual processor, no `koffi`, io_uring not allowed) or gains nothing.
+   * For files of up to `sizeMax` bytes. `flags`: more of those that a file is opened with. Undefined where it cannot be had (another
+   * system than Linux 5.19 or later on a usual processor, no `koffi`, io_uring not allowed) or gains nothing.
    */
   static open(path: string, sizeMax: number, flags: number): FileRing | undefined {
     // What another thread does on the only processor, this one could do.
@@ -101,7 +101,7 @@ export class FileRing implements SmallFileReader {
 
   static #make(folder: number, sizeMax: number, flags: number): FileRing | undefined {
     const calls = ringCalls();
-    // One byte more than that, and an odd number of lines, so that the beginnings of all do not compete for the same place in the cache.
+    // One byte more, and an odd number of lines, so that the beginnings of all do not compete for the same places in the cache.
     const slotSize = (Math.ceil((sizeMax + 1) / LINE_SIZE) | 1) * LINE_SIZE;
     const memory = calls && pageMemory(WIDTH * (slotSize + PATH_SIZE));
     if (calls === undefined || memory === undefined) return undefined;
