@@ -3,6 +3,12 @@ import { Pacer } from "./context.ts";
 import type { Inserter, InsertManyOptions, InsertResult, Sources, Stored } from "./object-store.ts";
 import { IDLE, SourcePuller } from "./source-puller.ts";
 
+/**
+ * Milliseconds that an object waits at most, while others come, until it is acknowledged. A batch that is in memory is full much
+ * sooner; sources that come steadily, but slowly, would otherwise wait minutes for theirs. Each batch costs a sync or two.
+ */
+const BATCH_MS = 1000;
+
 /** Feeds sources to an inserter and yields the results, batch by batch, as they become durable. */
 export async function* insertLoop(
   inserter: Inserter,
@@ -16,6 +22,7 @@ export async function* insertLoop(
   let bytes = 0;
   let index = 0;
   let added: number[] = [];
+  let since = 0;
   const settle = async (): Promise<InsertResult[]> => {
     const stored = await inserter.settle();
     const results = stored as (Stored & { index: number })[];
@@ -31,12 +38,14 @@ export async function* insertLoop(
       signal?.throwIfAborted();
       const pulled = puller.next(inserter.waiting > 0);
       const next = pulled instanceof Promise ? await pulled : pulled;
-      if (next === IDLE || next.done || inserter.full) {
+      const isDue = inserter.full || (added.length > 0 && performance.now() - since > BATCH_MS);
+      if (next === IDLE || next.done || isDue) {
         const results = await settle();
         if (results.length > 0) yield results;
       }
       if (next === IDLE) continue;
       if (next.done) return;
+      if (added.length === 0) since = performance.now();
       try {
         const adding = inserter.add(next.value);
         if (adding !== undefined) await adding;
