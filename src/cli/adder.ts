@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import {
   type Container,
   fromFile,
-  type InsertOptions,
+  type InsertManyOptions,
   type InsertResult,
   type Source,
   type TsdosError,
@@ -47,14 +47,14 @@ export class Adder {
   readonly totals = { objects: 0, inserted: 0, bytes: 0 };
   readonly #session: Session;
   readonly #store: Container;
-  readonly #options: InsertOptions;
+  readonly #options: InsertManyOptions;
   readonly #handlers: Handlers;
   /** In the order of the walk. */
   readonly #pending = new Queue<Pending>();
   #finished = false;
   #expected: { readonly totalObjects?: number; readonly totalBytes?: number } = {};
 
-  constructor(session: Session, store: Container, options: InsertOptions, handlers: Handlers) {
+  constructor(session: Session, store: Container, options: InsertManyOptions, handlers: Handlers) {
     this.#session = session;
     this.#store = store;
     this.#options = options;

@@ -4,6 +4,7 @@ import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { type Compressing, compressingOf } from "../store/compressing.ts";
 import { Pacer, syncs } from "../store/context.ts";
+import { InOrder } from "../store/in-order.ts";
 import { LooseReadAhead } from "../store/loose-read-ahead.ts";
 import type { PackWriter } from "../store/pack-writer.ts";
 import { type Encoded, SmallEncoder } from "../store/small-encoder.ts";
@@ -66,20 +67,13 @@ interface Ready {
   readonly release: () => void;
 }
 
-/** Objects that are being read, or are read and being encoded. */
-interface UnderWay {
-  readonly keys: readonly ObjectKey[];
-  readonly ready: Promise<Ready>;
-  isDone: boolean;
-}
-
 class Packer {
   readonly #store: CombinedStore;
   readonly #writer: PackWriter;
   readonly #options: PackerOptions;
   readonly #together = copyMemory(SMALL_MAX + 1);
-  /** In the order in which they are added; the first one until all of it is. */
-  readonly #underWay: UnderWay[] = [];
+  /** Objects that are being read, or are read and being encoded. */
+  readonly #underWay = new InOrder<readonly ObjectKey[], Ready>();
   /** What is added after those: to be read together, as soon as there is enough of it. */
   readonly #gathered: ObjectKey[] = [];
   /** Of the folder that was entered last, of which more may come. */
@@ -139,21 +133,11 @@ class Packer {
       while (!ahead.isFree) await this.#addUnderWay();
       const keys = this.#gathered.splice(0, ahead.width);
       const { contents, release: letGo } = ahead.start(keys);
-      this.#isUnderWay(
+      this.#underWay.begin(
         keys,
         contents.then((some) => ({ contents: some, release: letGo })),
       );
     }
-  }
-
-  #isUnderWay(keys: readonly ObjectKey[], ready: Promise<Ready>): void {
-    const some: UnderWay = { keys, ready, isDone: false };
-    this.#underWay.push(some);
-    const done = (): void => {
-      some.isDone = true;
-    };
-    // Whoever stops before its turn does not hear of a failure.
-    ready.then(done, done);
   }
 
   /** Adds the first of these, or has their contents encoded meanwhile; answers how many. */
@@ -161,21 +145,21 @@ class Packer {
     const { encoder } = this.#options;
     await this.#readGathered();
     if (encoder.width === 0) {
-      while (this.#underWay.length > 0) await this.#addUnderWay();
+      while (this.#underWay.size > 0) await this.#addUnderWay();
       const contents = this.#read(keys, this.#together);
       await this.#addAll(keys, contents);
       return contents.length;
     }
     const memory = encoder.memory();
     const contents = this.#read(keys, memory);
-    this.#isUnderWay(
+    this.#underWay.begin(
       keys,
       encoder.encodeTogether(memory, contents).then((encoded) => ({ contents, ...encoded })),
     );
     this.#tell();
     // Threads say meanwhile what they have done.
     await this.#pacer.pause();
-    while (this.#underWay[0]?.isDone || this.#underWay.length > encoder.width + OWN_WAITING) await this.#addUnderWay();
+    while (this.#underWay.isFirstDone || this.#underWay.size > encoder.width + OWN_WAITING) await this.#addUnderWay();
     return contents.length;
   }
 
@@ -186,12 +170,11 @@ class Packer {
     return isCompared ? intactOf(keys, contents) : contents;
   }
 
-  async #addUnderWay(): Promise<void> {
-    const { keys, ready } = this.#underWay[0] as UnderWay;
-    const { contents, encoded, release: letGo } = await ready;
-    await this.#addAll(keys, encoded === undefined ? intactOf(keys, contents) : contents, encoded);
-    this.#underWay.shift();
-    letGo();
+  #addUnderWay(): Promise<void> {
+    return this.#underWay.useFirst(async (keys, { contents, encoded, release: letGo }) => {
+      await this.#addAll(keys, encoded === undefined ? intactOf(keys, contents) : contents, encoded);
+      letGo();
+    });
   }
 
   async #addAll(
@@ -238,7 +221,7 @@ class Packer {
   /** Adds and commits all that is still under way. */
   async end(): Promise<void> {
     await this.#readGathered();
-    while (this.#underWay.length > 0) await this.#addUnderWay();
+    while (this.#underWay.size > 0) await this.#addUnderWay();
     await this.#commit();
   }
 
@@ -249,7 +232,7 @@ class Packer {
     this.#writer.commit();
     this.#added = [];
     // Of other folders nothing waits for a commit, or is still to come.
-    this.#folders.keep([...this.#entered, ...this.#gathered, ...this.#underWay.flatMap((some) => some.keys)]);
+    this.#folders.keep([...this.#entered, ...this.#gathered, ...this.#underWay.all.flat()]);
     if (this.#options.clean !== false) this.#tally.cleaned(await removePackedCopies(this.#store, keys, this.#options));
     this.#tell();
   }

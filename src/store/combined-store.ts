@@ -1,9 +1,11 @@
 import type { PackEntry } from "../format/entry.ts";
 import { type ObjectKey, parseKey } from "../key/object-key.ts";
+import { wantedThreads } from "../thread-pool.ts";
 import { chooseDestination } from "./auto-destination.ts";
 import { BaseStore } from "./base-store.ts";
 import { BatchIterator, type BulkIterator } from "./batch-iterator.ts";
 import { checkReadOptions } from "./check-option.ts";
+import { compressingOf } from "./compressing.ts";
 import { Pacer, type StoreContext, syncs } from "./context.ts";
 import { type DeleteManyOptions, type DeleteResult, deleteBatches } from "./delete-many.ts";
 import { collectKeys, READ_WINDOW, windowsOf } from "./key-windows.ts";
@@ -71,6 +73,9 @@ export class CombinedStore extends BaseStore {
   }
 
   protected insertBatches(sources: Sources, options: InsertManyOptions): AsyncGenerator<readonly InsertResult[]> {
+    // Also where they change nothing.
+    compressingOf(this.packed.context.config, options);
+    wantedThreads(options.threads, 1);
     switch (options.to ?? "loose") {
       case "loose":
         return this.#insertLoose(sources, options);

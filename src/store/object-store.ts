@@ -54,6 +54,11 @@ export interface InsertManyOptions extends InsertOptions, LongOperationOptions {
    * Without this, what came before it is stored and yielded, and then the call fails.
    */
   readonly onSourceError?: (error: TsdosError, index: number) => void;
+  /**
+   * How many threads compress what goes to packs at most, with the caller's own. Default: 2, if there are as many processors. Each but
+   * the caller's takes about 40 MB of memory; they are started when there is enough to do.
+   */
+  readonly threads?: number;
 }
 
 export interface InsertResult {

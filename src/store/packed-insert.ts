@@ -1,9 +1,11 @@
 import { keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
+import { wantedThreads } from "../thread-pool.ts";
 import { type Compressing, compressingOf } from "./compressing.ts";
 import { syncs } from "./context.ts";
+import { EncodedAdder } from "./encoded-adder.ts";
 import { insertLoop } from "./insert-loop.ts";
-import { addLarge, addSmall } from "./large-object.ts";
+import { addLarge } from "./large-object.ts";
 import type { Elsewhere } from "./loose-store.ts";
 import type { Inserter, InsertManyOptions, InsertResult, Sources, Stored, Where } from "./object-store.ts";
 import type { PackWriter } from "./pack-writer.ts";
@@ -20,6 +22,8 @@ export interface PackedInsertOptions extends InsertManyOptions {
   readonly doing?: string;
   /** A writer that is open already; closed at the end. */
   readonly writer?: PackWriter;
+  /** Of a thread that compresses, for tests. */
+  readonly program?: URL;
 }
 
 /** Inserts sources into packs; each batch of results is yielded once it is committed. */
@@ -31,32 +35,37 @@ export async function* insertPacked(
   const { signal } = options;
   const { context } = store;
   const sync = syncs(context, options);
+  const compressing = compressingOf(context.config, options);
+  wantedThreads(options.threads, 1);
   if (options.writer === undefined) signal?.throwIfAborted();
   const writer = options.writer ?? (await store.openWriter(options.doing ?? "insert", sync, options));
   try {
-    yield* insertLoop(new PackedInserter(store, writer, options), sources, options);
+    using adder = new EncodedAdder(writer, compressing, options.threads, options.program);
+    yield* insertLoop(new PackedInserter(store, writer, { ...options, compressing, adder }), sources, options);
     store.index.flush(sync);
   } finally {
     writer.close();
   }
 }
 
+interface InserterOptions extends PackedInsertOptions {
+  readonly compressing: Compressing;
+  readonly adder: EncodedAdder;
+}
+
 /** Adds one source after the other, and keeps their results until they are committed. */
 class PackedInserter implements Inserter {
   readonly #store: PackedStore;
   readonly #writer: PackWriter;
-  readonly #options: PackedInsertOptions;
-  readonly #compressing: Compressing;
+  readonly #options: InserterOptions;
   readonly #reader: SourceReader;
   #results: Stored[] = [];
 
-  constructor(store: PackedStore, writer: PackWriter, options: PackedInsertOptions) {
-    const { config, fs } = store.context;
+  constructor(store: PackedStore, writer: PackWriter, options: InserterOptions) {
     this.#store = store;
     this.#writer = writer;
     this.#options = options;
-    this.#compressing = compressingOf(config, options);
-    this.#reader = new SourceReader(fs, options.signal);
+    this.#reader = new SourceReader(store.context.fs, options.signal);
   }
 
   get waiting(): number {
@@ -67,7 +76,12 @@ class PackedInserter implements Inserter {
     return this.#results.length >= COMMIT_OBJECTS || this.#writer.uncommittedBytes >= COMMIT_BYTES;
   }
 
-  settle(): Stored[] {
+  settle(): Stored[] | Promise<Stored[]> {
+    const draining = this.#options.adder.drain();
+    return draining === undefined ? this.#commit() : draining.then(() => this.#commit());
+  }
+
+  #commit(): Stored[] {
     this.#writer.commit();
     const results = this.#results;
     this.#results = [];
@@ -85,7 +99,7 @@ class PackedInserter implements Inserter {
     const bytes = content.small;
     const key = keyOf(bytes);
     if (this.#options.checkExisting) return this.#addChecked(key, bytes);
-    if (this.#writer.has(key)) {
+    if (this.#has(key)) {
       this.#results.push({ key, rawSize: bytes.length, inserted: false, where: "packed" });
       return undefined;
     }
@@ -96,13 +110,18 @@ class PackedInserter implements Inserter {
 
   async #addChecked(key: ObjectKey, bytes: Uint8Array): Promise<void> {
     const where = await this.#isPresent(key, bytes.length);
-    if (where === undefined) this.#addNew(key, bytes, undefined);
+    if (where === undefined) await this.#addNew(key, bytes, undefined);
     else this.#results.push({ key, rawSize: bytes.length, inserted: false, where });
   }
 
-  #addNew(key: ObjectKey, bytes: Uint8Array, elsewhere: Stored | undefined): undefined {
-    if (elsewhere === undefined) addSmall(this.#writer, key, bytes, this.#compressing);
+  #addNew(key: ObjectKey, bytes: Uint8Array, elsewhere: Stored | undefined): Promise<void> | undefined {
     this.#results.push(elsewhere ?? { key, rawSize: bytes.length, inserted: true, where: "packed" });
+    return elsewhere === undefined ? this.#options.adder.add(key, bytes) : undefined;
+  }
+
+  /** True also for what will be in the writer before the next commit. */
+  #has(key: ObjectKey): boolean {
+    return this.#writer.has(key) || this.#options.adder.has(key);
   }
 
   async #isIntact(key: ObjectKey): Promise<boolean> {
@@ -112,9 +131,10 @@ class PackedInserter implements Inserter {
   }
 
   async #addLarge(content: LargeContent): Promise<void> {
-    const { signal } = this.#options;
+    const { signal, compressing, adder } = this.#options;
+    await adder.drain();
     const added = await addLarge(this.#writer, content.chunks, {
-      compressing: this.#compressing,
+      compressing,
       size: content.size,
       signal,
       isPresent: (key, rawSize) => this.#isPresent(key, rawSize),
@@ -124,7 +144,7 @@ class PackedInserter implements Inserter {
 
   /** Where the content is already, intact if that is to be checked. */
   async #isPresent(key: ObjectKey, rawSize: number): Promise<Where | undefined> {
-    if (this.#writer.has(key) && !(this.#options.checkExisting && !(await this.#isIntact(key)))) return "packed";
+    if (this.#has(key) && !(this.#options.checkExisting && !(await this.#isIntact(key)))) return "packed";
     return (await this.#options.elsewhere?.(key, rawSize))?.where;
   }
 }

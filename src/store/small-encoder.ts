@@ -9,7 +9,7 @@ const THREADS_MAX = 2;
 const BYTES_BEFORE_THREADS: number = 4 * 1024 ** 2;
 const OBJECTS_BEFORE_THREADS = 1024;
 /** Bytes of the contents that a task may have: larger ones are encoded alone, in the caller's thread. */
-const TASK_SIZE: number = 2 * 1024 ** 2;
+export const TASK_SIZE: number = 2 * 1024 ** 2;
 /** Where contents begin in shared memory, which begins at a page: see `copyMemory`. */
 const BEGIN = 64;
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,9 +13,9 @@ import { noise, prose } from "../../src/testing/contents.ts";
 import { flip, loosePathOf, newContainer } from "../support/damage.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { emptyMemoryFolder, openOn } from "../support/stores.ts";
+import { brokenPrograms, threadsEnd } from "../support/threads.ts";
 
 const MIB = 1024 ** 2;
-const WAIT_MS = 10_000;
 const COMPRESSING = { mode: "auto", spec: { codec: "zstd", level: 3 }, recompress: false } as const;
 
 /** Enough for threads, of every size that is treated in a way of its own. */
@@ -26,34 +26,11 @@ function manyContents(): Uint8Array[] {
   return [...small, ...others, ...large];
 }
 
-/** A thread that still runs keeps its process alive. */
-async function threadsEnd(): Promise<boolean> {
-  for (const end = Date.now() + WAIT_MS; process.getActiveResourcesInfo().includes("MessagePort"); await sleep(5))
-    if (Date.now() > end) return false;
-  return true;
-}
-
 async function packed(root: string, threads: number): Promise<{ report: PackReport; pack: Buffer; toc: Buffer }> {
   await using container = await Container.open(root);
   const report = await container.pack({ threads });
   assert.ok(await threadsEnd());
   return { report, pack: readFileSync(join(root, "packed/0.pack")), toc: readFileSync(join(root, "packed/0.toc")) };
-}
-
-/** A thread that does not start, one that fails at once, and one that fails at its third task. */
-function brokenPrograms(): URL[] {
-  const file = join(temporaryFolder(), "broken.mjs");
-  writeFileSync(
-    file,
-    "import { parentPort } from 'node:worker_threads';\nparentPort.on('message', () => { throw new Error('broken'); });\n",
-  );
-  const late = join(temporaryFolder(), "late.mjs");
-  const worker = JSON.stringify(new URL("../../src/store/encode-worker.ts", import.meta.url));
-  writeFileSync(
-    late,
-    `import { parentPort } from "node:worker_threads";\nimport ${worker};\nlet tasks = 0;\nparentPort.on("message", () => { if (++tasks === 3) throw new Error("broken"); });\n`,
-  );
-  return ["file:///no/such/program.mjs", `file://${file}`, `file://${late}`].map((url) => new URL(url));
 }
 
 test("several threads make the same packs as one, and leave damaged objects where they are", async () => {

@@ -1,8 +1,8 @@
 import { Command, Option } from "commander";
-import type { CompressMode, Destination, Durability, InsertOptions } from "../../index.ts";
+import type { CompressMode, Destination, Durability, InsertManyOptions } from "../../index.ts";
 import { planAdd } from "../add-plan.ts";
 import { Adder } from "../adder.ts";
-import { checkRecompress, RECOMPRESS } from "../arguments.ts";
+import { checkRecompress, RECOMPRESS, threadsOption } from "../arguments.ts";
 import { escapePath } from "../escape.ts";
 import { UsageError } from "../exit-codes.ts";
 import { type FilePath, NewFile, realPath } from "../files.ts";
@@ -18,6 +18,7 @@ interface AddFlags {
   readonly recompress?: boolean;
   readonly durability?: Durability;
   readonly checkExisting?: boolean;
+  readonly threads?: number;
 }
 
 export function addCommand(session: Session): Command {
@@ -32,6 +33,7 @@ export function addCommand(session: Session): Command {
       new Option("--compress <MODE>", "for packed objects (default: auto)").choices(["no", "yes", "auto", "keep"]),
     )
     .option(...RECOMPRESS)
+    .option(...threadsOption("compress", 2))
     .addOption(
       new Option(
         "--durability <LEVEL>",
@@ -71,8 +73,8 @@ async function add(session: Session, paths: readonly string[], flags: AddFlags):
   await session.summary(`${count(objects, "file")}, ${humanSize(bytes)}; ${count(inserted, "new object")}`);
 }
 
-function insertOptions(flags: AddFlags, signal: AbortSignal): InsertOptions {
-  const { to, compress, recompress, durability, checkExisting } = flags;
+function insertOptions(flags: AddFlags, signal: AbortSignal): InsertManyOptions {
+  const { to, compress, recompress, durability, checkExisting, threads } = flags;
   return {
     signal,
     ...(to !== undefined && { to: to === "packs" ? "packed" : to }),
@@ -80,6 +82,7 @@ function insertOptions(flags: AddFlags, signal: AbortSignal): InsertOptions {
     ...(recompress !== undefined && { recompress }),
     ...(durability !== undefined && { durability }),
     ...(checkExisting !== undefined && { checkExisting }),
+    ...(threads !== undefined && { threads }),
   };
 }
 

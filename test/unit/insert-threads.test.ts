@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import type { Container } from "../../src/container/container.ts";
+import { keyOf } from "../../src/key/hash.ts";
+import type { InsertManyOptions, InsertResult } from "../../src/store/object-store.ts";
+import { insertPacked } from "../../src/store/packed-insert.ts";
+import { noise, prose } from "../../src/testing/contents.ts";
+import { newContainer } from "../support/damage.ts";
+import { emptyMemoryFolder, openOn } from "../support/stores.ts";
+import { brokenPrograms, threadsEnd } from "../support/threads.ts";
+
+const MIB = 1024 ** 2;
+
+/** Enough for threads, with contents of every size that is treated in a way of its own, and some that come again at once and later. */
+function manyContents(): Uint8Array[] {
+  const contents = Array.from({ length: 3000 }, (_, i) => prose(900 + ((i * 37) % 9000), i));
+  const others = [
+    new Uint8Array(),
+    prose(10),
+    noise(5000, 1),
+    prose(2 * MIB, 2),
+    prose(2 * MIB + 1, 3),
+    noise(4 * MIB, 4),
+  ];
+  for (const [i, other] of [...others, prose(4 * MIB + 1, 5), prose(7 * MIB, 6)].entries())
+    contents.splice(1100 + i * 230, 0, other, contents[1090 + i * 230] as Uint8Array);
+  return [...contents, ...contents.slice(1000, 1100), new Uint8Array()];
+}
+
+async function inserted(
+  container: Container,
+  contents: Iterable<Uint8Array>,
+  options: InsertManyOptions,
+): Promise<InsertResult[]> {
+  return Array.fromAsync(container.insertMany(contents, { to: "packed", durability: "process", ...options }));
+}
+
+/** One buffer for all contents: it is used again once the next one is asked for. */
+function* inOneBuffer(contents: readonly Uint8Array[]): Generator<Uint8Array> {
+  const buffer = new Uint8Array(8 * MIB);
+  for (const [i, bytes] of contents.entries()) {
+    if (i === contents.length - 1) assert.ok(process.getActiveResourcesInfo().includes("MessagePort"), "no threads");
+    buffer.fill(0xaa);
+    buffer.set(bytes);
+    yield buffer.subarray(0, bytes.length);
+  }
+}
+
+test("several threads make the same pack as one, and give the same results", async () => {
+  const contents = manyContents();
+  const one = await newContainer();
+  const expected = await inserted(one.container, contents, { threads: 1 });
+  assert.deepEqual(
+    expected.map(({ index, key, rawSize }) => [index, key, rawSize]),
+    contents.map((bytes, index) => [index, keyOf(bytes), bytes.length]),
+  );
+  const pack = readFileSync(join(one.root, "packed/0.pack"));
+  for (const sources of [contents, inOneBuffer(contents)]) {
+    const three = await newContainer();
+    assert.deepEqual(await inserted(three.container, sources, { threads: 3 }), expected);
+    assert.ok(await threadsEnd());
+    assert.ok(readFileSync(join(three.root, "packed/0.pack")).equals(pack));
+    assert.deepEqual((await three.container.validate()).problems, []);
+    assert.deepEqual(
+      (await inserted(three.container, contents, { threads: 3, checkExisting: true })).filter(
+        (result) => result.inserted,
+      ),
+      [],
+    );
+  }
+});
+
+test("threads compress what goes to packs by itself, and in version 1", async () => {
+  const contents = manyContents();
+  for (const formatVersion of [1, 2] as const) {
+    const { container } = await newContainer({ formatVersion });
+    await inserted(container, contents, { to: "auto", threads: 3, checkExisting: true });
+    for await (const { key, bytes } of container.readMany(
+      contents.map((one) => keyOf(one)),
+      { verify: "hash" },
+    ))
+      assert.equal(keyOf(bytes as Uint8Array), key);
+    assert.equal((await container.stat(keyOf(contents[5] as Uint8Array)))?.where, "packed");
+  }
+});
+
+test("whoever stops early has what was acknowledged, and no threads", async () => {
+  const contents = manyContents();
+  const stop = new AbortController();
+  const ways: ((results: AsyncIterable<InsertResult>) => Promise<InsertResult[]>)[] = [
+    async (results) => {
+      const some: InsertResult[] = [];
+      for await (const result of results) if (some.push(result) === 10) break;
+      return some;
+    },
+    async (results) => {
+      const some: InsertResult[] = [];
+      await assert.rejects(async () => {
+        for await (const result of results) if (some.push(result) === 10) stop.abort(new Error("enough"));
+      }, /enough/);
+      return some;
+    },
+  ];
+  for (const way of ways) {
+    const { container } = await newContainer();
+    let taken = 0;
+    function* counted(): Generator<Uint8Array> {
+      for (const bytes of [...contents, ...Array.from({ length: 3000 }, (_, i) => prose(1000, 10_000 + i))]) {
+        taken++;
+        yield bytes;
+      }
+    }
+    const some = await way(container.insertMany(counted(), { to: "packed", threads: 3, signal: stop.signal }));
+    assert.ok(taken < 6000, `${taken}`);
+    assert.ok(await threadsEnd());
+    for (const { key } of some) assert.ok(await container.has(key));
+    assert.deepEqual((await container.validate()).problems, []);
+    // The lock is free, too.
+    await container.insert(prose(5000, 99), { to: "packed", lockTimeoutMs: 0 });
+  }
+});
+
+test("inserts go on alone when their threads fail", async () => {
+  const contents = manyContents();
+  for (const program of brokenPrograms()) {
+    const stores = openOn(emptyMemoryFolder(), { durability: "process" });
+    const results = await Array.fromAsync(insertPacked(stores.combined.packed, contents, { threads: 3, program }));
+    assert.equal(results.flat().length, contents.length);
+    for await (const { key, bytes } of stores.combined.readMany(contents.map((one) => keyOf(one))))
+      assert.equal(keyOf(bytes as Uint8Array), key);
+    stores.close();
+  }
+});
+
+test("a number of threads that makes no sense is refused, wherever it goes", async () => {
+  const { container } = await newContainer();
+  for (const to of ["loose", "packed", "auto"] as const)
+    for (const threads of [0, 1.5, Number.NaN])
+      await assert.rejects(inserted(container, [prose(10)], { to, threads }), {
+        name: "RangeError",
+        message: /threads must be/,
+      });
+  assert.deepEqual(await Array.fromAsync(container.keys()), []);
+});
