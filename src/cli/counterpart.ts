@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import type { CompressMode, ImportOptions } from "../index.ts";
-import { checkRecompress, RECOMPRESS } from "./arguments.ts";
+import { checkRecompress, RECOMPRESS, threadsOption } from "./arguments.ts";
 import { UsageError } from "./exit-codes.ts";
 import { keysIn } from "./keys.ts";
 import { longOperation } from "./long-operation.ts";
@@ -13,6 +13,7 @@ export interface CounterpartFlags {
   readonly dryRun?: boolean;
   readonly compress?: CompressMode;
   readonly recompress?: boolean;
+  readonly threads?: number;
   /** False for `--no-verify`. */
   readonly verify: boolean;
 }
@@ -28,6 +29,7 @@ export function withCopyOptions(command: Command): Command {
       ).choices(["no", "yes", "keep", "auto"]),
     )
     .option(...RECOMPRESS)
+    .option(...threadsOption("compress", 2))
     .option("--no-verify", "compare packed objects only with checksums, not with their keys");
 }
 
@@ -46,7 +48,7 @@ export function counterpartOf(container: string | undefined, flags: CounterpartF
 }
 
 export async function copyOptions(session: Session, flags: CounterpartFlags): Promise<ImportOptions> {
-  const { keys, dryRun, compress, recompress, verify } = flags;
+  const { keys, dryRun, compress, recompress, verify, threads } = flags;
   return {
     verifyHash: verify,
     ...(await longOperation(session)),
@@ -54,5 +56,6 @@ export async function copyOptions(session: Session, flags: CounterpartFlags): Pr
     ...(dryRun !== undefined && { dryRun }),
     ...(compress !== undefined && { compress }),
     ...(recompress !== undefined && { recompress }),
+    ...(threads !== undefined && { threads }),
   };
 }

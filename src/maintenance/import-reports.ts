@@ -13,6 +13,8 @@ export interface ImportOptions extends LongOperationOptions {
   /** With `auto`: compress also what looks compressed already. Default false. */
   readonly recompress?: boolean;
   readonly durability?: Durability;
+  /** How many threads compress at most, as for `pack`. */
+  readonly threads?: number;
   /** Count, and change nothing. Default false. */
   readonly dryRun?: boolean;
 }

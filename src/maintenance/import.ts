@@ -39,7 +39,7 @@ export async function importFrom(
       // Also when all of them are there already.
       await tally.breathe();
     }
-    return importer.finish(dryRun);
+    return await importer.finish(dryRun);
   } finally {
     importer.close();
   }
@@ -84,7 +84,7 @@ class Copier {
     const isRight =
       content.small === undefined
         ? await this.#importer.addLarge(key, content.chunks, content.size ?? 0)
-        : this.#importer.addSmall(key, content.small);
+        : await this.#importer.addSmall(key, content.small);
     if (isRight) return true;
     throw corruptObject(
       { key, path: loose.pathOf(key), offset: 0 },

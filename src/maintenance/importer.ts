@@ -4,8 +4,10 @@ import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { type Compressing, compressingOf } from "../store/compressing.ts";
 import { syncs } from "../store/context.ts";
-import { addLarge, addSmall } from "../store/large-object.ts";
+import { EncodedAdder } from "../store/encoded-adder.ts";
+import { addLarge } from "../store/large-object.ts";
 import type { PackWriter } from "../store/pack-writer.ts";
+import { wantedThreads } from "../thread-pool.ts";
 import type { CopyTally } from "./copy-tally.ts";
 import type { ImportOptions, ImportReport } from "./import-reports.ts";
 import type { Pieces } from "./pieces.ts";
@@ -21,6 +23,7 @@ export class Importer {
   readonly #compressing: Compressing;
   /** Undefined in a dry run. */
   readonly writer: PackWriter | undefined;
+  readonly #adder: EncodedAdder | undefined;
   readonly #sync: boolean;
   readonly #signal: AbortSignal | undefined;
 
@@ -40,6 +43,7 @@ export class Importer {
     this.#sync = sync;
     this.#signal = options.signal;
     this.#compressing = compressing;
+    this.#adder = writer && new EncodedAdder(writer, compressing, options.threads);
   }
 
   /** Takes the packer lock, unless it is a dry run. */
@@ -48,6 +52,7 @@ export class Importer {
     const sync = syncs(context, options);
     // Before the lock is taken, which nobody would give back: it refuses wrong options.
     const compressing = compressingOf(context.config, options);
+    wantedThreads(options.threads, 1);
     const writer = options.dryRun ? undefined : await store.packed.openWriter("import", sync, options);
     return new Importer(store, tally, options, { writer, sync, compressing });
   }
@@ -64,7 +69,7 @@ export class Importer {
   /** Bytes of its content; of what waits for the commit, 0. */
   #sizeOf(key: ObjectKey): number | undefined {
     const { loose, packed } = this.#store;
-    if (this.writer?.has(key)) return packed.find(key)?.rawSize ?? 0;
+    if (this.writer?.has(key) || this.#adder?.has(key)) return packed.find(key)?.rawSize ?? 0;
     const size = loose.sizeOf(key);
     if (this.writer === undefined) return size ?? packed.find(key)?.rawSize;
     // What cannot be made durable where it is goes to a pack, too.
@@ -72,9 +77,9 @@ export class Importer {
   }
 
   /** Adds content that is in memory, if it has its key. */
-  addSmall(key: ObjectKey, bytes: Uint8Array): boolean {
+  async addSmall(key: ObjectKey, bytes: Uint8Array): Promise<boolean> {
     if (keyOf(bytes) !== key) return false;
-    if (this.writer !== undefined) addSmall(this.writer, key, bytes, this.#compressing);
+    await this.#adder?.add(key, bytes);
     this.tally.copied(bytes.length);
     return true;
   }
@@ -82,6 +87,7 @@ export class Importer {
   /** Adds content of any size, if it has its key. */
   async addLarge(key: ObjectKey, chunks: Pieces, size: number): Promise<boolean> {
     if (this.writer !== undefined) {
+      await this.#adder?.drain();
       const compressing = this.#compressing;
       const added = await addLarge(this.writer, chunks, { compressing, size, signal: this.#signal, expected: key });
       if (added.key !== key) return false;
@@ -101,12 +107,17 @@ export class Importer {
     const { writer } = this;
     const isFull =
       writer !== undefined && (writer.uncommitted >= COMMIT_OBJECTS || writer.uncommittedBytes >= COMMIT_BYTES);
-    if (isFull) writer.commit();
+    if (isFull) await this.#commit();
     await this.tally.breathe();
   }
 
-  finish(dryRun: boolean): ImportReport {
+  async #commit(): Promise<void> {
+    await this.#adder?.drain();
     this.writer?.commit();
+  }
+
+  async finish(dryRun: boolean): Promise<ImportReport> {
+    await this.#commit();
     if (this.writer !== undefined) this.#store.packed.index.flush(this.#sync);
     this.tally.tell();
     const { objects, presentObjects, totals } = this.tally;
@@ -114,6 +125,7 @@ export class Importer {
   }
 
   close(): void {
+    this.#adder?.[Symbol.dispose]();
     this.writer?.close();
   }
 

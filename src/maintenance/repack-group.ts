@@ -5,7 +5,8 @@ import type { Compressing } from "../store/compressing.ts";
 import { Pacer } from "../store/context.ts";
 import { copyStored } from "../store/copy-stored.ts";
 import { corruptObject } from "../store/corruption.ts";
-import { addLarge, addSmall } from "../store/large-object.ts";
+import { EncodedAdder } from "../store/encoded-adder.ts";
+import { addLarge } from "../store/large-object.ts";
 import type { PackWriter } from "../store/pack-writer.ts";
 import type { PackedReader } from "../store/packed-reader.ts";
 import type { PackedStore } from "../store/packed-store.ts";
@@ -27,6 +28,8 @@ export interface Moving {
   /** Objects that are compressed with the wanted codec already are compressed anew. */
   readonly anew: boolean;
   readonly verifyHash: boolean;
+  /** How many threads compress, with the caller's own. */
+  readonly threads: number | undefined;
   readonly signal: AbortSignal | undefined;
   /** Called when objects were moved. */
   readonly onMoved: (objects: number, rawBytes: number) => void;
@@ -40,6 +43,14 @@ export interface MovedGroup {
   readonly rawBytes: number;
   /** Bytes of the new pack. */
   readonly bytes: number;
+}
+
+/** The new pack. */
+interface Target {
+  readonly writer: PackWriter;
+  /** For small objects that are compressed. */
+  readonly adder: EncodedAdder;
+  readonly replacement: Replacement;
 }
 
 /**
@@ -110,9 +121,10 @@ class GroupMover {
   ): Promise<void> {
     const writer = this.#writer(replacement);
     try {
+      using adder = new EncodedAdder(writer, this.#moving.compressing, this.#moving.threads);
       writer.begin();
       for (const use of group) {
-        const problem = await this.#movePack(use, writer, replacement);
+        const problem = await this.#movePack(use, { writer, adder, replacement });
         if (problem === undefined) result.replaced.push(use);
         else result.skipped.push(problem);
       }
@@ -139,7 +151,8 @@ class GroupMover {
   }
 
   /** Why the pack cannot be replaced, if so: then nothing of it is in the new one. */
-  async #movePack(use: PackUse, writer: PackWriter, replacement: Replacement): Promise<SkippedPack | undefined> {
+  async #movePack(use: PackUse, target: Target): Promise<SkippedPack | undefined> {
+    const { writer, adder, replacement } = target;
     const start = writer.begin();
     const { position } = replacement;
     const before = { objects: this.#objects, rawBytes: this.#rawBytes };
@@ -148,14 +161,15 @@ class GroupMover {
         this.#moving.signal?.throwIfAborted();
         const needed = [...locatedIn(live), ...(await this.#unreplaceable(locatedIn(superseded)))];
         for (const run of this.#packed.readMany(needed, {})) {
-          for (const reader of run) await this.#moveObject(reader, writer);
+          for (const reader of run) await this.#moveObject(reader, target);
         }
-        await this.#check(writer);
+        await this.#check(target);
       }
       return undefined;
     } catch (error) {
       const problem = this.#problemOf(error, use);
       if (problem === undefined) throw error;
+      adder.discard();
       writer.commit();
       writer.rollback(start);
       replacement.rollback(position);
@@ -178,14 +192,15 @@ class GroupMover {
     return needed;
   }
 
-  async #moveObject(reader: PackedReader, writer: PackWriter): Promise<void> {
+  async #moveObject(reader: PackedReader, target: Target): Promise<void> {
     this.#moving.signal?.throwIfAborted();
+    const { writer } = target;
     const { entry } = reader;
     const isCopied = this.#staysEncoded(entry) && (await copyStored(writer, reader, this.#moving.signal));
-    if (!isCopied) await this.#encode(reader, writer);
+    if (!isCopied) await this.#encode(reader, target);
     this.#objects++;
     this.#rawBytes += entry.rawSize;
-    if (writer.uncommitted >= CHECK_OBJECTS || writer.uncommittedBytes >= CHECK_BYTES) await this.#check(writer);
+    if (writer.uncommitted >= CHECK_OBJECTS || writer.uncommittedBytes >= CHECK_BYTES) await this.#check(target);
     if (this.#pacer.due) await this.#pacer.pause();
   }
 
@@ -198,13 +213,14 @@ class GroupMover {
     return codecName(codec)?.startsWith(spec.codec) ?? false;
   }
 
-  async #encode(reader: PackedReader, writer: PackWriter): Promise<void> {
+  async #encode(reader: PackedReader, { writer, adder }: Target): Promise<void> {
     const { compressing, signal } = this.#moving;
     const { key, rawSize } = reader;
     if (rawSize <= SMALL_MAX) {
-      addSmall(writer, key, await reader.whole(), compressing);
+      await adder.add(key, await reader.whole());
       return;
     }
+    await adder.drain();
     const chunks = reader.chunks(0, rawSize, true);
     const added = await addLarge(writer, chunks, { compressing, size: rawSize, signal, expected: key });
     if (added.key === key) return;
@@ -214,8 +230,9 @@ class GroupMover {
   }
 
   /** Reads back what was moved since the last time. */
-  async #check(writer: PackWriter): Promise<void> {
+  async #check({ writer, adder }: Target): Promise<void> {
     this.#fresh = [];
+    await adder.drain();
     writer.commit();
     const objects = this.#fresh.length;
     let rawBytes = 0;

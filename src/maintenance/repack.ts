@@ -7,6 +7,7 @@ import type { CombinedStore } from "../store/combined-store.ts";
 import { compressingOf } from "../store/compressing.ts";
 import type { CompressMode } from "../store/object-store.ts";
 import type { PackedStore } from "../store/packed-store.ts";
+import { wantedThreads } from "../thread-pool.ts";
 import { recoverLegacy } from "./legacy-repack.ts";
 import { type Moving, repackGroup } from "./repack-group.ts";
 import { type PackUse, packUses, planRepack, type RepackPlan, type SkippedPack } from "./repack-plan.ts";
@@ -26,6 +27,8 @@ export interface RepackOptions extends LongOperationOptions {
   readonly recompress?: boolean;
   /** Compare every object that was moved with its key. Default true; false: only its checksum, as far as there is one. */
   readonly verifyHash?: boolean;
+  /** How many threads compress at most, as for `pack`. */
+  readonly threads?: number;
 }
 
 export interface RepackReport {
@@ -98,10 +101,12 @@ function movingOf({ context }: PackedStore, options: RepackOptions): Omit<Moving
     throw new TsdosError("INVALID_CONFIG", message);
   }
   if (compression !== undefined) parseCompression(compression);
+  wantedThreads(options.threads, 1);
   return {
     compressing: compressingOf(context.config, { ...options, compress }),
     anew: compression !== undefined,
     verifyHash: options.verifyHash ?? true,
+    threads: options.threads,
     signal,
   };
 }

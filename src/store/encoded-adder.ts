@@ -109,6 +109,13 @@ export class EncodedAdder implements Disposable {
     while (this.#underWay.size > 0) await this.#addFirst();
   }
 
+  /** Forgets what has not come to the writer yet. */
+  discard(): void {
+    this.#gathered = undefined;
+    this.#underWay.clear();
+    this.#keys.clear();
+  }
+
   /** Ends the threads. */
   [Symbol.dispose](): void {
     this.#encoder[Symbol.dispose]();

@@ -40,4 +40,9 @@ export class InOrder<Of, Ready> {
     if (using !== undefined) await using;
     this.#begun.shift();
   }
+
+  /** Forgets all of it; what still comes of it is not used. */
+  clear(): void {
+    this.#begun.length = 0;
+  }
 }

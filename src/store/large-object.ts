@@ -8,7 +8,7 @@ import { startChecksum } from "../format/stored-checksum.ts";
 import { type AsyncKeyHasher, createHasherFor } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { release } from "../release.ts";
-import { type Compressing, encodeSmall, shouldCompress } from "./compressing.ts";
+import { type Compressing, shouldCompress } from "./compressing.ts";
 import { Pacer } from "./context.ts";
 import type { Stored as StoredResult, Where } from "./object-store.ts";
 import type { PackWriter, Stored } from "./pack-writer.ts";
@@ -21,14 +21,7 @@ const FRAMES_IN_FLIGHT: number = Math.min(4, availableParallelism());
 
 type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
-/** Adds small content to a pack, compressed when that is wanted and makes it smaller. */
-export function addSmall(writer: PackWriter, key: ObjectKey, bytes: Uint8Array, compressing: Compressing): void {
-  const encoded = encodeSmall(bytes, compressing);
-  addEncoded(writer, key, bytes, encoded, compressing);
-  if (encoded !== undefined) release(encoded);
-}
-
-/** As {@link addSmall} for what {@link encodeSmall} was asked about. */
+/** Adds small content to a pack: as it was encoded, or as it is. */
 export function addEncoded(
   writer: PackWriter,
   key: ObjectKey,

@@ -1,6 +1,6 @@
 import { Command, Option } from "commander";
 import type { CompressMode, RepackOptions } from "../../index.ts";
-import { checkRecompress, parsePart, RECOMPRESS, withGivenOptions } from "../arguments.ts";
+import { checkRecompress, parsePart, RECOMPRESS, threadsOption, withGivenOptions } from "../arguments.ts";
 import { tellDamage } from "../damage.ts";
 import { UsageError } from "../exit-codes.ts";
 import { longOperation } from "../long-operation.ts";
@@ -15,6 +15,7 @@ interface RepackFlags {
   readonly recompress?: boolean;
   readonly verify: boolean;
   readonly dryRun?: boolean;
+  readonly threads?: number;
 }
 
 export function repackCommand(session: Session): Command {
@@ -30,6 +31,7 @@ export function repackCommand(session: Session): Command {
     )
     .option("--compression <SPEC>", "compress anew, such as zstd:+9 (with --all: everything)")
     .option(...RECOMPRESS)
+    .option(...threadsOption("compress", 2))
     .option("--no-verify", "compare only checksums, not contents with their keys")
     .option("--dry-run", "only tell what would be done")
     .action((flags: RepackFlags) => repack(session, flags));
@@ -37,7 +39,7 @@ export function repackCommand(session: Session): Command {
 
 async function repack(session: Session, flags: RepackFlags): Promise<void> {
   const { output } = session;
-  const { compress, compression, dead, dryRun = false } = flags;
+  const { compress, compression, dead, dryRun = false, threads } = flags;
   if (compression !== undefined && (compress === "keep" || compress === "no"))
     throw new UsageError(`--compression is of no use with --compress ${compress}`);
   checkRecompress(flags.recompress, compress ?? (compression === undefined ? "keep" : "auto"));
@@ -52,6 +54,7 @@ async function repack(session: Session, flags: RepackFlags): Promise<void> {
     ...(dead !== undefined && { deadRatio: dead }),
     ...(compress !== undefined && { compress }),
     ...(compression !== undefined && { compression }),
+    ...(threads !== undefined && { threads }),
   };
   const report = await withGivenOptions(() => container.repack(options), "INVALID_CONFIG");
   session.finished({ objects: report.objects, bytes: report.rawBytes });

@@ -30,7 +30,7 @@ export async function importArchive(
   try {
     await readArchive(bytes, new ArchiveImport(importer, wanted));
     for (const key of wanted ?? []) tally.isMissing(key);
-    return importer.finish(options.dryRun ?? false);
+    return await importer.finish(options.dryRun ?? false);
   } finally {
     importer.close();
   }
@@ -64,7 +64,7 @@ class ArchiveImport implements ArchiveVisitor {
   async small(record: ArchiveRecord, stored: Uint8Array): Promise<void> {
     const isLarge = record.codec === codecIds["zstd-frames"] || record.rawSize > SMALL_MAX;
     if (isLarge) return this.large(record, [stored]);
-    if (!this.#skips(record.key as ObjectKey)) this.#addSmall(record, stored);
+    if (!this.#skips(record.key as ObjectKey)) await this.#addSmall(record, stored);
     await this.#importer.settle();
   }
 
@@ -73,14 +73,14 @@ class ArchiveImport implements ArchiveVisitor {
     await this.#importer.settle();
   }
 
-  #addSmall(record: ArchiveRecord, stored: Uint8Array): void {
+  async #addSmall(record: ArchiveRecord, stored: Uint8Array): Promise<void> {
     const content = this.#contentOf(record, stored);
     if (content === undefined) return;
     const { writer, tally } = this.#importer;
     const { codec, rawSize } = record;
     const key = record.key as ObjectKey;
     if (!this.#importer.knows(codec)) {
-      this.#importer.addSmall(key, content);
+      await this.#importer.addSmall(key, content);
     } else {
       writer?.add(key, stored, rawSize, codec);
       tally.copied(rawSize);

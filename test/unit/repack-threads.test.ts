@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Container } from "../../src/container/container.ts";
+import { keyOf } from "../../src/key/hash.ts";
+import { noise, prose } from "../../src/testing/contents.ts";
+import { flip, newContainer } from "../support/damage.ts";
+import { temporaryFolder } from "../support/folders.ts";
+import { threadsEnd } from "../support/threads.ts";
+
+const MIB = 1024 ** 2;
+const versions = [1, 2] as const;
+/** Enough for threads in each of several packs, of every size that is treated in a way of its own. */
+const contents: readonly Uint8Array[] = [
+  ...Array.from({ length: 4000 }, (_, i) => prose(900 + ((i * 37) % 4000), i)),
+  ...[new Uint8Array(), prose(10), noise(5000, 1), prose(3 * MIB, 2), prose(4 * MIB + 1, 3), noise(5 * MIB, 4)],
+];
+const keys = contents.map((bytes) => keyOf(bytes));
+
+/** The SHA-256 of each pack by its name. */
+function packsIn(root: string, formatVersion: 1 | 2): string[] {
+  const folder = join(root, formatVersion === 1 ? "packs" : "packed");
+  const names = readdirSync(folder).filter((name) => /^\d+(\.pack)?$/.test(name));
+  return names.sort().map((name) => `${name} ${keyOf(readFileSync(join(folder, name)))}`);
+}
+
+async function hasAll(container: Container, but: readonly string[] = []): Promise<void> {
+  for await (const { key, bytes } of container.readMany(
+    keys.filter((key) => !but.includes(key)),
+    { verify: "hash" },
+  ))
+    assert.equal(keyOf(bytes as Uint8Array), key);
+}
+
+for (const formatVersion of versions) {
+  const compression = formatVersion === 1 ? "zlib:+1" : "zstd:+1";
+
+  test(`repack compresses in several threads, with the same packs as in one: version ${formatVersion}`, async () => {
+    const made = await newContainer({ formatVersion, packSizeTarget: 4 * MIB });
+    await Array.fromAsync(made.container.insertMany(contents, { to: "packed", compress: "no" }));
+    await made.container.close();
+    const [one, three] = await Promise.all(
+      [1, 3].map(async (threads) => {
+        const root = join(temporaryFolder(), "copy");
+        cpSync(made.root, root, { recursive: true });
+        const container = await Container.open(root, { durability: "process" });
+        const report = await container.repack({ all: true, compression, threads });
+        await hasAll(container);
+        assert.deepEqual((await container.validate({ threads: 1 })).problems, []);
+        await container.close();
+        return { report, packs: packsIn(root, formatVersion) };
+      }),
+    );
+    assert.ok(await threadsEnd());
+    assert.deepEqual(three, one);
+    assert.ok((one?.report.bytesAfter ?? 0) < (one?.report.bytesBefore ?? 0) * 0.8);
+  });
+
+  test(`threads leave a pack with a damaged object as it is: version ${formatVersion}`, async () => {
+    const { root, container } = await newContainer({ formatVersion, packSizeTarget: 8 * MIB });
+    await Array.fromAsync(container.insertMany(contents, { to: "packed", compress: "no" }));
+    // The last object in the pack: all others are under way by then.
+    const stats = await Promise.all(keys.map((key) => container.stat(key)));
+    const inFirst = stats.flatMap((stat) => (stat?.where === "packed" && stat.packId === 0 ? [stat] : []));
+    const last = inFirst.toSorted((a, b) => (b.offset ?? 0) - (a.offset ?? 0))[0];
+    assert.ok(last !== undefined && inFirst.length > 1500);
+    await container.close();
+    // Then all packs are small, and become one.
+    const config = join(root, "config.json");
+    writeFileSync(
+      config,
+      JSON.stringify({ ...JSON.parse(readFileSync(config, "utf8")), pack_size_target: 1024 * MIB }),
+    );
+    flip(join(root, formatVersion === 1 ? "packs/0" : "packed/0.pack"), (last.offset ?? 0) + last.storedSize - 5);
+    await using again = await Container.open(root, { durability: "process" });
+    const report = await again.repack({ all: true, compression, threads: 3 });
+    assert.deepEqual(
+      report.skipped.map(({ packId, code }) => [packId, code]),
+      [[0, "CORRUPT_OBJECT"]],
+    );
+    await hasAll(again, [last.key]);
+    for (const { key } of inFirst) assert.equal((await again.stat(key))?.packId, 0, key);
+    assert.equal((await again.validate({ threads: 1 })).problems.length, 1);
+  });
+
+  test(`imports compress in several threads, with the same packs as in one: version ${formatVersion}`, async () => {
+    const from = await newContainer();
+    await Array.fromAsync(from.container.insertMany(contents));
+    const imports = await Promise.all(
+      [1, 3].map(async (threads) => {
+        const { root, container } = await newContainer({ formatVersion });
+        const report = await container.importFrom(from.container, { threads });
+        await hasAll(container);
+        assert.deepEqual((await container.validate({ threads: 1 })).problems, []);
+        return { report, packs: packsIn(root, formatVersion) };
+      }),
+    );
+    assert.ok(await threadsEnd());
+    assert.deepEqual(imports[1], imports[0]);
+    assert.equal(imports[0]?.report.importedObjects, contents.length);
+  });
+}
+
+test("a number of threads that makes no sense is refused by repack and import", async () => {
+  const { container } = await newContainer();
+  const other = await newContainer();
+  const refusal = { name: "RangeError", message: /threads must be 1 or more/ };
+  for (const threads of [0, 1.5]) {
+    for (const dryRun of [false, true]) {
+      await assert.rejects(container.repack({ threads, dryRun }), refusal);
+      await assert.rejects(container.importFrom(other.container, { threads, dryRun }), refusal);
+    }
+    await assert.rejects(container.importArchive([], { threads }), refusal);
+  }
+});
