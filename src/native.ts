@@ -1,4 +1,5 @@
 import { createRequire } from "node:module";
+import { isMainThread } from "node:worker_threads";
 import type Koffi from "koffi";
 
 /** Processors that the numbers and structures in src/fs were looked up for. */
@@ -32,8 +33,8 @@ export interface Native {
 let known: { readonly native: Native | undefined } | undefined;
 
 /**
- * Undefined where they cannot be had: on other systems than Linux, without the optional package `koffi`, or with `TSDOS_NATIVE=off`.
- * Loading it takes 2 ms, and where its binary stands elsewhere 8: for large objects only, or for many.
+ * Undefined where they cannot be had: on other systems than Linux, without the optional package `koffi`, with `TSDOS_NATIVE=off`, or
+ * in a thread other than the main one: while it loads functions, a thread that is terminated would end the whole process. Loading it takes 2 ms, and where its binary stands elsewhere 8: for large objects only, or for many.
  */
 function native(): Native | undefined {
   known ??= { native: load() };
@@ -60,7 +61,7 @@ export function madeOfNative<T>(make: (calls: Native) => T | undefined): () => T
 function load(): Native | undefined {
   // biome-ignore lint/style/noProcessEnv: to be turned off from outside when something is wrong with it
   const isOff = process.env.TSDOS_NATIVE === "off";
-  if (isOff || process.platform !== "linux" || !PROCESSORS.includes(process.arch)) return undefined;
+  if (isOff || !isMainThread || process.platform !== "linux" || !PROCESSORS.includes(process.arch)) return undefined;
   try {
     const koffi = loadKoffi(createRequire(import.meta.url));
     const library = koffi.load(null);

@@ -227,9 +227,9 @@ export class LegacyPackerLock implements PackerLock {
     return errors.find((error) => error?.details.holder !== undefined)?.details.holder;
   }
 
+  /** Whoever holds the lock keeps it until it has ended. */
   close(): void {
-    this.release();
-    this.#lock.close();
+    this.#lock.closeWhenFree();
   }
 }
 

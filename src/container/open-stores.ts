@@ -100,7 +100,7 @@ function removalLock({ fs, root, config }: OpenStoresOptions, packs: string): Re
       return holdLock(lock, "commit or delete", REMOVALS_TIMEOUT_MS, work);
     },
     prepare: () => lock.prepare(),
-    close: () => lock.close(),
+    close: () => lock.closeWhenFree(),
   };
 }
 

@@ -37,7 +37,8 @@ export class FolderLock implements PackerLock {
     return this.#lock.currentHolder();
   }
 
+  /** Whoever holds the lock keeps it until it has ended. */
   close(): void {
-    this.#lock.close();
+    this.#lock.closeWhenFree();
   }
 }

@@ -26,6 +26,8 @@ export class OsLock {
   /** Stays open between acquisitions; without a transaction it holds no lock. */
   #database: SqliteDatabase | undefined;
   #held = false;
+  /** Then the file is open only while the lock is held. */
+  #isToClose = false;
   /** False when the file cannot be written by this process: SQLite then opens it for reading, and its locks let others in. */
   #excludes = true;
 
@@ -55,6 +57,7 @@ export class OsLock {
     try {
       this.#database?.exec("BEGIN EXCLUSIVE");
     } catch (error) {
+      if (this.#isToClose) this.#closeFile();
       if (isTsdosError(error, "LOCKED")) return false;
       throw error;
     }
@@ -115,11 +118,25 @@ export class OsLock {
     this.#writeHolder("");
     this.#held = false;
     this.#database?.exec("COMMIT");
+    if (this.#isToClose) this.#closeFile();
   }
 
   /** Frees the lock and closes the file. The instance can be used again. */
   close(): void {
     this.release();
+    this.#closeFile();
+  }
+
+  /**
+   * Closes the file as soon as the lock is free: whoever holds it works on, until it comes to something that is closed, and nobody
+   * else may have the lock meanwhile.
+   */
+  closeWhenFree(): void {
+    this.#isToClose = true;
+    if (!this.#held) this.#closeFile();
+  }
+
+  #closeFile(): void {
     this.#database?.close();
     this.#database = undefined;
   }

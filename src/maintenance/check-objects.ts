@@ -55,7 +55,7 @@ export class ObjectChecker {
     try {
       for (const work of this.#works(task)) {
         try {
-          bytes += await sizeOfLast(work, rest);
+          bytes += await work.read(rest);
           objects++;
         } catch (error) {
           if (!isTsdosError(error)) throw error;
@@ -68,7 +68,7 @@ export class ObjectChecker {
       }
     } finally {
       // Not one open file more than needed: there may be many packs, and several threads.
-      this.#files.close();
+      this.#files.closeOpen();
       this.#reading.verified.clear();
     }
     return { objects, bytes, failures };
@@ -78,7 +78,7 @@ export class ObjectChecker {
     if (task.where === "loose") {
       for (const key of task.keys) {
         const reader = this.#loose.reader(key, { verify: "hash" });
-        if (reader !== undefined) yield { key, read: () => [reader.chunks(0, reader.rawSize, true)] };
+        if (reader !== undefined) yield { key, read: (rest) => bytesOf(reader.chunks(0, reader.rawSize, true), rest) };
       }
       return;
     }
@@ -87,7 +87,7 @@ export class ObjectChecker {
     for (const run of readRuns(this.#reading, located, this.#memory)) {
       for (const reader of run) {
         const { key, entry } = reader;
-        yield { key, entry, read: () => (quick ? quickly(reader) : wholly(reader)) };
+        yield { key, entry, read: (rest) => (quick ? quickly(reader, rest) : wholly(reader, rest)) };
       }
     }
   }
@@ -95,30 +95,29 @@ export class ObjectChecker {
 
 interface Work extends Partial<Located> {
   readonly key: ObjectKey;
-  /** What has to be read to the end: it throws if the object is damaged. The bytes of the last one count. */
-  read(): readonly Pieces[];
+  /** Reads it to the end, and answers its bytes; throws if it is damaged. */
+  read(rest: Rest): Promise<number>;
 }
 
 /** Without a checksum there is nothing to compare. */
-function quickly(reader: PackedReader): Pieces[] {
-  return (reader.entry.flags & FLAG_NO_CHECKSUM) === 0 ? [reader.stored()] : [];
+async function quickly(reader: PackedReader, rest: Rest): Promise<number> {
+  if ((reader.entry.flags & FLAG_NO_CHECKSUM) !== 0) return 0;
+  await reader.readStored(rest);
+  return reader.entry.storedSize;
 }
 
-function wholly(reader: PackedReader): Pieces[] {
-  const content = reader.chunks(0, reader.rawSize, true);
+async function wholly(reader: PackedReader, rest: Rest): Promise<number> {
   // Frames have checksums of their own, so that a reader does not look at that of the whole.
-  return reader.entry.codec === codecIds["zstd-frames"] ? [...quickly(reader), content] : [content];
+  if (reader.entry.codec === codecIds["zstd-frames"]) await quickly(reader, rest);
+  return bytesOf(reader.chunks(0, reader.rawSize, true), rest);
 }
 
-async function sizeOfLast({ read }: Work, rest: Rest): Promise<number> {
+async function bytesOf(content: Pieces, rest: Rest): Promise<number> {
   let bytes = 0;
-  for (const chunks of read()) {
-    bytes = 0;
-    for await (const chunk of chunks) {
-      bytes += chunk.length;
-      const pause = rest();
-      if (pause !== undefined) await pause;
-    }
+  for await (const chunk of content) {
+    bytes += chunk.length;
+    const pause = rest();
+    if (pause !== undefined) await pause;
   }
   return bytes;
 }

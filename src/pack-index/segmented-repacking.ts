@@ -53,10 +53,11 @@ export class SegmentedRepacking implements Repacking {
       get position() {
         return toc.position;
       },
-      append: (batch) => toc.append(batch, this.#containerId, undefined),
-      rollback: (position) => toc.rollback(position),
+      // Each asks first whether the index is closed: then somebody else may have the lock soon.
+      append: (batch) => this.#wholly(() => toc.append(batch, this.#containerId, undefined)),
+      rollback: (position) => this.#wholly(() => toc.rollback(position)),
       finish: (finished) => {
-        toc.seal(finished);
+        this.#wholly(() => toc.seal(finished));
         toc.close();
         // The pack's name must be durable before its TOC is found.
         fs.syncDirectory(state.folder);

@@ -250,7 +250,7 @@ export class TocFile {
 
   /** Takes back the entries from `position` on, which nobody has seen. */
   rollback(position: number): void {
-    const file = this.#fs.open(this.path, "update");
+    const file = this.#fs.open(this.path, "modify");
     try {
       this.#fs.truncate(file, position);
       this.position = position;
@@ -261,8 +261,9 @@ export class TocFile {
 
   /** Writes the header again with at most as many replaced packs, one at least, and makes the file durable. */
   seal(replaces: readonly number[]): void {
-    const file = this.#fs.open(this.path, "update");
+    const file = this.#fs.open(this.path, "modify");
     try {
+      if (this.#fs.size(file) < this.position) throw this.#shrunk();
       // As many ids as before, so that the header keeps its size: the first one fills up.
       const ids = this.replaces.map((_, i) => replaces[i] ?? (replaces[0] as number));
       this.#header = { ...(this.#header as TocHeader), replaces: ids };

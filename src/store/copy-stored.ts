@@ -22,12 +22,13 @@ export async function copyStored(writer: PackWriter, reader: PackedReader, signa
   try {
     const computed = hasChecksum ? undefined : startChecksum(0);
     const pacer = storedSize > SMALL_MAX ? new Pacer() : undefined;
-    for await (const piece of reader.stored()) {
+    const reading = reader.readStored((piece) => {
       signal?.throwIfAborted();
       computed?.update(piece);
       writer.append(piece);
-      if (pacer?.due) await pacer.pause();
-    }
+      return pacer?.due ? pacer.pause() : undefined;
+    });
+    if (reading !== undefined) await reading;
     const known = computed === undefined ? { checksum: reader.entry.checksum, flags } : { checksum: computed.value() };
     writer.finish(reader.key, { rawSize, storedSize, codec, ...known });
     return true;

@@ -22,6 +22,7 @@ export class PackFiles {
   /** In the order of their last use. */
   readonly #open = new Map<number, number>();
   #openMax: number | undefined;
+  #closed = false;
   /** The one that was read last. */
   #lastId = -1;
   #lastFile = -1;
@@ -47,12 +48,13 @@ export class PackFiles {
   }
 
   /**
-   * Reads into `into[at..at + length)`; returns how many bytes were there. The pack stays open for the next read - in version 2: in
-   * version 1 a repack by disk-objectstore puts another file in its place.
+   * Reads into `into[at..at + length)`; returns how many bytes were there. The pack stays open for the next read - not in version 1,
+   * where a repack by disk-objectstore puts another file in its place, nor after {@link close}: objects that were found before can
+   * still be read.
    * @throws TsdosError `NOT_FOUND` when there is no such pack (any more)
    */
   read(packId: number, into: Uint8Array, at: number, length: number, position: number): number {
-    if (this.formatVersion === 1) {
+    if (this.formatVersion === 1 || this.#closed) {
       using pack = this.pin(packId);
       return pack.read(into, at, length, position);
     }
@@ -77,7 +79,7 @@ export class PackFiles {
     return file;
   }
 
-  /** Memory for stored bytes that are decoded at once: whoever asks next gets the same. */
+  /** Memory for stored bytes that are used before anything is waited for: whoever asks next, in whatever call, gets the same. */
   scratch(size: number): Buffer {
     if (size > SCRATCH_MAX) return copyMemory(size);
     if (this.#scratch.length < size) this.#scratch = copyMemory(Math.min(SCRATCH_MAX, size * 2));
@@ -122,6 +124,12 @@ export class PackFiles {
   }
 
   close(): void {
+    this.#closed = true;
+    this.closeOpen();
+  }
+
+  /** Closes the packs that are kept open. */
+  closeOpen(): void {
     for (const file of this.#open.values()) this.#fs.close(file);
     this.#open.clear();
     this.#lastId = -1;

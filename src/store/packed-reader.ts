@@ -60,10 +60,21 @@ export class PackedReader implements ObjectReader {
     return this.#entry;
   }
 
-  /** The stored bytes as they are, their checksum verified: before they are given, or for large ones before the last piece is. */
-  stored(): readonly Uint8Array[] | AsyncIterable<Uint8Array> {
+  /**
+   * Gives the stored bytes as they are to `use`, in pieces that are valid only until it returns: the memory is used again, also by
+   * other readers. Their checksum is verified before they are given, or for large ones before the last piece is. Answers without a
+   * promise where there is nothing to wait for.
+   */
+  readStored(use: (piece: Uint8Array) => Promise<void> | undefined): Promise<void> | undefined {
     this.#refuseAbsurdSizes();
-    return this.#entry.storedSize <= SMALL_MAX ? [this.#stored()] : this.#storedPieces(true);
+    return this.#entry.storedSize <= SMALL_MAX ? use(this.#stored()) : this.#useStoredPieces(use);
+  }
+
+  async #useStoredPieces(use: (piece: Uint8Array) => Promise<void> | undefined): Promise<void> {
+    for await (const piece of this.#storedPieces(true)) {
+      const using = use(piece);
+      if (using !== undefined) await using;
+    }
   }
 
   /** True for what rsdos 0.2 stores as `compressed`: zstd without its last block. */
@@ -154,7 +165,7 @@ export class PackedReader implements ObjectReader {
     if (reuse) release(whole);
   }
 
-  /** The stored bytes in `own`, or else in memory that others use next; their checksum verified. */
+  /** The stored bytes in `own`, or else in memory that others use in the next turn of the event loop; their checksum verified. */
   #stored(own?: Buffer): Buffer {
     const { storedSize, packId, offset, checksum, flags } = this.#entry;
     const { files } = this.#context;

@@ -1,26 +1,22 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
-import { Worker } from "node:worker_threads";
 import { TsdosError } from "../../src/errors.ts";
 import { type AsyncKeyHasher, keyOf } from "../../src/key/hash.ts";
 import { hashBeside } from "../../src/key/hash-beside.ts";
 import { startHashThread } from "../../src/key/hash-thread.ts";
 import { openssl } from "../../src/openssl.ts";
 import { type FileCall, InterceptedFileSystem } from "../../src/testing.ts";
+import { newContainer } from "../support/damage.ts";
+import { temporaryFolder } from "../support/folders.ts";
 import { emptyMemoryFolder, openOn } from "../support/stores.ts";
+import { threadsEnd } from "../support/threads.ts";
 
 /** Bytes; so much is hashed in a thread of its own. */
 const LARGE = 128 * 1024 ** 2;
 const WAIT_MS = 10_000;
-
-/** A thread that still runs keeps its process alive. */
-async function threadsEnd(): Promise<boolean> {
-  for (const end = Date.now() + WAIT_MS; process.getActiveResourcesInfo().includes("MessagePort"); await sleep(5))
-    if (Date.now() > end) return false;
-  return true;
-}
 
 for (const [to, failing] of [
   ["loose", "/sandbox/"],
@@ -96,21 +92,30 @@ for (const [name, start] of [
   });
 }
 
-test("a worker that is ended while the runtime hashes for it takes nothing with it", {
-  skip: openssl() === undefined ? "needs Linux, koffi, and a runtime that shows its OpenSSL" : false,
-}, async () => {
-  const program = `
+// A thread that was terminated while it loaded functions in C ended the process.
+test("a thread that is terminated while it inserts something large takes nothing with it", async () => {
+  const { root, container } = await newContainer();
+  await container.close();
+  const file = join(temporaryFolder(), "large");
+  writeFileSync(file, Buffer.alloc(33 * 1024 ** 2));
+  const work = `
     import { parentPort } from "node:worker_threads";
-    import { hashBeside } from ${JSON.stringify(new URL("../../src/key/hash-beside.ts", import.meta.url))};
-    const chunk = Buffer.alloc(16 * 1024 ** 2);
-    const hasher = hashBeside(${LARGE});
-    for (let i = 0; ; i++) {
-      await hasher.update(chunk);
-      if (i === 2) parentPort.postMessage("hashing");
-    }`;
-  for (let turn = 0; turn < 3; turn++) {
-    const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(program)}`));
-    await once(worker, "message");
-    assert.equal(await worker.terminate(), 1);
-  }
+    import { Container, fromFile } from ${JSON.stringify(new URL("../../src/index.ts", import.meta.url))};
+    const container = await Container.open(${JSON.stringify(root)}, { durability: "process" });
+    parentPort.postMessage("open");
+    for (;;) await container.insert(fromFile(${JSON.stringify(file)}));`;
+  const program = `
+    import { once } from "node:events";
+    import { setTimeout as sleep } from "node:timers/promises";
+    import { Worker } from "node:worker_threads";
+    const url = new URL("data:text/javascript," + encodeURIComponent(${JSON.stringify(work)}));
+    for (let turn = 0; turn < 20; turn++) {
+      const worker = new Worker(url);
+      await once(worker, "message");
+      await sleep(turn);
+      await worker.terminate();
+    }
+    console.log("done");`;
+  const child = spawnSync(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8" });
+  assert.deepEqual([child.signal, child.stdout], [null, "done\n"], child.stderr);
 });

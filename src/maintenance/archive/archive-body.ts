@@ -66,8 +66,8 @@ async function storedBody(
   const verify = (): Promise<void> => readToEnd(packed.chunks(0, rawSize, true), signal);
   if (storedSize <= SMALL_MAX) {
     await verify();
-    // Copied at once: their memory is that of the next read of anybody.
-    const stored = Buffer.concat(await Array.fromAsync(packed.stored()));
+    const stored = Buffer.allocUnsafeSlow(storedSize);
+    await packed.readStored((piece) => void stored.set(piece));
     return { codec, rawSize, storedSize, checksum: crc32Of(stored), stored: [stored] };
   }
   // Held: a repack may remove the pack before its bytes are read again.
