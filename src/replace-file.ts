@@ -1,4 +1,5 @@
 import { dirname } from "node:path";
+import { isTsdosError, TsdosError } from "./errors.ts";
 import type { FileSystem } from "./file-system.ts";
 
 export interface ReplaceFileOptions {
@@ -12,14 +13,67 @@ export interface ReplaceFileOptions {
 export function replaceFile(fs: FileSystem, path: string, text: string, options: ReplaceFileOptions): void {
   const { sync, temporary = `${path}.tmp` } = options;
   fs.remove(temporary);
+  writeNewFile(fs, temporary, text, sync);
+  fs.rename(temporary, path);
+  if (sync) fs.syncDirectory(dirname(path));
+}
+
+/**
+ * Makes a small file, durably and as a whole, unless there is one: of several that do so at the same time, one succeeds. `temporary`:
+ * where it is written first, in the same folder, under a name that nobody else has.
+ * @throws TsdosError `ALREADY_EXISTS`
+ */
+export function makeFile(fs: FileSystem, path: string, text: string, temporary: string): void {
+  try {
+    writeNewFile(fs, temporary, text, true);
+    nameNewFile(fs, temporary, path);
+  } catch (error) {
+    tryRemove(fs, temporary);
+    throw error;
+  }
+  fs.syncDirectory(dirname(path));
+}
+
+/** What systems say where a hard link cannot be: none at all, too many of this file, or not of a file of somebody else. */
+const NO_LINK: readonly (string | undefined)[] = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EXDEV"];
+
+/** True for the error of a hard link on a file system that has none. */
+export function isNoLink(error: unknown): boolean {
+  return isTsdosError(error) && NO_LINK.includes(error.details.errno);
+}
+
+/**
+ * Gives a file the name `path`, which must be free, in place of the one that it has.
+ * @throws TsdosError `ALREADY_EXISTS`
+ */
+export function nameNewFile(fs: FileSystem, temporary: string, path: string): void {
+  try {
+    // Not a rename: that would replace what somebody else has made.
+    fs.link(temporary, path);
+  } catch (error) {
+    if (fs.stat(path) !== undefined)
+      throw new TsdosError("ALREADY_EXISTS", `${path} was made by somebody else just now`, { path }, error);
+    if (!isNoLink(error)) throw error;
+    fs.rename(temporary, path);
+  }
+  fs.remove(temporary);
+}
+
+function tryRemove(fs: FileSystem, path: string): void {
+  try {
+    fs.remove(path);
+  } catch {
+    // The first error is the one to tell.
+  }
+}
+
+function writeNewFile(fs: FileSystem, path: string, text: string, sync: boolean): void {
   const bytes = Buffer.from(text);
-  const file = fs.open(temporary, "create");
+  const file = fs.open(path, "create");
   try {
     fs.write(file, bytes, 0, bytes.length, 0);
     if (sync) fs.sync(file);
   } finally {
     fs.close(file);
   }
-  fs.rename(temporary, path);
-  if (sync) fs.syncDirectory(dirname(path));
 }

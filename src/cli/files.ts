@@ -86,14 +86,21 @@ export function standardSink(stream: NodeJS.WriteStream & { fd: 1 | 2 }, signal:
 }
 
 /** The bytes of a pipe, a device or a file; `-` is standard input. Ends with an error when `signal` aborts. */
-function byteStream(from: FilePath, signal: AbortSignal): Readable {
-  return addAbortSignal(signal, from === "-" ? process.stdin : fs.createReadStream(from));
+async function byteStream(from: FilePath, signal: AbortSignal): Promise<Readable> {
+  return addAbortSignal(signal, from === "-" ? process.stdin : await openStream(from));
+}
+
+/** A named pipe is opened without waiting for who writes to it: a thread that waits so could not be stopped. */
+async function openStream(from: FilePath): Promise<Readable> {
+  if (!fs.statSync(from, { throwIfNoEntry: false })?.isFIFO()) return fs.createReadStream(from);
+  const { Socket } = await import("node:net");
+  return new Socket({ fd: fs.openSync(from, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK), writable: false });
 }
 
 /** The bytes of a file as a source for the store: opened when they are asked for, and failing with the file's name. */
 export async function* fileBytes(from: FilePath, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   try {
-    yield* byteStream(from, signal);
+    yield* await byteStream(from, signal);
   } catch (error) {
     throw signal.aborted ? error : fileError("read", inputName(from), error, "SOURCE_FAILED");
   }
@@ -101,9 +108,9 @@ export async function* fileBytes(from: FilePath, signal: AbortSignal): AsyncGene
 
 /** The lines of a file (`-` is standard input), without their line feeds, in batches as they come. */
 export async function* readLines(from: string, signal: AbortSignal): AsyncGenerator<readonly string[]> {
-  const stream = byteStream(from, signal).setEncoding("utf8") as AsyncIterable<string>;
   let rest = "";
   try {
+    const stream = (await byteStream(from, signal)).setEncoding("utf8") as AsyncIterable<string>;
     for await (const chunk of stream) {
       const lines = `${rest}${chunk}`.split("\n");
       rest = lines.pop() ?? "";

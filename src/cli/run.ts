@@ -11,9 +11,9 @@ export async function run(args: readonly string[]): Promise<number> {
   const controller = new AbortController();
   let interrupted: number | undefined;
   for (const [name, code] of Object.entries(signalExitCodes)) {
-    process.on(name, () => {
-      // The second time there is no waiting: a store survives any end of the process.
-      if (interrupted !== undefined) process.exit(code);
+    process.once(name, () => {
+      // The second time the system ends the process, also one that waits for a file in vain: a store survives that.
+      for (const each of Object.keys(signalExitCodes)) process.removeAllListeners(each);
       interrupted = code;
       controller.abort();
     });

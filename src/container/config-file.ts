@@ -1,8 +1,9 @@
+import { randomUUID } from "node:crypto";
 import { TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { type ContainerConfig, parseConfig, printConfig } from "../format/config.ts";
 import { CONFIG_FILE } from "../format/paths.ts";
-import { replaceFile } from "../replace-file.ts";
+import { makeFile } from "../replace-file.ts";
 
 /** Bytes; what is larger is no configuration. */
 const MAX_SIZE = 1024 ** 2;
@@ -38,7 +39,18 @@ function notAContainer(root: string, reason: string): TsdosError {
   });
 }
 
-/** Writes `config.json`: the commit point of `create`. */
-export function writeConfig(fs: FileSystem, root: string, config: ContainerConfig): void {
-  replaceFile(fs, `${root}/${CONFIG_FILE}`, printConfig(config), { sync: true });
+/**
+ * Makes `config.json`: the commit point of `create`.
+ * @throws TsdosError `ALREADY_EXISTS` when somebody else has made it meanwhile
+ */
+export function makeConfig(fs: FileSystem, root: string, config: ContainerConfig): void {
+  const path = `${root}/${CONFIG_FILE}`;
+  makeFile(fs, path, printConfig(config), `${path}.${randomUUID()}.tmp`);
+  // Of those who were interrupted, or come too late.
+  for (const name of fs.list(root) ?? []) if (isUnfinishedConfig(name)) fs.remove(`${root}/${name}`);
+}
+
+/** True for the name that `config.json` has while it is written; before, it was `config.json.tmp`. */
+export function isUnfinishedConfig(name: string): boolean {
+  return /^config\.json\.([0-9a-f-]+\.)?tmp$/.test(name);
 }

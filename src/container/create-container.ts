@@ -14,7 +14,7 @@ import { DUPLICATES_FOLDER, LOOSE_FOLDER, PACKED_FOLDER, PACKS_FOLDER, SANDBOX_F
 import { checkOption } from "../store/check-option.ts";
 import type { Durability } from "../store/object-store.ts";
 import type { OnLockWait } from "../store/packer-lock.ts";
-import { writeConfig } from "./config-file.ts";
+import { isUnfinishedConfig, makeConfig } from "./config-file.ts";
 import { type OpenStores, type OpenStoresOptions, openStores } from "./open-stores.ts";
 
 export interface OpenOptions {
@@ -58,15 +58,10 @@ export function createContainer(
   const made = missingFolders(fs, root);
   const folders = config.containerVersion === 1 ? [PACKS_FOLDER, DUPLICATES_FOLDER] : [PACKED_FOLDER];
   for (const folder of [LOOSE_FOLDER, SANDBOX_FOLDER, ...folders]) fs.makeDirectory(`${root}/${folder}`);
-  const stores = openStores({ fs, root, config, create: true, ...chosen });
-  try {
-    for (const folder of made) fs.syncDirectory(dirname(folder));
-    writeConfig(fs, root, config);
-  } catch (error) {
-    stores.close();
-    throw error;
-  }
-  return { config, stores };
+  for (const folder of made) fs.syncDirectory(dirname(folder));
+  // Before anything else is made, which would be in the way of the one who comes first.
+  makeConfig(fs, root, config);
+  return { config, stores: openStores({ fs, root, config, create: true, ...chosen }) };
 }
 
 /**
@@ -76,7 +71,7 @@ export function createContainer(
 export function refuseExisting(fs: FileSystem, root: string): void {
   const stat = fs.stat(root);
   if (stat !== undefined && !stat.isDirectory) throw alreadyExists(root, "is a file");
-  const names = (fs.list(root) ?? []).filter((name) => name !== "config.json.tmp");
+  const names = (fs.list(root) ?? []).filter((name) => !isUnfinishedConfig(name));
   if (names.includes("config.json")) throw alreadyExists(root, "is a container already");
   const ours: string[] = [LOOSE_FOLDER, SANDBOX_FOLDER, PACKED_FOLDER, PACKS_FOLDER, DUPLICATES_FOLDER];
   const foreign = names.find((name) => !ours.includes(name) || (fs.list(`${root}/${name}`) ?? []).length > 0);

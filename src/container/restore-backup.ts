@@ -5,13 +5,15 @@ import { localRestore } from "../maintenance/backup/local-target.ts";
 import { connectRemote, parseRemote, type RemoteOptions, type RemotePlace } from "../maintenance/backup/remote.ts";
 import { sendContainer } from "../maintenance/backup/send-container.ts";
 import { resultOf } from "../maintenance/backup/serve-target.ts";
+import type { BackupTarget } from "../maintenance/backup/target.ts";
 import type { BackupInfo, BackupReport, RestoreBackupOptions } from "../maintenance/backup-reports.ts";
 import { validate } from "../maintenance/validate.ts";
+import type { ValidateReport } from "../maintenance/validate-reports.ts";
 import { openStoresAt } from "./open-stores.ts";
 
 /**
  * Makes a container from a backup: from the last complete one of a folder of backups, or from the one that is named. Everything in
- * the new container is read and compared with its keys.
+ * the new container is read and compared with its keys, before it gets its place.
  */
 export async function restoreBackup(
   source: string,
@@ -21,34 +23,51 @@ export async function restoreBackup(
   const fs = new NodeFileSystem();
   const root = resolve(destination);
   const place = parseRemote(source);
-  const report =
-    place === undefined ? await fromHere(fs, source, root, options) : await fromThere(fs, place, root, options);
-  if (report.dryRun) return report;
+  let found: Pick<ValidateReport, "problems" | "problemCount"> = { problems: [], problemCount: 0 };
+  const target = localRestore(fs, root, async (live) => {
+    const { problems, problemCount } = await validated(fs, live, options);
+    found = { problems: problems.map((problem) => movedTo(root, live, problem)), problemCount };
+  });
+  const report = await (place === undefined
+    ? fromHere(fs, source, target, options)
+    : fromThere(place, target, options));
+  const isNew = ({ key, path }: { readonly key?: string; readonly path?: string }): boolean =>
+    !report.problems.some((known) => known.key === key && known.path?.endsWith(path?.slice(root.length) ?? ""));
+  const added = found.problems.filter(isNew);
+  const known = found.problems.length - added.length;
+  return {
+    ...report,
+    problems: [...report.problems, ...added],
+    problemCount: report.problemCount + found.problemCount - known,
+  };
+}
+
+async function validated(fs: NodeFileSystem, root: string, options: RestoreBackupOptions): Promise<ValidateReport> {
   const stores = openStoresAt(fs, root);
   try {
-    const { problems, problemCount } = await validate(stores.combined, options);
-    const isNew = ({ key, path }: { readonly key?: string; readonly path?: string }): boolean =>
-      !report.problems.some((known) => known.key === key && known.path?.endsWith(path?.slice(root.length) ?? ""));
-    const added = problems.filter(isNew);
-    const known = problems.length - added.length;
-    return {
-      ...report,
-      problems: [...report.problems, ...added],
-      problemCount: report.problemCount + problemCount - known,
-    };
+    return await validate(stores.combined, options);
   } finally {
     stores.close();
   }
 }
 
+/** As of the container in its place. */
+function movedTo(root: string, live: string, problem: ValidateReport["problems"][number]): typeof problem {
+  const { message, path } = problem;
+  return {
+    ...problem,
+    message: message.replaceAll(live, root),
+    ...(path !== undefined && { path: path.replace(live, root) }),
+  };
+}
+
 async function fromHere(
   fs: NodeFileSystem,
   source: string,
-  root: string,
+  target: BackupTarget,
   options: RestoreBackupOptions,
 ): Promise<BackupReport> {
   const stores = openStoresAt(fs, findBackup(fs, resolve(source)));
-  const target = localRestore(fs, root);
   try {
     return await sendContainer(stores.combined, target, undefined, options);
   } finally {
@@ -58,13 +77,11 @@ async function fromHere(
 }
 
 async function fromThere(
-  fs: NodeFileSystem,
   place: RemotePlace,
-  root: string,
+  target: BackupTarget,
   options: RestoreBackupOptions,
 ): Promise<BackupReport> {
   const { verify = "written", dryRun = false, onProgress } = options;
-  const target = localRestore(fs, root);
   const remote = await connectRemote(place, { role: "send", path: place.path, verify, dryRun }, options);
   try {
     remote.connection.onProgress = onProgress;

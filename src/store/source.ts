@@ -100,11 +100,16 @@ export class SourceReader {
       this.#attempt(path, () => this.#fs.open(path, "read")),
     );
     const pieces = readPieces(file, { start: 0, end: Number.POSITIVE_INFINITY, reuse: true, ahead: false, size });
+    let got = 0;
     try {
-      yield* pieces;
+      for await (const piece of pieces) {
+        got += piece.length;
+        yield piece;
+      }
     } catch (error) {
       throw readFailed(path, error);
     }
+    if (got < size) throw sourceFailed(path, `it was cut from ${size} bytes to ${got} while it was read`);
   }
 
   #attempt<T>(path: string, call: () => T): T {

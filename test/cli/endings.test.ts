@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { OsLock } from "../../src/fs/os-lock.ts";
 import type { LockHolder } from "../../src/index.ts";
@@ -29,6 +30,30 @@ for (const [signal, expected] of [
     },
   );
 }
+
+// A thread waited for who would write to it, and the program for the thread, whatever signals came.
+cliTest("a named pipe is read, and an interrupt does not wait for somebody to write to it", async (work) => {
+  const [key = ""] = await work.container(["content"]);
+  spawnSync("mkfifo", [work.path("pipe")]);
+  for (const args of [
+    ["add", "pipe"],
+    ["has", "--from-file", "pipe"],
+    ["import", "--archive", "pipe"],
+  ]) {
+    const waiting = work.start(args);
+    await hasOpen(waiting, work.path("pipe"));
+    waiting.child.kill("SIGINT");
+    assert.equal((await waiting.finished).code, 130, args.join(" "));
+  }
+  const adding = work.start(["add", "pipe"]);
+  await hasOpen(adding, work.path("pipe"));
+  writeFileSync(work.path("pipe"), Buffer.alloc(300_000, "x"));
+  assert.match((await adding.finished).stdout, /^[0-9a-f]{64} {2}300000 {2}pipe\n$/);
+  const asking = work.start(["has", "--from-file", "pipe"]);
+  await hasOpen(asking, work.path("pipe"));
+  writeFileSync(work.path("pipe"), `${key}\n`);
+  assert.deepEqual(lines((await asking.finished).stdout), [`${key}  present`]);
+});
 
 cliTest("SIGINT in the middle of add -r and of pack leaves a store that goes on from there", async (work) => {
   await work.container();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { writeConfig } from "../../src/container/config-file.ts";
+import { makeConfig } from "../../src/container/config-file.ts";
 import { openStoresAt } from "../../src/container/open-stores.ts";
 import { TsdosError } from "../../src/errors.ts";
 import type { FileSystem } from "../../src/file-system.ts";
@@ -20,7 +20,7 @@ const CHANGES = ["rename", "sync", "syncDirectory", "remove", "removeDirectory",
 function container(): { readonly fs: MemoryFileSystem; readonly stores: OpenedStores } {
   const fs = emptyMemoryFolder();
   const stores = openOn(fs, { packSizeTarget: 4000 });
-  writeConfig(fs, MEMORY_ROOT, stores.combined.packed.context.config);
+  makeConfig(fs, MEMORY_ROOT, stores.combined.packed.context.config);
   return { fs, stores };
 }
 

@@ -25,7 +25,7 @@ for (const formatVersion of [1, 2] as const) {
   test(`a container that cannot be completed leaves nothing open (version ${formatVersion})`, { skip }, () => {
     const root = join(temporaryFolder(), "container");
     const files = new InterceptedFileSystem(new NodeFileSystem(), ({ name, to }: FileCall) =>
-      name === "rename" && to?.endsWith("config.json") ? broken() : undefined,
+      name === "link" && to?.endsWith("config.json") ? broken() : undefined,
     );
     assert.throws(() => createContainer(files, root, { formatVersion }), { code: "IO_ERROR" });
     assert.deepEqual(openBelow(root), []);

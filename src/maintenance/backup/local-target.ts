@@ -18,7 +18,7 @@ export function localBackups(fs: FileSystem, folder: string): BackupTarget {
   );
 }
 
-/** Restores a container to a folder of this machine, given by its absolute path. */
-export function localRestore(fs: FileSystem, folder: string): BackupTarget {
-  return new Receiver(fs, new RestorePlace(fs, folder));
+/** Restores a container to a folder of this machine, given by its absolute path; `verify` is called before it gets its place. */
+export function localRestore(fs: FileSystem, folder: string, verify: (live: string) => Promise<void>): BackupTarget {
+  return new Receiver(fs, new RestorePlace(fs, folder, verify));
 }

@@ -1,5 +1,5 @@
 import { dirname } from "node:path";
-import { isTsdosError, TsdosError } from "../../errors.ts";
+import { TsdosError } from "../../errors.ts";
 import type { FileSystem } from "../../file-system.ts";
 import { isBackedUpPath } from "../../format/backup-paths.ts";
 import { printHistory } from "../../format/history.ts";
@@ -12,7 +12,7 @@ import {
   SANDBOX_FOLDER,
 } from "../../format/paths.ts";
 import { SegmentedIndex } from "../../pack-index/segmented-index.ts";
-import { replaceFile } from "../../replace-file.ts";
+import { isNoLink, replaceFile } from "../../replace-file.ts";
 import { Pacer } from "../../store/context.ts";
 import { keptOpen } from "../../store/kept-open.ts";
 import { hashOfFile, type Pieces } from "../pieces.ts";
@@ -31,9 +31,6 @@ import type {
 
 /** Files that are written before they are synced side by side; fewer where the process may have few files open. */
 const WINDOW_FILES = 128;
-
-/** What systems say where a hard link cannot be: none at all, too many of this file, or not of a file of somebody else. */
-const NO_LINK: readonly (string | undefined)[] = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EXDEV"];
 
 interface Receiving {
   readonly subject: BackupSubject;
@@ -116,7 +113,7 @@ export class Receiver implements BackupTarget {
       this.#fs.link(from, to);
       return true;
     } catch (error) {
-      if (!isTsdosError(error) || !NO_LINK.includes(error.details.errno)) throw error;
+      if (!isNoLink(error)) throw error;
       this.#hardLinks = false;
       return false;
     }

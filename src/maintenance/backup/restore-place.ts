@@ -2,6 +2,7 @@ import { TsdosError } from "../../errors.ts";
 import type { FileSystem } from "../../file-system.ts";
 import { isUnfinishedName, unfinishedName } from "../../format/backup-paths.ts";
 import { CONFIG_FILE } from "../../format/paths.ts";
+import { nameNewFile } from "../../replace-file.ts";
 import { randomSuffix } from "./backups-folder.ts";
 import { type Completed, makeDurableFolder, type Place, type Prepared } from "./place.ts";
 import { removeTree } from "./remove-tree.ts";
@@ -14,11 +15,13 @@ import type { BackupSubject } from "./target.ts";
 export class RestorePlace implements Place {
   readonly #fs: FileSystem;
   readonly #folder: string;
+  readonly #verify: (live: string) => Promise<void>;
 
-  /** `folder` is absolute. */
-  constructor(fs: FileSystem, folder: string) {
+  /** `folder` is absolute. `verify` is called with the restored container, before that gets its place. */
+  constructor(fs: FileSystem, folder: string, verify: (live: string) => Promise<void> = async () => {}) {
     this.#fs = fs;
     this.#folder = folder;
+    this.#verify = verify;
   }
 
   async prepare(_subject: BackupSubject, dryRun: boolean): Promise<Prepared> {
@@ -44,13 +47,18 @@ export class RestorePlace implements Place {
 
   async complete(live: string): Promise<Completed> {
     const fs = this.#fs;
+    await this.#verify(live);
     const names = fs.list(live) ?? [];
     // The configuration makes it a container.
     for (const name of names.sort((a, b) => Number(a === CONFIG_FILE) - Number(b === CONFIG_FILE))) {
       const path = `${this.#folder}/${name}`;
       if (fs.stat(path)?.isDirectory) await removeTree(fs, path);
-      if (name === CONFIG_FILE) fs.syncDirectory(this.#folder);
-      fs.rename(`${live}/${name}`, path);
+      if (name !== CONFIG_FILE) {
+        fs.rename(`${live}/${name}`, path);
+        continue;
+      }
+      fs.syncDirectory(this.#folder);
+      nameNewFile(fs, `${live}/${name}`, path);
     }
     fs.syncDirectory(this.#folder);
     for (const name of (fs.list(this.#folder) ?? []).filter(isUnfinishedName)) {

@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Container } from "../../src/container/container.ts";
+import { restoreBackup } from "../../src/container/restore-backup.ts";
+import { smallContents } from "../../src/testing/contents.ts";
+import { readAll } from "../support/backup.ts";
+import { flip, newContainer } from "../support/damage.ts";
+import { temporaryFolder } from "../support/folders.ts";
+
+for (const formatVersion of [1, 2] as const) {
+  // It had its place by then, looked complete, and could not be continued.
+  test(`a restore that is interrupted while it is verified is continued: version ${formatVersion}`, async () => {
+    const { container } = await newContainer({ formatVersion });
+    await Array.fromAsync(container.insertMany(smallContents(40, 1)));
+    await Array.fromAsync(container.insertMany(smallContents(40, 2), { to: "packed" }));
+    const folder = join(temporaryFolder(), "backups");
+    await container.backup(folder);
+    const restored = join(temporaryFolder(), "restored");
+    const controller = new AbortController();
+    const aborting = restoreBackup(folder, restored, {
+      signal: controller.signal,
+      onProgress: ({ phase }) => phase === "validate" && controller.abort(new Error("enough")),
+    });
+    await assert.rejects(aborting, /enough/);
+    await assert.rejects(Container.open(restored), { code: "NOT_A_CONTAINER" });
+    assert.deepEqual((await restoreBackup(folder, restored)).problems, []);
+    await using copy = await Container.open(restored);
+    assert.deepEqual(await readAll(copy), await readAll(container));
+    assert.deepEqual(
+      readdirSync(restored).filter((name) => name.startsWith("unfinished_")),
+      [],
+    );
+  });
+
+  test(`damage in a backup is told by where it is in the restored container: version ${formatVersion}`, async () => {
+    const { container } = await newContainer({ formatVersion });
+    const { key } = await container.insert(Buffer.from("soon damaged"), { to: "packed" });
+    const folder = join(temporaryFolder(), "backups");
+    const { name = "" } = await container.backup(folder);
+    const pack = formatVersion === 1 ? "packs/0" : "packed/0.pack";
+    flip(join(folder, name, pack), 3);
+    const restored = join(temporaryFolder(), "restored");
+    const { problems, problemCount } = await restoreBackup(folder, restored);
+    assert.equal(problemCount, problems.length);
+    const found = problems.find((problem) => problem.key === key);
+    assert.ok(found?.path === join(restored, pack) || found?.path === join(folder, name, pack), found?.path);
+    for (const { message } of problems) assert.ok(!message.includes("unfinished_"), message);
+    await using copy = await Container.open(restored);
+    assert.equal((await copy.validate()).problems.length, 1);
+  });
+}
