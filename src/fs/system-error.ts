@@ -7,6 +7,8 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   EROFS: "ACCESS_DENIED",
   EACCES: "ACCESS_DENIED",
   EPERM: "ACCESS_DENIED",
+  /** Node's permission model. */
+  ERR_ACCESS_DENIED: "ACCESS_DENIED",
   ENOENT: "NOT_FOUND",
 };
 

@@ -14,6 +14,7 @@ export class BatchIterator<T> implements BulkIterator<T> {
   readonly #batches: AsyncGenerator<readonly T[]>;
   #batch: readonly T[] = [];
   #at = 0;
+  #isEnded = false;
   /** Batches that are ready would otherwise keep timers and other work of the process waiting until the last of them. */
   readonly #pacer = new Pacer();
   /** The latest unfinished pull; further calls of `next` wait for it in turn. */
@@ -28,6 +29,8 @@ export class BatchIterator<T> implements BulkIterator<T> {
   }
 
   next(): Promise<IteratorResult<T>> {
+    // Of a batch that came after it was told to end, nothing more is given out.
+    if (this.#isEnded) return Promise.resolve({ value: undefined, done: true });
     if (this.#signal?.aborted && this.#at < this.#batch.length) return this.#abort(this.#signal);
     if (this.#pending === undefined && this.#at < this.#batch.length) {
       return Promise.resolve({ value: this.#batch[this.#at++] as T, done: false });
@@ -74,6 +77,7 @@ export class BatchIterator<T> implements BulkIterator<T> {
   }
 
   async return(): Promise<IteratorResult<T>> {
+    this.#isEnded = true;
     this.#batch = [];
     this.#at = 0;
     await this.#batches.return(undefined);
