@@ -48,3 +48,8 @@ export function pageMemory(size: number): ArrayBuffer | undefined {
     return undefined;
   }
 }
+
+/** The same bytes, whose `slice` copies them: that of a `Buffer` does not. For callers to whom they are lent. */
+export function lent(bytes: Uint8Array): Uint8Array {
+  return Buffer.isBuffer(bytes) ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) : bytes;
+}

@@ -1,3 +1,4 @@
+import { isTsdosError } from "../errors.ts";
 import type { PackEntry } from "../format/entry.ts";
 import { type ObjectKey, parseKey } from "../key/object-key.ts";
 import { wantedThreads } from "../thread-pool.ts";
@@ -245,7 +246,7 @@ export class CombinedStore extends BaseStore {
         const read = wholeOf(reader, context);
         const bytes = read instanceof Promise ? await read : read;
         batch.push({ key: reader.key, bytes });
-        size += bytes.length;
+        size += bytes?.length ?? 0;
         if (size < READ_BATCH_BYTES) continue;
         yield batch;
         batch = [];
@@ -318,12 +319,21 @@ export class CombinedStore extends BaseStore {
   }
 }
 
-/** The content; an object that was moved meanwhile is found again. */
-function wholeOf(reader: ObjectReader, context: SliceContext): Uint8Array | Promise<Uint8Array> {
+/** The content; an object that was moved meanwhile is found again. Undefined when it was deleted. */
+function wholeOf(reader: ObjectReader, context: SliceContext): Uint8Array | Promise<Uint8Array | undefined> {
   try {
     const whole = reader.whole();
-    return whole instanceof Promise ? whole.catch(() => new ObjectSlice(reader.key, reader, context).bytes()) : whole;
+    return whole instanceof Promise ? whole.catch(() => movedOf(reader, context)) : whole;
   } catch {
-    return new ObjectSlice(reader.key, reader, context).bytes();
+    return movedOf(reader, context);
+  }
+}
+
+async function movedOf(reader: ObjectReader, context: SliceContext): Promise<Uint8Array | undefined> {
+  try {
+    return await new ObjectSlice(reader.key, reader, context).bytes();
+  } catch (error) {
+    if (isTsdosError(error, "NOT_FOUND")) return undefined;
+    throw error;
   }
 }

@@ -100,7 +100,7 @@ export interface ExtractResult {
   readonly object: StoredObject | undefined;
 }
 
-/** One answer of `readMany`: `bytes` is undefined when there is no such object. */
+/** One answer of `readMany`: `bytes` is undefined when there is no such object, or it was deleted meanwhile. */
 export interface ReadResult {
   readonly key: ObjectKey;
   /** The whole content, verified. */

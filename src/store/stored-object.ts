@@ -1,3 +1,4 @@
+import { lent } from "../copy-memory.ts";
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import type { ObjectKey } from "../key/object-key.ts";
@@ -154,7 +155,7 @@ export class ObjectSlice {
       try {
         for await (const chunk of this.#reader.chunks(this.#start, this.#end, reuse, ahead)) {
           started = true;
-          yield chunk;
+          yield reuse ? lent(chunk) : chunk;
           if (pacer.due) await pacer.pause();
         }
         return;

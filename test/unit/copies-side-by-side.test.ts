@@ -74,3 +74,20 @@ for (const formatVersion of [1, 2] as const) {
     });
   }
 }
+
+// They were Buffers, whose `slice` copies nothing, over memory that is used again: an archive kept so had wrong bytes.
+test("bytes that are lent are copied by slice", async () => {
+  const { container } = await newContainer();
+  const large = noise(9 * 1024 ** 2, 99);
+  for (const to of ["loose", "packed"] as const) {
+    const { key } = await container.insert(large, { to });
+    const pieces: Uint8Array[] = [];
+    for await (const piece of (await container.extract(key, { from: to }))?.pieces() ?? []) pieces.push(piece.slice());
+    assert.equal(keyOf(Buffer.concat(pieces)), key);
+    const archive: Uint8Array[] = [];
+    await container.exportArchive((bytes) => void archive.push(bytes.slice()));
+    const other = await newContainer();
+    assert.deepEqual((await other.container.importArchive(archive)).problems, []);
+    await container.delete([key]);
+  }
+});

@@ -97,6 +97,27 @@ test("objects that are packed while they are read are found where they have gone
   assert.equal(read, contents.size);
 });
 
+// One that was deleted between the look-up and the read made the whole call fail.
+for (const to of ["loose", "packed"] as const) {
+  test(`objects that are deleted while they are read are missing, and the others come: ${to}`, async () => {
+    const { container } = await newContainer();
+    const contents = Array.from({ length: 6 }, (_, i) => noise(3 * 1024 ** 2, i));
+    const keys = contents.map((bytes) => keyOf(bytes));
+    await Array.fromAsync(container.insertMany(contents, { to }));
+    const read = new Map<string, boolean>();
+    for await (const { key, bytes } of container.readMany(keys)) {
+      if (read.size === 0) {
+        await container.delete(keys.filter((other) => other !== key && other !== keys[5]));
+        await container.repack({ all: true });
+      }
+      read.set(key, bytes !== undefined);
+    }
+    assert.equal(read.size, keys.length);
+    const there = keys.filter((key) => read.get(key));
+    assert.ok(there.length < keys.length && there.includes(keys[5] as (typeof keys)[number]));
+  });
+}
+
 for (const where of ["loose", "packed"] as const) {
   test(`readMany gives no wrong bytes: damage of a ${where} object is an error that names it`, async () => {
     const { container, contents } = await filled(2);

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
+import { lent } from "../../copy-memory.ts";
 import { printArchiveHeader, printArchiveRecord, printArchiveTrailer } from "../../format/archive.ts";
 import type { ObjectKey } from "../../key/object-key.ts";
 import type { CombinedStore } from "../../store/combined-store.ts";
@@ -100,7 +101,7 @@ class ArchiveWriter {
 
   async #write(bytes: Uint8Array): Promise<void> {
     this.bytes += bytes.length;
-    await this.#sink(bytes);
+    await this.#sink(lent(bytes));
   }
 
   async finish(): Promise<void> {
