@@ -8,7 +8,7 @@ export interface Mutant {
   readonly caughtBy: ProofName;
 }
 
-export type ProofName = "crash explorer" | "faults" | "damage" | "model" | "conformance";
+export type ProofName = "crash explorer" | "faults" | "damage" | "model" | "conformance" | "side by side";
 
 /** The test files of each proof. */
 export const proofs: Readonly<Record<ProofName, readonly string[]>> = {
@@ -17,6 +17,7 @@ export const proofs: Readonly<Record<ProofName, readonly string[]>> = {
   damage: ["test/corruption/damage.test.ts"],
   model: ["test/model/container.test.ts"],
   conformance: ["test/conformance/container.test.ts", "test/conformance/packed.test.ts"],
+  "side by side": ["test/unit/close-while-working.test.ts", "test/unit/copies-side-by-side.test.ts"],
 };
 
 export const mutants: readonly Mutant[] = [
@@ -208,5 +209,21 @@ export const mutants: readonly Mutant[] = [
     find: "    if (sync) fs.sync(file);\n",
     replace: "",
     caughtBy: "crash explorer",
+  },
+  {
+    bug: "stored bytes that were verified are used after others may have read into their memory",
+    file: "src/store/packed-reader.ts",
+    find: "SMALL_MAX ? use(this.#stored())",
+    replace: "SMALL_MAX ? Promise.resolve(this.#stored()).then(use)",
+    caughtBy: "side by side",
+  },
+  {
+    bug: "whoever closes a container frees the lock of a repack that goes on",
+    file: "src/fs/os-lock.ts",
+    find: `    this.#isToClose = true;
+`,
+    replace: `    this.release();
+`,
+    caughtBy: "side by side",
   },
 ];
