@@ -23,11 +23,13 @@ export async function* insertLoop(
   let index = 0;
   let added: number[] = [];
   let since = 0;
+  let isLate = false;
   const settle = async (): Promise<InsertResult[]> => {
     const stored = await inserter.settle();
     const results = stored as (Stored & { index: number })[];
     for (let i = 0; i < results.length; i++) (results[i] as { index: number }).index = added[i] as number;
     added = [];
+    isLate = false;
     objects += results.length;
     for (const { rawSize } of results) bytes += rawSize;
     onProgress?.({ phase: "insert", objects, bytes });
@@ -38,8 +40,7 @@ export async function* insertLoop(
       signal?.throwIfAborted();
       const pulled = puller.next(inserter.waiting > 0);
       const next = pulled instanceof Promise ? await pulled : pulled;
-      const isDue = inserter.full || (added.length > 0 && performance.now() - since > BATCH_MS);
-      if (next === IDLE || next.done || isDue) {
+      if (next === IDLE || next.done || inserter.full || isLate) {
         const results = await settle();
         if (results.length > 0) yield results;
       }
@@ -60,7 +61,10 @@ export async function* insertLoop(
         onSourceError(error, index);
       }
       index++;
-      if (pacer.due) await pacer.pause();
+      if (pacer.due) {
+        await pacer.pause();
+        isLate = added.length > 0 && performance.now() - since > BATCH_MS;
+      }
     }
   } finally {
     await puller.stop();

@@ -42,11 +42,11 @@ async function batchSizes(sources: Iterable<Uint8Array> | AsyncIterable<Uint8Arr
 }
 
 test("objects that come steadily, but slowly, are acknowledged after a second, whatever there is room for", async (t) => {
-  assert.deepEqual(await batchSizes(each(t, 10, 250)), [101, 101, 48]);
+  assert.deepEqual(await batchSizes(each(t, 20, 125)), [52, 52, 21]);
 });
 
 test("so are those of an asynchronous iterable", async (t) => {
-  assert.deepEqual(await batchSizes(asynchronous(each(t, 10, 250))), [101, 101, 48]);
+  assert.deepEqual(await batchSizes(asynchronous(each(t, 20, 125))), [52, 52, 21]);
 });
 
 test("objects that come fast are acknowledged when there is no room for more", async (t) => {
