@@ -1,18 +1,18 @@
 import { UsageError } from "./exit-codes.ts";
-import { readLines } from "./files.ts";
+import { readWholeLines } from "./files.ts";
 import { MANIFEST_HEADER, type ManifestEntry, parseManifestEntry } from "./manifest.ts";
 
 /** The entries of a manifest, in batches. A line that is not one is an error that names the file and the line. */
 export async function* readManifest(file: string, signal: AbortSignal): AsyncGenerator<readonly ManifestEntry[]> {
   let number = 0;
-  for await (const lines of readLines(file, signal)) {
+  for await (const bytes of readWholeLines(file, signal)) {
     const entries: ManifestEntry[] = [];
-    for (const line of lines) {
-      number++;
-      if (number > 1) entries.push(parseLine(line, `${file}, line ${number}`));
-      else if (line !== MANIFEST_HEADER)
-        throw new UsageError(`${file} is not a manifest: it does not start with "${MANIFEST_HEADER}"`);
-    }
+    const lines = bytes.toString().split("\n");
+    const rest = lines.pop();
+    if (number === 0 && (lines[0] ?? rest) !== MANIFEST_HEADER)
+      throw new UsageError(`${file} is not a manifest: it does not start with "${MANIFEST_HEADER}"`);
+    for (const line of lines) if (++number > 1) entries.push(parseLine(line, `${file}, line ${number}`));
+    if (rest !== "") throw new UsageError(`${file}, line ${number + 1}: it has no line feed, the manifest was cut off`);
     yield entries;
   }
   if (number === 0) throw new UsageError(`${file} is empty, not a manifest`);

@@ -131,6 +131,9 @@ cliTest("a manifest that is not one, or leads out of the folder, writes nothing"
     [`${header}${key}\t7\t100644\tgood\n${key}\t7\t100644\t../out\n`, /manifest, line 3: .*out of the tree/],
     [`${header}${key}\t7\t100644\t/tmp/out\n`, /line 2: .*out of the tree/],
     [`${header}${key}\t7\n`, /line 2: /],
+    // A manifest that was cut off was taken for a whole one: the last path lost its end, and the rest did not come back.
+    [header.trimEnd(), /line 1: .*cut off/],
+    [`${header}${key}\t7\t100644\tgood\n${key}\t7\t100644\tdocs/re`, /line 3: .*cut off/],
   ];
   for (const [text, message] of manifests) {
     work.write("manifest", text);
