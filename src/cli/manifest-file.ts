@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { UsageError } from "./exit-codes.ts";
 import { readWholeLines } from "./files.ts";
 import { MANIFEST_HEADER, type ManifestEntry, parseManifestEntry } from "./manifest.ts";
@@ -6,6 +7,7 @@ import { MANIFEST_HEADER, type ManifestEntry, parseManifestEntry } from "./manif
 export async function* readManifest(file: string, signal: AbortSignal): AsyncGenerator<readonly ManifestEntry[]> {
   let number = 0;
   for await (const bytes of readWholeLines(file, signal)) {
+    if (!isUtf8(bytes)) throw new UsageError(`${file}, line ${number + badLine(bytes)}: it is not valid UTF-8`);
     const entries: ManifestEntry[] = [];
     const lines = bytes.toString().split("\n");
     const rest = lines.pop();
@@ -16,6 +18,12 @@ export async function* readManifest(file: string, signal: AbortSignal): AsyncGen
     yield entries;
   }
   if (number === 0) throw new UsageError(`${file} is empty, not a manifest`);
+}
+
+/** The number, from 1, of the first line that is not valid UTF-8. */
+function badLine(bytes: Buffer): number {
+  const lines = bytes.toString("latin1").split("\n");
+  return 1 + lines.findIndex((line) => !isUtf8(Buffer.from(line, "latin1")));
 }
 
 function parseLine(line: string, where: string): ManifestEntry {

@@ -134,9 +134,11 @@ cliTest("a manifest that is not one, or leads out of the folder, writes nothing"
     // A manifest that was cut off was taken for a whole one: the last path lost its end, and the rest did not come back.
     [header.trimEnd(), /line 1: .*cut off/],
     [`${header}${key}\t7\t100644\tgood\n${key}\t7\t100644\tdocs/re`, /line 3: .*cut off/],
+    // A byte that is not UTF-8 became U+FFFD. The file came back under a name that it never had.
+    [`${header}${key}\t7\t100644\tgood\n${key}\t7\t100644\tcaf\xe9\n`, /line 3: .*UTF-8/],
   ];
   for (const [text, message] of manifests) {
-    work.write("manifest", text);
+    work.write("manifest", Buffer.from(text, "latin1"));
     const { code, stderr } = await work.run(["restore", "--manifest", "manifest", "out"]);
     assert.match(stderr, message);
     assert.equal(code, 2);
