@@ -146,14 +146,23 @@ cliTest("a manifest that is not one, or leads out of the folder, writes nothing"
   }
 });
 
-cliTest("restore never writes through a link of the manifest", async (work) => {
+cliTest("restore never writes through a link of the manifest, or in the place of the tree's folder", async (work) => {
   const [key = ""] = await work.container(["content"]);
   mkdirSync(work.path("outside"));
-  const text = `# tsdos manifest 1\n-\t0\t120777\ta\t${work.path("outside")}\n${key}\t7\t100644\ta/file\n-\t0\t120777\tb\t..\n-\t0\t120777\tb/c\tx\n`;
-  work.write("manifest", text);
-  assert.equal((await work.run(["restore", "--manifest", "manifest", "out"])).code, 1);
+  const [file, link] = [`${key}\t7\t100644\t`, "-\t0\t120777\t"];
+  for (const [text, message] of [
+    [`${file}!\n${link}a\t${work.path("outside")}\n${file}a/file\n`, /line 4: .*"a\/file" leads through "a"/],
+    [`${file}!\n${link}b\t..\n${link}b/c\tx\n`, /line 4: .*"b\/c" leads through "b"/],
+    [`${file}.\n${file}ok\n`, /line 2: .*own folder/],
+    [`${file}f\n${file}f\n`, /line 3: .*twice/],
+  ] as const) {
+    work.write("manifest", `# tsdos manifest 1\n${text}`);
+    const { code, stderr } = await work.run(["restore", "--manifest", "manifest", "out"]);
+    assert.match(stderr, message);
+    assert.equal(code, 2);
+    assert.equal(existsSync(work.path("out")), false);
+  }
   assert.deepEqual(readdirSync(work.path("outside")), []);
-  assert.equal(existsSync(work.path("c")), false);
 });
 
 cliTest("missing and damaged objects are named with their files, and all others are restored", async (work) => {
