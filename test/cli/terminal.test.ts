@@ -6,9 +6,8 @@ import { cliTest, type Workspace } from "./support.ts";
 const withoutScript = spawnSync("script", ["--version"]).status === 0 ? false : "needs the program 'script'";
 
 /** Runs a command line in a terminal; what it showed. Standard output goes to the file `stdout`. */
-function inTerminal(work: Workspace, line: string, env: NodeJS.ProcessEnv = {}): string {
-  // A terminal that nobody looks at has no size.
-  const quoted = `stty cols 120 rows 40; ${line}`.replaceAll("'", `'\\''`);
+function inTerminal(work: Workspace, line: string, env: NodeJS.ProcessEnv = {}, size = "cols 120 rows 40"): string {
+  const quoted = `stty ${size}; ${line}`.replaceAll("'", `'\\''`);
   return work.shell(`export -f tsdos; script -qec '${quoted}' /dev/null`, { SHELL: "/bin/bash", TERM: "xterm", ...env })
     .stdout;
 }
@@ -27,6 +26,13 @@ cliTest("a terminal shows how far it is, and a summary; nothing else does", asyn
   for (const line of ["tsdos add -r tree -q > stdout", "TERM=dumb tsdos validate > stdout"]) {
     assert.equal(inTerminal(work, line), "", line);
   }
+});
+
+// A terminal that nobody looks at, as that of `script`, has no size. That was taken for no room at all.
+cliTest("a terminal without a size shows how far it is, too", async (work, context) => {
+  if (withoutScript) return context.skip(withoutScript);
+  await work.container(["content"]);
+  assert.match(inTerminal(work, "tsdos validate > stdout", {}, "cols 0 rows 0"), /validate {2}\[#*-*\] \d+%/);
 });
 
 cliTest("a terminal is told for whom a packer waits", async (work, context) => {
