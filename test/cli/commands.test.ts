@@ -188,6 +188,21 @@ cliTest("rebuild-index, validate and dump", async (work) => {
   assert.match((await work.run(["validate"])).stdout, /^valid +yes$/m);
 });
 
+// They were read as a number, little-endian: in the reverse order, and not at all of fewer than four.
+cliTest("dump tells the first bytes of a pack in their order, however few there are", async (work) => {
+  for (const [bytes, firstBytes] of [
+    ["28b52ffd0102", "28b52ffd"],
+    ["010203", "010203"],
+    ["0a", "0a"],
+    ["", undefined],
+  ] as const) {
+    work.write("0.pack", Buffer.from(bytes, "hex"));
+    const [dumped] = json((await work.run(["dump", "0.pack", "--json"])).stdout);
+    assert.deepEqual([dumped?.["size"], dumped?.["firstBytes"]], [bytes.length / 2, firstBytes]);
+    if (firstBytes === "28b52ffd") assert.equal(dumped?.["looksLike"], "zstd");
+  }
+});
+
 cliTest("help and version are printed on standard output", async (work) => {
   const version = await work.run(["--version"]);
   assert.match(version.stdout, /^\d+\.\d+\.\d+\n$/);
