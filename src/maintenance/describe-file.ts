@@ -113,7 +113,9 @@ function* describeToc(fs: FileSystem, path: string, packId: number): Generator<D
     const header = new Uint8Array(headerSize);
     fs.read(file, header, 0, headerSize, 0);
     const parsed = parseTocHeader(header);
-    yield parsed === undefined ? { at: 0, damaged: "no valid header" } : { at: 0, ...parsed };
+    if (parsed === undefined) yield { at: 0, damaged: "no valid header" };
+    else if (parsed.packId === packId) yield { at: 0, ...parsed };
+    else yield { at: 0, ...parsed, damaged: `the header is that of pack ${parsed.packId}` };
     for (const { at, bytes } of slotsOf(fs, file, headerSize, size)) {
       if (bytes.length < ENTRY_SIZE) {
         yield { at, damaged: `the file ends with ${bytes.length} bytes of an entry` };
