@@ -133,6 +133,25 @@ export async function* readLines(from: string, signal: AbortSignal): AsyncGenera
   }
 }
 
+/**
+ * For a name that a new file will take; tells whether there is one already.
+ * @throws UsageError for what would be lost by it: pipes, devices and folders, and where standard output and error go
+ */
+export function requireReplaceable(at: string): boolean {
+  const existing = attempt("write", at, () => fs.statSync(at, { throwIfNoEntry: false, bigint: true }));
+  if (existing === undefined) return false;
+  if (!existing.isFile()) throw new UsageError(`${escapePath(at)} is not a plain file`);
+  for (const [fd, name] of [
+    [1, "output"],
+    [2, "error"],
+  ] as const) {
+    const { dev, ino } = fs.fstatSync(fd, { bigint: true });
+    if (dev === existing.dev && ino === existing.ino)
+      throw new UsageError(`${escapePath(at)} is where standard ${name} goes, and would be replaced`);
+  }
+  return true;
+}
+
 /** A file that appears under its name, complete and synced, with {@link commit}, or not at all. */
 export class NewFile {
   readonly path: string;
@@ -144,9 +163,8 @@ export class NewFile {
   #isCommitted = false;
 
   constructor(at: string) {
-    const existing = attempt("write", at, () => fs.statSync(at, { throwIfNoEntry: false }));
-    if (existing !== undefined && !existing.isFile()) throw new UsageError(`${escapePath(at)} is not a plain file`);
-    this.path = existing === undefined ? path.resolve(at) : attempt("write", at, () => fs.realpathSync(at));
+    const isThere = requireReplaceable(at);
+    this.path = isThere ? attempt("write", at, () => fs.realpathSync(at)) : path.resolve(at);
     // A killed process leaves it behind, and process numbers come again.
     this.temporaryPath = `${this.path}.${randomBytes(6).toString("hex")}.tmp`;
     this.#file = attempt("write", at, () => fs.openSync(this.temporaryPath, "wx"));

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { platform } from "node:os";
 import { cliTest, errorOf, json, lines, mountTest } from "./support.ts";
 
@@ -74,6 +74,30 @@ cliTest("a command line that cannot be meant is a usage error, and does nothing"
     );
   }
   assert.deepEqual(readdirSync(work.folder).toSorted(), ["container", "folder"]);
+  assert.deepEqual(await work.allKeys(), []);
+});
+
+// `/dev/stdout` that leads to a file was replaced by a new file, and what the command printed was gone with the old one.
+cliTest("a new file does not take the place of where standard output and error go, nor of a device", async (work) => {
+  await work.container();
+  work.write("folder/file", "x");
+  symlinkSync("/dev/stdout", work.path("link"));
+  for (const [line, message] of [
+    ["tsdos add -r folder --manifest /dev/stdout > out", /\/dev\/stdout is where standard output goes/],
+    ["tsdos add -r folder --manifest out > out", /out is where standard output goes/],
+    ["tsdos add -r folder --manifest /dev/stderr 2> out; e=$?; cat out >&2; (exit $e)", /where standard error goes/],
+    ["tsdos export --archive /dev/fd/1 >> out", /where standard output goes/],
+    ["set -o pipefail; tsdos export --archive /dev/stdout | cat", /not a plain file/],
+    ["tsdos add -r folder --manifest /dev/null", /not a plain file/],
+    // Not /dev/stdout itself, which a program that does not refuse it might remove.
+    ["tsdos validate --checkpoint link > out", /link is where standard output goes/],
+    ["tsdos validate --checkpoint folder", /not a plain file/],
+  ] as const) {
+    const { code, stdout, stderr } = work.shell(line);
+    assert.match(stderr, message, line);
+    assert.deepEqual([code, stdout], [2, ""], line);
+  }
+  assert.deepEqual(readdirSync(work.folder).toSorted(), ["container", "folder", "link", "out"]);
   assert.deepEqual(await work.allKeys(), []);
 });
 
