@@ -51,4 +51,15 @@ cliTest("errors are coloured on a terminal, unless NO_COLOR is set", async (work
   const red = "\u001b[31m";
   assert.ok(inTerminal(work, "unset NO_COLOR NODE_DISABLE_COLORS CI; tsdos ls").startsWith(`${red}tsdos:`));
   assert.ok(inTerminal(work, "tsdos ls", { NO_COLOR: "1" }).startsWith("tsdos: NOT_A_CONTAINER"));
+  assert.ok(inTerminal(work, "TERM=dumb tsdos ls").startsWith("tsdos: NOT_A_CONTAINER"));
+  const both = inTerminal(work, "tsdos ls", { NO_COLOR: "1", FORCE_COLOR: "1" });
+  assert.ok(both.startsWith("tsdos: NOT_A_CONTAINER"));
+});
+
+// FORCE_COLOR coloured also what went to files, and in spite of NO_COLOR.
+cliTest("without a terminal nothing is coloured", async (work) => {
+  for (const env of [{ FORCE_COLOR: "1" }, { FORCE_COLOR: "1", NO_COLOR: "1" }]) {
+    const { stderr } = await work.run(["ls"], { env });
+    assert.ok(stderr.startsWith("tsdos: NOT_A_CONTAINER"), stderr);
+  }
 });
