@@ -116,7 +116,8 @@ export class Session {
 
   /** Tells something that is no failure, unless `--quiet`. */
   async note(text: string): Promise<void> {
-    if (!this.#options.quiet) await this.#say(`tsdos: ${oneLine(text)}`);
+    const { quiet, json } = this.#options;
+    if (!quiet) await this.#say(json ? JSON.stringify({ note: text }) : `tsdos: ${oneLine(text)}`);
   }
 
   /** Tells how a command ended, for people: only on a terminal. */

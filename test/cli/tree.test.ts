@@ -82,6 +82,14 @@ cliTest("the walk leaves out special files, the container and its own manifest, 
   assert.deepEqual(readdirSync(work.folder).toSorted(), ["container", "file", "manifest", "pipe"]);
   const quiet = await work.run(["add", "-r", ".", "-q"]);
   assert.equal(quiet.stderr, "");
+  // Notes were text, between errors that are JSON. Whoever reads standard error line by line could not.
+  const asJson = await work.run(["add", "-r", ".", "missing", "--json"]);
+  const told = json(asJson.stderr).map(({ note, error }) => note ?? (error as { code: string }).code);
+  assert.deepEqual(told.toSorted(), [
+    "SOURCE_FAILED",
+    "left out ./container: part of this command's own work",
+    "left out ./pipe: neither a file, a folder nor a link",
+  ]);
 });
 
 cliTest("links on the command line are followed, links below are not", async (work) => {
