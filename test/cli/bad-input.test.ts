@@ -77,6 +77,27 @@ cliTest("a command line that cannot be meant is a usage error, and does nothing"
   assert.deepEqual(await work.allKeys(), []);
 });
 
+// errors.md listed missing files under both codes.
+cliTest(
+  "a missing source is SOURCE_FAILED; a missing file or folder that is to be looked at is NOT_FOUND",
+  async (work) => {
+    await work.container();
+    for (const [code, exitCode, lines] of [
+      [
+        "SOURCE_FAILED",
+        1,
+        ["add nosuch", "has --from-file nosuch", "restore --manifest nosuch out", "import --archive nosuch"],
+      ],
+      ["NOT_FOUND", 3, ["dump nosuch/config.json", "dump nosuch/0.toc", "backups nosuch"]],
+    ] as const) {
+      for (const line of lines) {
+        const finished = await work.run([...line.split(" "), "--json"]);
+        assert.deepEqual([errorOf(finished)?.code, finished.code], [code, exitCode], line);
+      }
+    }
+  },
+);
+
 // `/dev/stdout` that leads to a file was replaced by a new file, and what the command printed was gone with the old one.
 cliTest("a new file does not take the place of where standard output and error go, nor of a device", async (work) => {
   await work.container();
