@@ -79,11 +79,12 @@ export type ByteRange =
 export function parseRange(text: string): ByteRange {
   const match = /^(\d*)-(\d*)$/.exec(text.trim());
   const [, first = "", second = ""] = match ?? [];
-  const usage = `${JSON.stringify(text)} is not a range: FIRST-LAST (both included), FIRST- or -COUNT, in bytes`;
-  if (first === "" && second === "") throw new UsageError(usage);
-  const numbers = [first, second].map(Number);
-  if (!numbers.every(Number.isSafeInteger)) throw new UsageError(usage);
-  const [from = 0, to = 0] = numbers;
+  if (first === "" && second === "") {
+    const forms = "FIRST-LAST (both included), FIRST- or -COUNT, in bytes";
+    throw new UsageError(`${JSON.stringify(text)} is not a range: ${forms}`);
+  }
+  // Of numbers above all sizes it matters only that they are.
+  const [from = 0, to = 0] = [first, second].map(Number);
   if (first === "") {
     if (to === 0) throw new UsageError(`${JSON.stringify(text)} asks for no bytes at all`);
     return { last: to };
@@ -95,7 +96,7 @@ export function parseRange(text: string): ByteRange {
 /** The half-open interval that a range selects from an object of `size` bytes. */
 export function selectRange(range: ByteRange, size: number): { readonly start: number; readonly end: number } {
   if (range.from === undefined) return { start: Math.max(0, size - range.last), end: size };
-  if (range.from >= size) throw new UsageError(`the range starts at byte ${range.from}, the object has ${size} bytes`);
+  if (range.from >= size) throw new UsageError(`the range starts behind the object's last byte: it has ${size} bytes`);
   return { start: range.from, end: range.to === undefined ? size : Math.min(size, range.to + 1) };
 }
 

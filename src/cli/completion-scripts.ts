@@ -19,6 +19,8 @@ interface CommandSpec {
   readonly options: readonly OptionSpec[];
   /** What the arguments are, from the first to the last, which may repeat. */
   readonly argument: Value;
+  /** True when that is another command: what follows is for that one. */
+  readonly isGroup: boolean;
 }
 
 export interface ProgramSpec {
@@ -27,20 +29,30 @@ export interface ProgramSpec {
   readonly commands: readonly CommandSpec[];
 }
 
-/** What the scripts need to know of the program, without its hidden commands. */
+/** What the scripts need to know of the program, without its hidden commands, but with groups of commands. */
 export function describeCommands(program: Command): ProgramSpec {
   const help = program.createHelp();
-  const commands = help.visibleCommands(program).map((command) => {
-    const [argument] = command.registeredArguments;
-    return {
-      names: [command.name(), ...command.aliases()],
-      description: command.description(),
-      options: help.visibleOptions(command).map(describeOption),
-      argument: argument === undefined ? "text" : kindOfValue(argument.name(), argument.argChoices),
-    } as const;
-  });
+  const commands = [...help.visibleCommands(program), ...program.commands.filter(isGroup)].map((command) => ({
+    names: [command.name(), ...command.aliases()],
+    description: command.description(),
+    options: isGroup(command) ? [] : help.visibleOptions(command).map(describeOption),
+    argument: argumentOf(command),
+    isGroup: isGroup(command),
+  }));
   return { name: program.name(), options: help.visibleOptions(program).map(describeOption), commands };
 }
+
+const isGroup = ({ commands }: Command): boolean => commands.length > 0;
+
+function argumentOf(command: Command): Value {
+  if (isGroup(command)) return { choices: command.commands.map((each) => each.name()) };
+  const [argument] = command.registeredArguments;
+  return argument === undefined ? "text" : kindOfValue(argument.name(), argument.argChoices);
+}
+
+/** The names of the groups of commands. */
+const groupsOf = (commands: readonly CommandSpec[]): string[] =>
+  commands.flatMap(({ isGroup, names }) => (isGroup ? names : []));
 
 function describeOption({ short, long, flags, description, required, optional, argChoices }: Option): OptionSpec {
   const placeholder = /<(\w+)>/.exec(flags)?.[1] ?? "";
@@ -96,6 +108,7 @@ _${name}() {
     case \${COMP_WORDS[i]} in
       ${skipped.join("|")}) [[ \${COMP_WORDS[i+1]} == = ]] && ((i++)); ((i++)) ;;
       -*) ;;
+      ${groupsOf(commands).join("|")}) command=\${COMP_WORDS[i]} ;;
       *) command=\${COMP_WORDS[i]}; break ;;
     esac
   done
@@ -166,6 +179,9 @@ ${described.join("\n")}
       )
       _describe command commands ;;
     argument)
+      if [[ $line[1] == (${groupsOf(commands).join("|")}) ]] && ((CURRENT > 2)); then
+        shift words; ((CURRENT--)); line=($line[2,-1])
+      fi
       case $line[1] in
 ${cases.join("\n")}
       esac ;;
@@ -193,8 +209,11 @@ const fishQuote = (text: string): string => `'${text.replace(/['\\]/g, "\\$&")}'
 function fish({ name, options, commands }: ProgramSpec): string {
   const all = commands.flatMap((command) => command.names).join(" ");
   const lines = commands.flatMap((command) => {
-    const prefix = `complete -c ${name} -n '__fish_seen_subcommand_from ${command.names.join(" ")}'`;
-    const { argument } = command;
+    const { argument, isGroup } = command;
+    const seen = `__fish_seen_subcommand_from ${command.names.join(" ")}`;
+    const given = isGroup && typeof argument === "object" ? argument.choices.join(" ") : "";
+    const condition = isGroup ? `${seen}; and not __fish_seen_subcommand_from ${given}` : seen;
+    const prefix = `complete -c ${name} -n '${condition}'`;
     const positional = argument === "file" ? ["-F"] : fishValue(argument).filter((flag) => flag !== "-x");
     return [
       ...command.names.map(

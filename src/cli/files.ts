@@ -16,7 +16,9 @@ export type FilePath = string | Buffer;
 const FULL_DISK = new Set(["ENOSPC", "EDQUOT"]);
 const DENIED = new Set(["EACCES", "EPERM", "EROFS"]);
 const PIECE_BYTES = 64 * 1024;
+/** Bytes. */
 const LONGEST_LINE = 1024 * 1024;
+const LINE_FEED = 0x0a;
 
 /** The code of a system error, such as `ENOENT`; empty for another error. */
 export const errnoOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? "";
@@ -106,23 +108,55 @@ export async function* fileBytes(from: FilePath, signal: AbortSignal): AsyncGene
   }
 }
 
-/** The lines of a file (`-` is standard input), without their line feeds, in batches as they come. */
-export async function* readLines(from: string, signal: AbortSignal): AsyncGenerator<readonly string[]> {
-  let rest = "";
+/** The bytes of a file (`-` is standard input) in pieces of whole lines, as they come; only the last line may lack its line feed. */
+export async function* readWholeLines(from: string, signal: AbortSignal): AsyncGenerator<Buffer> {
+  let rest: Buffer[] = [];
+  let restSize = 0;
   try {
-    const stream = (await byteStream(from, signal)).setEncoding("utf8") as AsyncIterable<string>;
-    for await (const chunk of stream) {
-      const lines = `${rest}${chunk}`.split("\n");
-      rest = lines.pop() ?? "";
-      if (rest.length > LONGEST_LINE)
-        throw new UsageError(`${inputName(from)} has a line of more than ${LONGEST_LINE} characters`);
-      if (lines.length > 0) yield lines;
+    for await (const chunk of (await byteStream(from, signal)) as AsyncIterable<Buffer>) {
+      const end = chunk.lastIndexOf(LINE_FEED) + 1;
+      if (end > 0) {
+        yield Buffer.concat([...rest, chunk.subarray(0, end)]);
+        [rest, restSize] = [[], 0];
+      }
+      rest.push(chunk.subarray(end));
+      restSize += chunk.length - end;
+      if (restSize > LONGEST_LINE)
+        throw new UsageError(`${inputName(from)} has a line of more than ${LONGEST_LINE} bytes`);
     }
   } catch (error) {
     if (signal.aborted || error instanceof UsageError) throw error;
     throw fileError("read", inputName(from), error, "SOURCE_FAILED");
   }
-  if (rest !== "") yield [rest];
+  if (restSize > 0) yield Buffer.concat(rest);
+}
+
+/** The lines of a file (`-` is standard input), without their line feeds, in batches as they come. */
+export async function* readLines(from: string, signal: AbortSignal): AsyncGenerator<readonly string[]> {
+  for await (const bytes of readWholeLines(from, signal)) {
+    const lines = bytes.toString().split("\n");
+    if (lines.at(-1) === "") lines.pop();
+    yield lines;
+  }
+}
+
+/**
+ * For a name that a new file will take; tells whether there is one already.
+ * @throws UsageError for what would be lost by it: pipes, devices and folders, and where standard output and error go
+ */
+export function requireReplaceable(at: string): boolean {
+  const existing = attempt("write", at, () => fs.statSync(at, { throwIfNoEntry: false, bigint: true }));
+  if (existing === undefined) return false;
+  if (!existing.isFile()) throw new UsageError(`${escapePath(at)} is not a plain file`);
+  for (const [fd, name] of [
+    [1, "output"],
+    [2, "error"],
+  ] as const) {
+    const { dev, ino } = fs.fstatSync(fd, { bigint: true });
+    if (dev === existing.dev && ino === existing.ino)
+      throw new UsageError(`${escapePath(at)} is where standard ${name} goes, and would be replaced`);
+  }
+  return true;
 }
 
 /** A file that appears under its name, complete and synced, with {@link commit}, or not at all. */
@@ -136,9 +170,8 @@ export class NewFile {
   #isCommitted = false;
 
   constructor(at: string) {
-    const existing = attempt("write", at, () => fs.statSync(at, { throwIfNoEntry: false }));
-    if (existing !== undefined && !existing.isFile()) throw new UsageError(`${escapePath(at)} is not a plain file`);
-    this.path = existing === undefined ? path.resolve(at) : attempt("write", at, () => fs.realpathSync(at));
+    const isThere = requireReplaceable(at);
+    this.path = isThere ? attempt("write", at, () => fs.realpathSync(at)) : path.resolve(at);
     // A killed process leaves it behind, and process numbers come again.
     this.temporaryPath = `${this.path}.${randomBytes(6).toString("hex")}.tmp`;
     this.#file = attempt("write", at, () => fs.openSync(this.temporaryPath, "wx"));

@@ -24,6 +24,8 @@ async function keepHeapSmall(): Promise<void> {
 
 if (isSupported(process.versions.node)) {
   await keepHeapSmall();
+  // Node would complain on stderr that it heeds the other one.
+  if (process.env["NO_COLOR"]) delete process.env["FORCE_COLOR"];
   const { run } = await import("./run.ts");
   process.exit(await run(process.argv.slice(2)));
 } else {

@@ -61,8 +61,10 @@ export function parseManifestEntry(line: string): ManifestEntry {
   }
   const bits = Number.parseInt(modeText, 8);
   const mode = bits & ~TYPE_MASK;
+  const type = bits & TYPE_MASK;
   const path = parseTreePath(pathText);
-  switch (bits & TYPE_MASK) {
+  if (pathText === "." && type !== TYPES.folder) throw new UsageError("the path '.' is the tree's own folder");
+  switch (type) {
     case TYPES.file:
       if (!isObjectKey(key) || targetText !== undefined) throw new UsageError("a file needs a key, and has no target");
       return { kind: "file", key, size, mode, path };

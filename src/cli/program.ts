@@ -24,6 +24,7 @@ import { serveBackupCommand } from "./commands/serve-backup.ts";
 import { statCommand } from "./commands/stat.ts";
 import { statusCommand } from "./commands/status.ts";
 import { validateCommand } from "./commands/validate.ts";
+import { refuseEmptyNames } from "./empty-names.ts";
 import { UsageError } from "./exit-codes.ts";
 import { packageVersion } from "./files.ts";
 import type { GlobalOptions, Session } from "./session.ts";
@@ -78,10 +79,11 @@ export function createProgram(session: Session): Command {
       writeErr: () => {},
     })
     .exitOverride()
-    .hook("preAction", (root) => {
+    .hook("preAction", (root, command) => {
       const { lockTimeout, ...options } = root.opts<GlobalOptions & { readonly lockTimeout?: number }>();
       const path = options.path || pathWithout(root);
       session.configure({ ...(lockTimeout !== undefined && { wait: lockTimeout }), ...options, path });
+      refuseEmptyNames(command);
     });
   for (const create of commands) add(program, create(session));
   add(program, serveBackupCommand(session), { hidden: true });

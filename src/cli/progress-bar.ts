@@ -11,10 +11,13 @@ export interface ProgressBar {
 }
 
 const REDRAW_MS = 100;
+const DEFAULT_COLUMNS = 80;
+const DEFAULT_ROWS = 24;
 
 /** A bar on `stream`, or undefined when nobody would see it. The library that draws is loaded only then. */
 export async function createProgressBar(stream: NodeJS.WriteStream): Promise<ProgressBar | undefined> {
   if (!stream.isTTY || process.env["TERM"] === "dumb") return undefined;
+  ensureSize(stream);
   const { createLogUpdate } = await import("log-update");
   // The cursor stays: hiding it needs handlers for signals and exit that bring it back.
   const draw = createLogUpdate(stream, { showCursor: true });
@@ -30,8 +33,15 @@ export async function createProgressBar(stream: NodeJS.WriteStream): Promise<Pro
       phase = progress.phase;
       drawnAt = now;
       meter.add(now, progress);
-      draw(progressLine(progress, meter, stream.columns ?? 80));
+      ensureSize(stream);
+      draw(progressLine(progress, meter, stream.columns));
     },
     hide: () => draw.clear(),
   };
+}
+
+/** A terminal that nobody has given a size says 0, which the library takes for no room at all. A later size takes its place. */
+function ensureSize(stream: NodeJS.WriteStream): void {
+  stream.columns ||= DEFAULT_COLUMNS;
+  stream.rows ||= DEFAULT_ROWS;
 }

@@ -4,6 +4,10 @@ import { clock, humanNumber, humanSize } from "./units.ts";
 /** The rate is that of the last seconds, so that it follows what happens now. */
 const WINDOW_MS = 5000;
 const BAR_CHARACTERS = 24;
+/** Rather than a bar shorter than this, objects are left out. */
+const SHORTER_BAR = 12;
+/** And rather than one shorter than this, the bar. */
+const SHORTEST_BAR = 4;
 
 interface Sample {
   readonly atMs: number;
@@ -29,25 +33,48 @@ export class RateMeter {
   }
 }
 
-/** One line without a line feed, cut to `columns`: phase, bar, bytes, rate, objects, remaining time. */
+/**
+ * One line without a line feed, which fits `columns`: phase, bar, percent, bytes, rate, objects, remaining time. Where there is no room for
+ * all of it, the bar is shorter, then the objects are left out, then the bar.
+ */
 export function progressLine(progress: Progress, meter: RateMeter, columns: number): string {
+  const room = Math.max(0, columns - 1);
+  const { part, bytes, objects, left } = partsOf(progress, meter);
+  const percent = part === undefined ? [] : [`${Math.floor(part * 100)}%`];
+  // Where bytes are not counted, it is the objects that tell how far it is.
+  const most = [...percent, ...(bytes.length > 0 ? bytes : [objects]), ...left];
+  const all = [...percent, ...bytes, objects, ...left];
+  const lines = [
+    lineOf(room, progress.phase, part, all, SHORTER_BAR),
+    lineOf(room, progress.phase, part, most, SHORTEST_BAR),
+    lineOf(room, progress.phase, undefined, most),
+  ];
+  return lines.find((line) => line.length <= room) ?? (lines.at(-1) as string).slice(0, room);
+}
+
+/** What a line tells, each as text; `part` is what is done of all, if that is known. */
+function partsOf(progress: Progress, meter: RateMeter) {
   const { bytes, objects, totalBytes, totalObjects } = progress;
-  const measure = totalBytes ? "bytes" : totalObjects ? "objects" : undefined;
-  const total = measure === "bytes" ? totalBytes : totalObjects;
-  const parts: string[] = [];
-  if (measure !== undefined && total) {
-    const done = Math.min(1, progress[measure] / total);
-    const filled = Math.floor(done * BAR_CHARACTERS);
-    parts.push(`[${"#".repeat(filled)}${"-".repeat(BAR_CHARACTERS - filled)}] ${Math.floor(done * 100)}%`);
-  }
-  const hasBytes = bytes > 0 || totalBytes !== undefined;
-  if (hasBytes) parts.push(totalBytes ? `${humanSize(bytes)} of ${humanSize(totalBytes)}` : humanSize(bytes));
+  const measure = totalBytes ? "bytes" : "objects";
+  const total = totalBytes || totalObjects;
   const bytesPerSecond = meter.rate("bytes");
-  if (hasBytes && bytesPerSecond !== undefined) parts.push(`${humanSize(bytesPerSecond)}/s`);
-  parts.push(`${humanNumber(objects)}${totalObjects ? ` of ${humanNumber(totalObjects)}` : ""} objects`);
-  const perSecond = measure === undefined ? undefined : meter.rate(measure);
-  if (measure !== undefined && total && perSecond) {
-    parts.push(`${clock(Math.max(0, total - progress[measure]) / perSecond)} left`);
-  }
-  return `${progress.phase}  ${parts.join("  ")}`.slice(0, Math.max(0, columns - 1));
+  const perSecond = meter.rate(measure);
+  const sizes = totalBytes ? `${humanSize(bytes)} of ${humanSize(totalBytes)}` : humanSize(bytes);
+  const hasBytes = bytes > 0 || totalBytes !== undefined;
+  return {
+    part: total ? Math.min(1, progress[measure] / total) : undefined,
+    bytes: hasBytes ? [sizes, ...(bytesPerSecond === undefined ? [] : [`${humanSize(bytesPerSecond)}/s`])] : [],
+    objects: `${humanNumber(objects)}${totalObjects ? ` of ${humanNumber(totalObjects)}` : ""} objects`,
+    left: total && perSecond ? [`${clock(Math.max(0, total - progress[measure]) / perSecond)} left`] : [],
+  };
+}
+
+/** The words with two spaces between. If `part` is given, they have a bar in front, as long as there is room, and not below `least` characters. */
+function lineOf(room: number, phase: string, part: number | undefined, words: readonly string[], least = 0): string {
+  const text = words.join("  ");
+  if (part === undefined) return `${phase}  ${text}`;
+  const spare = room - phase.length - text.length - "  [] ".length;
+  const length = Math.max(least, Math.min(BAR_CHARACTERS, spare));
+  const filled = Math.floor(part * length);
+  return `${phase}  [${"#".repeat(filled)}${"-".repeat(length - filled)}] ${text}`;
 }

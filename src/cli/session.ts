@@ -116,7 +116,8 @@ export class Session {
 
   /** Tells something that is no failure, unless `--quiet`. */
   async note(text: string): Promise<void> {
-    if (!this.#options.quiet) await this.#say(`tsdos: ${oneLine(text)}`);
+    const { quiet, json } = this.#options;
+    if (!quiet) await this.#say(json ? JSON.stringify({ note: text }) : `tsdos: ${oneLine(text)}`);
   }
 
   /** Tells how a command ended, for people: only on a terminal. */
@@ -131,7 +132,7 @@ export class Session {
     const { json, debug } = this.#options;
     const stack = debug && error instanceof Error ? stackOf(error) : undefined;
     if (json) return this.#say(JSON.stringify({ error: { code, message, details, stack } }));
-    const name = styleText("red", "tsdos:", { stream: process.stderr });
+    const name = isColoured(process.stderr) ? styleText("red", "tsdos:", { validateStream: false }) : "tsdos:";
     await this.#say(`${name} ${code}: ${oneLine(message)}${stack === undefined ? "" : `\n${stack}`}`);
   }
 
@@ -149,6 +150,11 @@ export class Session {
     if (verbose) await this.#say(json ? JSON.stringify({ work }) : `tsdos: ${workLine(work)}`);
     await this.#messages.flush().catch(() => {});
   }
+}
+
+/** Node itself would ask FORCE_COLOR before both. */
+function isColoured({ isTTY }: NodeJS.WriteStream): boolean {
+  return isTTY && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb";
 }
 
 /** The stack of an error and of its causes. */

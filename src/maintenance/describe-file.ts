@@ -1,7 +1,6 @@
 import { basename } from "node:path";
 import { TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
-import { getU32 } from "../format/bytes.ts";
 import { parseConfig } from "../format/config.ts";
 import {
   codecName,
@@ -114,7 +113,9 @@ function* describeToc(fs: FileSystem, path: string, packId: number): Generator<D
     const header = new Uint8Array(headerSize);
     fs.read(file, header, 0, headerSize, 0);
     const parsed = parseTocHeader(header);
-    yield parsed === undefined ? { at: 0, damaged: "no valid header" } : { at: 0, ...parsed };
+    if (parsed === undefined) yield { at: 0, damaged: "no valid header" };
+    else if (parsed.packId === packId) yield { at: 0, ...parsed };
+    else yield { at: 0, ...parsed, damaged: `the header is that of pack ${parsed.packId}` };
     for (const { at, bytes } of slotsOf(fs, file, headerSize, size)) {
       if (bytes.length < ENTRY_SIZE) {
         yield { at, damaged: `the file ends with ${bytes.length} bytes of an entry` };
@@ -152,12 +153,10 @@ function* describeSegment(fs: FileSystem, path: string): Generator<DumpRecord> {
 function* describePack(fs: FileSystem, path: string, packId: number): Generator<DumpRecord> {
   const file = fs.open(path, "read");
   try {
-    const prefix = new Uint8Array(MAGIC_PREFIX);
-    const got = fs.read(file, prefix, 0, MAGIC_PREFIX, 0);
-    const startsWith =
-      got >= 4
-        ? { firstBytes: getU32(prefix, 0).toString(16).padStart(8, "0"), looksLike: compressedFormat(prefix) }
-        : {};
+    const prefix = Buffer.alloc(MAGIC_PREFIX);
+    const first = prefix.subarray(0, fs.read(file, prefix, 0, MAGIC_PREFIX, 0));
+    const firstBytes = first.toString("hex", 0, 4);
+    const startsWith = first.length > 0 ? { firstBytes, looksLike: compressedFormat(first) } : {};
     yield { file: "pack", path, packId, size: fs.size(file), ...startsWith };
   } finally {
     fs.close(file);

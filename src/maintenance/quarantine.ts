@@ -25,9 +25,12 @@ export class Quarantine {
   readonly lostKeysFile: string;
   readonly #fs: FileSystem;
   readonly #root: string;
+  readonly #dryRun: boolean;
   #made = false;
 
-  constructor({ fs, root, config }: StoreContext) {
+  /** `dryRun`: it counts what would be put in, and changes nothing. */
+  constructor({ fs, root, config }: StoreContext, dryRun = false) {
+    this.#dryRun = dryRun;
     this.#fs = fs;
     this.#root = root;
     this.folder = ownPath(root, config.containerVersion, "quarantine");
@@ -55,8 +58,8 @@ export class Quarantine {
   move(path: string, name: string): void {
     const target = `${this.folder}/${name}`;
     try {
-      this.#fs.rename(path, target);
-      this.#fs.syncDirectory(this.folder);
+      if (!this.#dryRun) this.#fs.rename(path, target);
+      if (!this.#dryRun) this.#fs.syncDirectory(this.folder);
     } catch (error) {
       // The packs may be on a file system of their own.
       if (!isTsdosError(error) || error.details.errno !== "EXDEV") throw error;
@@ -91,8 +94,15 @@ export class Quarantine {
   }
 
   #copy(name: string, pieces: Iterable<Uint8Array>): string {
+    if (!this.#dryRun) this.#write(`${this.folder}/${name}`, pieces);
+    this.#reserved.delete(name);
+    this.files++;
+    return name;
+  }
+
+  #write(path: string, pieces: Iterable<Uint8Array>): void {
     const fs = this.#fs;
-    const file = fs.open(`${this.folder}/${name}`, "create");
+    const file = fs.open(path, "create");
     try {
       let at = 0;
       for (const piece of pieces) {
@@ -104,13 +114,10 @@ export class Quarantine {
       fs.close(file);
     }
     fs.syncDirectory(this.folder);
-    this.#reserved.delete(name);
-    this.files++;
-    return name;
   }
 
   #make(): void {
-    if (this.#made) return;
+    if (this.#made || this.#dryRun) return;
     this.#fs.makeDirectory(this.folder);
     this.#fs.syncDirectory(this.folder.slice(0, this.folder.lastIndexOf("/")));
     this.#made = true;
@@ -118,7 +125,7 @@ export class Quarantine {
 
   /** Adds lost objects to the list, durably. */
   addLost(lost: readonly LostObject[]): void {
-    if (lost.length === 0) return;
+    if (lost.length === 0 || this.#dryRun) return;
     this.#make();
     const fs = this.#fs;
     const file = fs.open(this.lostKeysFile, "update");

@@ -38,7 +38,7 @@ export class ObjectRepair {
   #copiedLoose: { readonly path: string; readonly name: string | undefined } | undefined;
   readonly lostKeys: string[] = [];
   readonly unrepaired: ProblemList = new ProblemList();
-  readonly counts = { replaced: 0, moved: 0, adopted: 0, lost: 0, quarantined: 0 };
+  readonly counts = { replaced: 0, moved: 0, adopted: 0, lost: 0 };
 
   constructor(store: CombinedStore, quarantine: Quarantine, options: RepairOptions) {
     this.#store = store;
@@ -63,11 +63,11 @@ export class ObjectRepair {
   /** Does what was put off: lists what is lost, and only then takes it out of its places. */
   settle(): void {
     const { index, context } = this.#store.packed;
+    this.#quarantine.addLost(this.#toList);
+    // Loose writers go on: what they have stored anew stays, and what they have deleted is gone.
+    const toMove = this.#toMove.filter(({ path, seen }) => isSameFile(context.fs.stat(path), seen));
+    for (const { path, name } of toMove) this.#quarantine.move(path, name);
     if (!this.#dryRun) {
-      this.#quarantine.addLost(this.#toList);
-      // Loose writers go on: what they have stored anew stays, and what they have deleted is gone.
-      const toMove = this.#toMove.filter(({ path, seen }) => isSameFile(context.fs.stat(path), seen));
-      for (const { path, name } of toMove) this.#quarantine.move(path, name);
       for (const folder of new Set(toMove.map(({ path }) => dirname(path)))) context.fs.syncDirectory(folder);
       if (this.#toRemove.size > 0) index.remove(collectKeys([...this.#toRemove]), this.#toRemove.size, true);
       if (index instanceof SqliteIndex && this.#rows.length > 0) index.removeRows(this.#rows);
@@ -133,7 +133,7 @@ export class ObjectRepair {
     if (entry !== undefined) {
       const { packId, offset, storedSize, rawSize, codec } = entry;
       const path = this.#quarantine.relative(packed.files.pathOf(packId));
-      const file = this.#dryRun ? undefined : this.#quarantine.copyStored(packed.files, { key, entry });
+      const file = this.#quarantine.copyStored(packed.files, { key, entry });
       copies.push({ where: "packed", path, offset, storedSize, rawSize, codec, ...named(file) });
       this.#toRemove.add(key);
     }
@@ -160,11 +160,9 @@ export class ObjectRepair {
    * Puts a file in quarantine with the next {@link settle}, unless it is another one by then than was `seen`; returns the name that it
    * will have there.
    */
-  moveLater(path: string, wanted: string, seen: FileStat | undefined): string | undefined {
-    const isCopied = this.#copiedLoose?.path === path;
-    if (!isCopied) this.counts.quarantined++;
-    if (this.#dryRun) return undefined;
-    const name = (isCopied ? this.#copiedLoose?.name : undefined) ?? this.#quarantine.reserve(wanted);
+  moveLater(path: string, wanted: string, seen: FileStat | undefined): string {
+    const copied = this.#copiedLoose;
+    const name = (copied?.path === path ? copied.name : undefined) ?? this.#quarantine.reserve(wanted);
     this.#toMove.push({ path, name, seen });
     return name;
   }
@@ -209,8 +207,7 @@ export class ObjectRepair {
     const { loose } = this.#store;
     const path = loose.pathOf(key);
     if (loose.sizeOf(key) !== undefined && this.#copiedLoose?.path !== path) {
-      this.counts.quarantined++;
-      this.#copiedLoose = { path, name: this.#dryRun ? undefined : this.#quarantine.copy(path, `${key}.loose`) };
+      this.#copiedLoose = { path, name: this.#quarantine.copy(path, `${key}.loose`) };
     }
     if (this.#dryRun) return this.#isReadable(object);
     // Whatever else fails is the disk that it is written to.

@@ -83,7 +83,7 @@ export class TocRepair {
     const { context, files } = this.#packed;
     const { fs } = context;
     const path = `${files.folder}/${tocFileName(packId)}`;
-    if (!this.#dryRun) this.#quarantine.copy(path);
+    this.#quarantine.copy(path);
     this.#restored.clear();
     const file = fs.openIfExists(path);
     // Beside the old one: the packs may be on a file system of their own. If this is interrupted, `clean` removes it.
@@ -246,7 +246,7 @@ export class TocRepair {
     const quarantined = this.#objects.moveLater(path, `${packId}.pack`, context.fs.stat(path));
     const reason = `the table of contents of ${path} is lost: its objects cannot be found, nor can their keys be told`;
     const copy = { where: "packed", path: this.#quarantine.relative(path), offset: 0, storedSize: size } as const;
-    const copies = [{ ...copy, ...(quarantined !== undefined && { quarantined }) }];
+    const copies = [{ ...copy, quarantined }];
     this.#objects.list({ at: new Date().toISOString(), reason, copies });
   }
 }

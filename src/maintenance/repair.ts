@@ -19,7 +19,7 @@ export async function repair(store: CombinedStore, options: RepairOptions): Prom
   return store.packed.exclusively("repair", { ...options, keepsLeftovers: true }, async (lock) => {
     const { context } = store.packed;
     const dryRun = options.dryRun ?? false;
-    const quarantine = new Quarantine(context);
+    const quarantine = new Quarantine(context, dryRun);
     const objects = new ObjectRepair(store, quarantine, options);
     const tocs = new TocRepair(store.packed, quarantine, objects, dryRun);
     const search = (): DamageSearch => new DamageSearch(store, { ...options, phase: "repair" });
@@ -46,15 +46,14 @@ export async function repair(store: CombinedStore, options: RepairOptions): Prom
       await recoverLost(quarantine, objects);
       removeLeftovers(store.packed, lock);
     }
-    const { quarantined, ...counts } = objects.counts;
     return {
       dryRun,
       objects: after.objects,
       bytes: after.bytes,
       ...tocs.counts,
-      ...counts,
+      ...objects.counts,
       lostKeys: objects.lostKeys,
-      quarantined: dryRun ? quarantined : quarantine.files,
+      quarantined: quarantine.files,
       quarantine: quarantine.folder,
       lostKeysFile: quarantine.lostKeysFile,
       unrepaired: objects.unrepaired.listed,

@@ -45,15 +45,21 @@ test("ranges are those of HTTP: inclusive, clipped at the end, counted from the 
     ["-3", 10, [7, 10]],
     ["-99", 10, [0, 10]],
     ["-1", 0, [0, 0]],
+    // An end above 2^53 was "not a range". It is clipped, as every other.
+    ["0-9007199254740991", 10, [0, 10]],
+    ["9-9007199254740992", 10, [9, 10]],
+    [`2-${"9".repeat(400)}`, 10, [2, 10]],
+    [`-${"9".repeat(400)}`, 10, [0, 10]],
   ];
   for (const [text, size, [start, end]] of selected) {
     assert.deepEqual(selectRange(parseRange(text), size), { start, end }, text);
   }
-  for (const text of ["", "-", "5", "5-2", "-0", "a-b", "1-2-3", "1-99999999999999999"]) {
+  for (const text of ["", "-", "5", "5-2", "-0", "a-b", "1-2-3", "99999999999999999-5", "1e3-2e3"]) {
     assert.throws(() => parseRange(text), UsageError, text);
   }
   assert.throws(() => selectRange(parseRange("10-"), 10), UsageError);
   assert.throws(() => selectRange(parseRange("0-0"), 0), UsageError);
+  assert.throws(() => selectRange(parseRange(`${"9".repeat(400)}-`), 10), UsageError);
 });
 
 test("whole numbers between bounds", () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { platform } from "node:os";
 import { cliTest, errorOf, json, lines, mountTest } from "./support.ts";
 
@@ -13,6 +13,19 @@ cliTest("a command line that cannot be meant is a usage error, and does nothing"
     [["lss"], /unknown command 'lss'.*ls/s],
     [["help", "lss"], /unknown command 'lss'/],
     [["--path", "", "ls"], /--path is empty/],
+    // `add` with an empty name for the manifest stored everything, and only then failed.
+    [["add", "-r", "folder", "--manifest", ""], /--manifest is empty/],
+    [["add", "folder/file", ""], /PATH is empty/],
+    [["restore", "--manifest", "", "out"], /--manifest is empty/],
+    [["restore", "--manifest", "m", ""], /DEST is empty/],
+    [["repair", "--from", "other", "--from", ""], /--from is empty/],
+    [["validate", "--checkpoint", ""], /--checkpoint is empty/],
+    [["has", "--from-file", ""], /--from-file is empty/],
+    [["export", "--archive", ""], /--archive is empty/],
+    [["export", ""], /CONTAINER is empty/],
+    [["import", "container", "--keys="], /--keys is empty/],
+    [["restore-backup", "", "out"], /SOURCE is empty/],
+    [["dump", ""], /FILE is empty/],
     [["repack", "--compression", "lzma:9"], /lzma:9/],
     [["add", "--recompress", "--compress", "keep", "folder"], /of no use with --compress keep/],
     [["pack", "--recompress", "--no-compress"], /of no use with --compress no/],
@@ -61,6 +74,51 @@ cliTest("a command line that cannot be meant is a usage error, and does nothing"
     );
   }
   assert.deepEqual(readdirSync(work.folder).toSorted(), ["container", "folder"]);
+  assert.deepEqual(await work.allKeys(), []);
+});
+
+// errors.md listed missing files under both codes.
+cliTest(
+  "a missing source is SOURCE_FAILED; a missing file or folder that is to be looked at is NOT_FOUND",
+  async (work) => {
+    await work.container();
+    for (const [code, exitCode, lines] of [
+      [
+        "SOURCE_FAILED",
+        1,
+        ["add nosuch", "has --from-file nosuch", "restore --manifest nosuch out", "import --archive nosuch"],
+      ],
+      ["NOT_FOUND", 3, ["dump nosuch/config.json", "dump nosuch/0.toc", "backups nosuch"]],
+    ] as const) {
+      for (const line of lines) {
+        const finished = await work.run([...line.split(" "), "--json"]);
+        assert.deepEqual([errorOf(finished)?.code, finished.code], [code, exitCode], line);
+      }
+    }
+  },
+);
+
+// `/dev/stdout` that leads to a file was replaced by a new file, and what the command printed was gone with the old one.
+cliTest("a new file does not take the place of where standard output and error go, nor of a device", async (work) => {
+  await work.container();
+  work.write("folder/file", "x");
+  symlinkSync("/dev/stdout", work.path("link"));
+  for (const [line, message] of [
+    ["tsdos add -r folder --manifest /dev/stdout > out", /\/dev\/stdout is where standard output goes/],
+    ["tsdos add -r folder --manifest out > out", /out is where standard output goes/],
+    ["tsdos add -r folder --manifest /dev/stderr 2> out; e=$?; cat out >&2; (exit $e)", /where standard error goes/],
+    ["tsdos export --archive /dev/fd/1 >> out", /where standard output goes/],
+    ["set -o pipefail; tsdos export --archive /dev/stdout | cat", /not a plain file/],
+    ["tsdos add -r folder --manifest /dev/null", /not a plain file/],
+    // Not /dev/stdout itself, which a program that does not refuse it might remove.
+    ["tsdos validate --checkpoint link > out", /link is where standard output goes/],
+    ["tsdos validate --checkpoint folder", /not a plain file/],
+  ] as const) {
+    const { code, stdout, stderr } = work.shell(line);
+    assert.match(stderr, message, line);
+    assert.deepEqual([code, stdout], [2, ""], line);
+  }
+  assert.deepEqual(readdirSync(work.folder).toSorted(), ["container", "folder", "link", "out"]);
   assert.deepEqual(await work.allKeys(), []);
 });
 

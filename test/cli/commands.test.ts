@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { readFileSync, rmSync } from "node:fs";
+import { copyFileSync, readFileSync, rmSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { noise, prose } from "../../src/testing/contents.ts";
 import { cliTest, errorOf, json, lines } from "./support.ts";
@@ -186,6 +186,30 @@ cliTest("rebuild-index, validate and dump", async (work) => {
   const rebuilt = await work.run(["rebuild-index", "--json"]);
   assert.deepEqual([rebuilt.code, json(rebuilt.stdout)[0]?.["objects"]], [0, 2]);
   assert.match((await work.run(["validate"])).stdout, /^valid +yes$/m);
+});
+
+// The header was called valid. By the format, it is not that of this file.
+cliTest("dump tells that a table of contents has the header of another pack", async (work) => {
+  await work.container(["one"], "packed");
+  copyFileSync(work.path("container/packed/0.toc"), work.path("7.toc"));
+  const { code, stdout } = await work.run(["dump", "7.toc", "--json"]);
+  const [, header, entry] = json(stdout);
+  assert.deepEqual([code, header?.["damaged"], entry?.["damaged"]], [4, "the header is that of pack 0", undefined]);
+});
+
+// They were read as a number, little-endian: in the reverse order, and not at all of fewer than four.
+cliTest("dump tells the first bytes of a pack in their order, however few there are", async (work) => {
+  for (const [bytes, firstBytes] of [
+    ["28b52ffd0102", "28b52ffd"],
+    ["010203", "010203"],
+    ["0a", "0a"],
+    ["", undefined],
+  ] as const) {
+    work.write("0.pack", Buffer.from(bytes, "hex"));
+    const [dumped] = json((await work.run(["dump", "0.pack", "--json"])).stdout);
+    assert.deepEqual([dumped?.["size"], dumped?.["firstBytes"]], [bytes.length / 2, firstBytes]);
+    if (firstBytes === "28b52ffd") assert.equal(dumped?.["looksLike"], "zstd");
+  }
 });
 
 cliTest("help and version are printed on standard output", async (work) => {

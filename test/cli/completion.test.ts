@@ -25,7 +25,8 @@ for (const shell of shells) {
     const { status, stderr } = spawnSync(shell, ["-n", file], { encoding: "utf8" });
     assert.equal(stderr, "");
     assert.equal(status, 0);
-    for (const word of ["init", "create", "rebuild-index", "manifest"]) assert.ok(script.includes(word), word);
+    for (const word of ["init", "create", "rebuild-index", "manifest", "optimize"])
+      assert.ok(script.includes(word), word);
   });
 }
 
@@ -56,6 +57,12 @@ test("bash completes commands, options and their values", {
   assert.deepEqual(completeInBash("add", "--compress", "y"), ["yes"]);
   for (const command of ["add", "pack", "repack", "import", "export"])
     assert.deepEqual(completeInBash(command, "--rec").slice(-1), ["--recompress"]);
+  // A command that the help leaves out, but cli.md names.
+  assert.deepEqual(completeInBash("opt"), ["optimize"]);
+  assert.deepEqual(completeInBash("-p", "pack", "optimize", ""), ["pack", "repack"]);
+  assert.deepEqual(completeInBash("optimize", "re"), ["repack"]);
+  assert.deepEqual(completeInBash("optimize", "pack", "--thr"), ["--threads"]);
+  assert.deepEqual(completeInBash("optimize", "repack", "--compress", "y"), ["yes"]);
   assert.deepEqual(completeInBash("add", "f"), [], "left to bash, which completes file names");
 });
 
@@ -71,4 +78,6 @@ test("fish completes commands, options and their values", {
   assert.deepEqual(complete("tsdos init --form"), ["--format"]);
   assert.deepEqual(complete("tsdos init --format "), ["1", "2"]);
   assert.deepEqual(complete("tsdos inspect "), ["loose", "packed"]);
+  assert.deepEqual(complete("tsdos optimize "), ["pack", "repack"]);
+  assert.deepEqual(complete("tsdos optimize pack --thr"), ["--threads"]);
 });

@@ -88,6 +88,33 @@ test("the progress line tells bytes, rate, objects and remaining time, and fits 
   assert.equal(progressLine(unknown, new RateMeter(), 10).length, 9);
 });
 
+// The remaining time came last, behind a bar of 24 characters, and was always cut off in 80 columns.
+test("in 80 columns the progress line has percent, bytes, rate and remaining time", () => {
+  const mib = 1024 ** 2;
+  const lineAt = (columns: number): string => {
+    const meter = new RateMeter();
+    const progress = { phase: "validate", totalObjects: 1_234_567, totalBytes: 1023.4 * mib };
+    meter.add(0, { ...progress, objects: 0, bytes: 0 });
+    const now = { ...progress, objects: 123_456, bytes: 123.4 * mib };
+    meter.add(1000, now);
+    return progressLine(now, meter, columns);
+  };
+  assert.equal(lineAt(80), "validate  [#-------------] 12%  123.4 MiB of 1023.4 MiB  123.4 MiB/s  0:07 left");
+  assert.equal(lineAt(64), "validate  12%  123.4 MiB of 1023.4 MiB  123.4 MiB/s  0:07 left");
+  for (let columns = 1; columns < 200; columns++) {
+    const line = lineAt(columns);
+    assert.ok(line.length < columns, line);
+    if (columns > 64) assert.match(line, /12% {2}123\.4 MiB of 1023\.4 MiB {2}123\.4 MiB\/s {2}(.* {2})?0:07 left$/);
+    assert.equal(line.includes(" of 1,234,567 objects"), columns > 107, line);
+  }
+  const meter = new RateMeter();
+  const structure = { phase: "structure", bytes: 0, totalObjects: 1_000_000, objects: 500_000 };
+  assert.equal(
+    progressLine(structure, meter, 80),
+    "structure  [############------------] 50%  500,000 of 1,000,000 objects",
+  );
+});
+
 test("the queue gives items in their order, also after it has grown large", () => {
   const queue = new Queue<number>();
   let given = 0;

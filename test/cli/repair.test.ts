@@ -26,6 +26,7 @@ for (const formatVersion of [1, 2] as const) {
     const dry = await work.run(["repair", "--dry-run", "--json"]);
     assert.deepEqual([dry.code, dry.stderr], [4, ""]);
     assert.deepEqual([report(dry).dryRun, report(dry).lost, [...report(dry).lostKeys].sort()], [true, 2, lost]);
+    assert.equal(report(dry).quarantined, 2);
     assert.ok(!existsSync(work.path(quarantine)));
     assert.equal((await work.allKeys()).length, 4);
     const help = await work.run(["repair", "--dry-run", "--from", "other"]);

@@ -6,9 +6,8 @@ import { cliTest, type Workspace } from "./support.ts";
 const withoutScript = spawnSync("script", ["--version"]).status === 0 ? false : "needs the program 'script'";
 
 /** Runs a command line in a terminal; what it showed. Standard output goes to the file `stdout`. */
-function inTerminal(work: Workspace, line: string, env: NodeJS.ProcessEnv = {}): string {
-  // A terminal that nobody looks at has no size.
-  const quoted = `stty cols 120 rows 40; ${line}`.replaceAll("'", `'\\''`);
+function inTerminal(work: Workspace, line: string, env: NodeJS.ProcessEnv = {}, size = "cols 120 rows 40"): string {
+  const quoted = `stty ${size}; ${line}`.replaceAll("'", `'\\''`);
   return work.shell(`export -f tsdos; script -qec '${quoted}' /dev/null`, { SHELL: "/bin/bash", TERM: "xterm", ...env })
     .stdout;
 }
@@ -29,6 +28,13 @@ cliTest("a terminal shows how far it is, and a summary; nothing else does", asyn
   }
 });
 
+// A terminal that nobody looks at, as that of `script`, has no size. That was taken for no room at all.
+cliTest("a terminal without a size shows how far it is, too", async (work, context) => {
+  if (withoutScript) return context.skip(withoutScript);
+  await work.container(["content"]);
+  assert.match(inTerminal(work, "tsdos validate > stdout", {}, "cols 0 rows 0"), /validate {2}\[#*-*\] \d+%/);
+});
+
 cliTest("a terminal is told for whom a packer waits", async (work, context) => {
   if (withoutScript) return context.skip(withoutScript);
   await work.container(["content"]);
@@ -45,4 +51,15 @@ cliTest("errors are coloured on a terminal, unless NO_COLOR is set", async (work
   const red = "\u001b[31m";
   assert.ok(inTerminal(work, "unset NO_COLOR NODE_DISABLE_COLORS CI; tsdos ls").startsWith(`${red}tsdos:`));
   assert.ok(inTerminal(work, "tsdos ls", { NO_COLOR: "1" }).startsWith("tsdos: NOT_A_CONTAINER"));
+  assert.ok(inTerminal(work, "TERM=dumb tsdos ls").startsWith("tsdos: NOT_A_CONTAINER"));
+  const both = inTerminal(work, "tsdos ls", { NO_COLOR: "1", FORCE_COLOR: "1" });
+  assert.ok(both.startsWith("tsdos: NOT_A_CONTAINER"));
+});
+
+// FORCE_COLOR coloured also what went to files, and in spite of NO_COLOR.
+cliTest("without a terminal nothing is coloured", async (work) => {
+  for (const env of [{ FORCE_COLOR: "1" }, { FORCE_COLOR: "1", NO_COLOR: "1" }]) {
+    const { stderr } = await work.run(["ls"], { env });
+    assert.ok(stderr.startsWith("tsdos: NOT_A_CONTAINER"), stderr);
+  }
 });

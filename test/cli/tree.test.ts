@@ -82,6 +82,14 @@ cliTest("the walk leaves out special files, the container and its own manifest, 
   assert.deepEqual(readdirSync(work.folder).toSorted(), ["container", "file", "manifest", "pipe"]);
   const quiet = await work.run(["add", "-r", ".", "-q"]);
   assert.equal(quiet.stderr, "");
+  // Notes were text, between errors that are JSON. Whoever reads standard error line by line could not.
+  const asJson = await work.run(["add", "-r", ".", "missing", "--json"]);
+  const told = json(asJson.stderr).map(({ note, error }) => note ?? (error as { code: string }).code);
+  assert.deepEqual(told.toSorted(), [
+    "SOURCE_FAILED",
+    "left out ./container: part of this command's own work",
+    "left out ./pipe: neither a file, a folder nor a link",
+  ]);
 });
 
 cliTest("links on the command line are followed, links below are not", async (work) => {
@@ -131,9 +139,14 @@ cliTest("a manifest that is not one, or leads out of the folder, writes nothing"
     [`${header}${key}\t7\t100644\tgood\n${key}\t7\t100644\t../out\n`, /manifest, line 3: .*out of the tree/],
     [`${header}${key}\t7\t100644\t/tmp/out\n`, /line 2: .*out of the tree/],
     [`${header}${key}\t7\n`, /line 2: /],
+    // A manifest that was cut off was taken for a whole one: the last path lost its end, and the rest did not come back.
+    [header.trimEnd(), /line 1: .*cut off/],
+    [`${header}${key}\t7\t100644\tgood\n${key}\t7\t100644\tdocs/re`, /line 3: .*cut off/],
+    // A byte that is not UTF-8 became U+FFFD. The file came back under a name that it never had.
+    [`${header}${key}\t7\t100644\tgood\n${key}\t7\t100644\tcaf\xe9\n`, /line 3: .*UTF-8/],
   ];
   for (const [text, message] of manifests) {
-    work.write("manifest", text);
+    work.write("manifest", Buffer.from(text, "latin1"));
     const { code, stderr } = await work.run(["restore", "--manifest", "manifest", "out"]);
     assert.match(stderr, message);
     assert.equal(code, 2);
@@ -141,14 +154,23 @@ cliTest("a manifest that is not one, or leads out of the folder, writes nothing"
   }
 });
 
-cliTest("restore never writes through a link of the manifest", async (work) => {
+cliTest("restore never writes through a link of the manifest, or in the place of the tree's folder", async (work) => {
   const [key = ""] = await work.container(["content"]);
   mkdirSync(work.path("outside"));
-  const text = `# tsdos manifest 1\n-\t0\t120777\ta\t${work.path("outside")}\n${key}\t7\t100644\ta/file\n-\t0\t120777\tb\t..\n-\t0\t120777\tb/c\tx\n`;
-  work.write("manifest", text);
-  assert.equal((await work.run(["restore", "--manifest", "manifest", "out"])).code, 1);
+  const [file, link] = [`${key}\t7\t100644\t`, "-\t0\t120777\t"];
+  for (const [text, message] of [
+    [`${file}!\n${link}a\t${work.path("outside")}\n${file}a/file\n`, /line 4: .*"a\/file" leads through "a"/],
+    [`${file}!\n${link}b\t..\n${link}b/c\tx\n`, /line 4: .*"b\/c" leads through "b"/],
+    [`${file}.\n${file}ok\n`, /line 2: .*own folder/],
+    [`${file}f\n${file}f\n`, /line 3: .*twice/],
+  ] as const) {
+    work.write("manifest", `# tsdos manifest 1\n${text}`);
+    const { code, stderr } = await work.run(["restore", "--manifest", "manifest", "out"]);
+    assert.match(stderr, message);
+    assert.equal(code, 2);
+    assert.equal(existsSync(work.path("out")), false);
+  }
   assert.deepEqual(readdirSync(work.path("outside")), []);
-  assert.equal(existsSync(work.path("c")), false);
 });
 
 cliTest("missing and damaged objects are named with their files, and all others are restored", async (work) => {

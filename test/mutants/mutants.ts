@@ -167,15 +167,15 @@ export const mutants: readonly Mutant[] = [
   {
     bug: "repair takes a lost object out before it is on the list",
     file: "src/maintenance/repair-objects.ts",
-    find: `      this.#quarantine.addLost(this.#toList);
-      // Loose writers go on: what they have stored anew stays, and what they have deleted is gone.
-      const toMove = this.#toMove.filter(({ path, seen }) => isSameFile(context.fs.stat(path), seen));
-      for (const { path, name } of toMove) this.#quarantine.move(path, name);
+    find: `    this.#quarantine.addLost(this.#toList);
+    // Loose writers go on: what they have stored anew stays, and what they have deleted is gone.
+    const toMove = this.#toMove.filter(({ path, seen }) => isSameFile(context.fs.stat(path), seen));
+    for (const { path, name } of toMove) this.#quarantine.move(path, name);
 `,
-    replace: `      // Loose writers go on: what they have stored anew stays, and what they have deleted is gone.
-      const toMove = this.#toMove.filter(({ path, seen }) => isSameFile(context.fs.stat(path), seen));
-      for (const { path, name } of toMove) this.#quarantine.move(path, name);
-      this.#quarantine.addLost(this.#toList);
+    replace: `    // Loose writers go on: what they have stored anew stays, and what they have deleted is gone.
+    const toMove = this.#toMove.filter(({ path, seen }) => isSameFile(context.fs.stat(path), seen));
+    for (const { path, name } of toMove) this.#quarantine.move(path, name);
+    this.#quarantine.addLost(this.#toList);
 `,
     caughtBy: "crash explorer",
   },
