@@ -100,7 +100,7 @@ export class Container implements ObjectStore, AsyncDisposable {
         await packed.tryExclusively("rebuild the index", () => index.rebuild(true));
       } else if (index.wantsFlush) {
         await packed.tryExclusively("flush the index", () => {
-          index.refresh();
+          index.refresh(true);
           index.flush(true);
         });
       }

@@ -34,6 +34,9 @@ export async function removePackedCopies(
       if (size === undefined || !(await readsBack(reader, options.signal))) continue;
       if (!options.dryRun) {
         if (!packed.ensureDurable(reader.entry)) continue;
+        // Version 1: disk-objectstore deletes rows without a lock, and somebody may have stored the object again since.
+        const now = packed.find(key);
+        if (now?.packId !== reader.entry.packId || now.offset !== reader.entry.offset) continue;
         packed.context.fs.remove(loose.pathOf(key));
       }
       objects++;

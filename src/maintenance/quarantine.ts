@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import { isTsdosError } from "../errors.ts";
-import type { FileSystem } from "../file-system.ts";
+import type { FileStat, FileSystem } from "../file-system.ts";
 import { type LostObject, parseLostObject, printLostObject } from "../format/lost-keys.ts";
 import { ownPath } from "../format/paths.ts";
 import type { StoreContext } from "../store/context.ts";
@@ -54,19 +54,45 @@ export class Quarantine {
     }
   }
 
-  /** Moves a file in, durably, to a name that was reserved, or over a copy of it. Its old folder is for the caller to sync. */
-  move(path: string, name: string): void {
+  /**
+   * Moves a file in, durably, to a name that was reserved, or over a copy of it. Its old folder is for the caller to sync. What
+   * turns out not to be meant, since somebody has just put another file there, stays where it is.
+   */
+  move(path: string, name: string, isMeant: (file: FileStat | undefined) => boolean): void {
+    if (!this.#dryRun && !this.#moveMeant(path, name, isMeant)) return;
+    if (this.#reserved.delete(name)) this.files++;
+  }
+
+  #moveMeant(path: string, name: string, isMeant: (file: FileStat | undefined) => boolean): boolean {
+    const fs = this.#fs;
     const target = `${this.folder}/${name}`;
+    if (!isMeant(fs.stat(path))) return false;
     try {
-      if (!this.#dryRun) this.#fs.rename(path, target);
-      if (!this.#dryRun) this.#fs.syncDirectory(this.folder);
+      fs.rename(path, target);
     } catch (error) {
       // The packs may be on a file system of their own.
       if (!isTsdosError(error) || error.details.errno !== "EXDEV") throw error;
       if (this.#reserved.has(name)) this.#copyFile(path, name);
-      this.#fs.remove(path);
+      if (!isMeant(fs.stat(path))) return false;
+      fs.remove(path);
+      return true;
     }
-    if (this.#reserved.delete(name)) this.files++;
+    if (!isMeant(fs.stat(target))) {
+      this.#putBack(target, path);
+      return false;
+    }
+    fs.syncDirectory(this.folder);
+    return true;
+  }
+
+  #putBack(target: string, path: string): void {
+    try {
+      this.#fs.link(target, path);
+    } catch (error) {
+      // Or another one since.
+      if (!isTsdosError(error) || error.details.errno !== "EEXIST") throw error;
+    }
+    this.#fs.remove(target);
   }
 
   /** Copies a file in, durably; returns the copy's name. */

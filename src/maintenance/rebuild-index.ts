@@ -1,4 +1,6 @@
-import { auditIndex } from "../pack-index/index-audit.ts";
+import { TsdosError } from "../errors.ts";
+import { tocFileName } from "../format/paths.ts";
+import { auditIndex, type IndexAudit } from "../pack-index/index-audit.ts";
 import type { RebuildCounts } from "../pack-index/pack-index.ts";
 import type { LongOperationOptions } from "../progress.ts";
 import { Pacer } from "../store/context.ts";
@@ -15,7 +17,10 @@ export interface RebuildReport extends RebuildCounts {
   readonly dryRun: boolean;
 }
 
-/** Makes the index anew from the packs' tables of contents. Progress counts their entries. */
+/**
+ * Makes the index anew from the packs' tables of contents. Progress counts their entries.
+ * @throws TsdosError `CORRUPT_INDEX` where only the index has what damaged ones have lost: `repair` takes it from there
+ */
 export async function rebuildIndex(packed: PackedStore, options: RebuildOptions): Promise<RebuildReport> {
   if (options.dryRun && packed.context.config.containerVersion === 2) return planRebuild(packed, options);
   const { signal, onProgress } = options;
@@ -23,14 +28,23 @@ export async function rebuildIndex(packed: PackedStore, options: RebuildOptions)
     signal?.throwIfAborted();
     onProgress?.({ phase: "rebuild-index", objects, bytes: 0, totalObjects });
   };
-  return packed.exclusively("rebuild-index", { ...options, dryRun: false }, () => {
+  return packed.exclusively("rebuild-index", { ...options, dryRun: false }, async () => {
+    if (packed.context.config.containerVersion === 2) refuseLoss(packed, await audited(packed, signal));
     const counts = packed.index.rebuild(true, tell);
     return { ...counts, rawBytes: packed.index.totals().rawBytes, dryRun: false };
   });
 }
 
-/** One segment is what a rebuild of up to 131,072 entries makes; of more, their number depends on how they are merged. */
-async function planRebuild(packed: PackedStore, { signal }: LongOperationOptions): Promise<RebuildReport> {
+function refuseLoss({ context, files }: PackedStore, { onlyIndexed }: IndexAudit): void {
+  const [packId] = onlyIndexed;
+  if (packId === undefined) return;
+  const path = `${files.folder}/${tocFileName(packId)}`;
+  const state = context.fs.stat(path) === undefined ? "missing" : "damaged";
+  const message = `${path} is ${state}, and the index has entries that were in it; run repair, which takes them from there: nothing was changed`;
+  throw new TsdosError("CORRUPT_INDEX", message, { path });
+}
+
+async function audited(packed: PackedStore, signal: AbortSignal | undefined): Promise<IndexAudit> {
   const pacer = new Pacer();
   const steps = auditIndex(packed.context.fs, packed.files.folder);
   let step = steps.next();
@@ -38,7 +52,12 @@ async function planRebuild(packed: PackedStore, { signal }: LongOperationOptions
     signal?.throwIfAborted();
     if (pacer.due) await pacer.pause();
   }
-  const { packs, totals, problems } = step.value;
+  return step.value;
+}
+
+/** One segment is what a rebuild of up to 131,072 entries makes; of more, their number depends on how they are merged. */
+async function planRebuild(packed: PackedStore, { signal }: LongOperationOptions): Promise<RebuildReport> {
+  const { packs, totals, problems } = await audited(packed, signal);
   const damagedEntries = problems.filter(({ kind }) => kind === "toc").length;
   const { objects, rawBytes } = totals;
   return { packs: packs.length, objects, damagedEntries, segments: objects > 0 ? 1 : 0, rawBytes, dryRun: true };

@@ -65,10 +65,10 @@ export class ObjectRepair {
     const { index, context } = this.#store.packed;
     this.#quarantine.addLost(this.#toList);
     // Loose writers go on: what they have stored anew stays, and what they have deleted is gone.
-    const toMove = this.#toMove.filter(({ path, seen }) => isSameFile(context.fs.stat(path), seen));
-    for (const { path, name } of toMove) this.#quarantine.move(path, name);
+    for (const { path, name, seen } of this.#toMove)
+      this.#quarantine.move(path, name, (file) => isSameFile(file, seen));
     if (!this.#dryRun) {
-      for (const folder of new Set(toMove.map(({ path }) => dirname(path)))) context.fs.syncDirectory(folder);
+      for (const folder of new Set(this.#toMove.map(({ path }) => dirname(path)))) context.fs.syncDirectory(folder);
       if (this.#toRemove.size > 0) index.remove(collectKeys([...this.#toRemove]), this.#toRemove.size, true);
       if (index instanceof SqliteIndex && this.#rows.length > 0) index.removeRows(this.#rows);
     }

@@ -44,6 +44,8 @@ export interface IndexAudit {
   readonly totals: IndexTotals;
   /** True when some keys have more than one live entry, so that not every live entry is used. */
   readonly hasSuperseded: boolean;
+  /** Packs of which only the index has some entries, since their tables of contents are damaged. */
+  readonly onlyIndexed: readonly number[];
 }
 
 /**
@@ -81,20 +83,23 @@ function* auditOnce(fs: FileSystem, state: IndexState): Generator<number, IndexA
   state.load();
   const walked = yield* walkLive(state, problems);
   const packs: AuditedPack[] = [];
+  const onlyIndexed: number[] = [];
   for (const { packId, position } of [...state.tocs.values()].sort((a, b) => a.packId - b.packId)) {
     const toc = yield* sumToc(fs, state, packId, position);
     for (const damage of toc.damage) problems.push(tocProblem(fs, state, damage));
     const indexed = walked.sums.get(packId) ?? { count: 0, sum: 0 };
     if (indexed.count !== toc.live.count || indexed.sum !== toc.live.sum) {
-      problems.push(disagreement(state, packId, indexed, toc.live));
+      const isOnlyIndexed = indexed.count > toc.live.count && toc.damage.length > 0;
+      if (isOnlyIndexed) onlyIndexed.push(packId);
+      problems.push(disagreement(state, packId, indexed, toc.live, isOnlyIndexed ? REPAIR : REBUILD));
     }
     walked.sums.delete(packId);
     packs.push({ packId, end: position, plain: toc.isPlain });
   }
   for (const [packId, indexed] of walked.sums) {
-    problems.push(disagreement(state, packId, indexed, { count: 0, sum: 0 }));
+    problems.push(disagreement(state, packId, indexed, { count: 0, sum: 0 }, REBUILD));
   }
-  return { problems, packs, totals: walked.totals, hasSuperseded: walked.hasSuperseded };
+  return { problems, packs, totals: walked.totals, hasSuperseded: walked.hasSuperseded, onlyIndexed };
 }
 
 /** MANIFEST and segments that cannot be used. Whoever loads the index passes over them. */
@@ -226,12 +231,15 @@ function tocProblem(fs: FileSystem, state: IndexState, { packId, offset }: TocDa
   return { kind: "toc", packId, error: new TsdosError("CORRUPT_INDEX", message, { path, offset }) };
 }
 
-function disagreement(state: IndexState, packId: number, indexed: Sum, listed: Sum): IndexProblem {
+const REBUILD = "run rebuild-index: it makes the index anew and loses nothing";
+const REPAIR = "run repair: it takes what is missing there from the index";
+
+function disagreement(state: IndexState, packId: number, indexed: Sum, listed: Sum, advice: string): IndexProblem {
   const path = state.tocPath(packId);
   const reason =
     indexed.count === listed.count
       ? `another ${listed.count} live entries than ${path}`
       : `${indexed.count} live entries for ${path}, which has ${listed.count}`;
-  const message = `the index has ${reason}; run rebuild-index: it makes the index anew and loses nothing`;
+  const message = `the index has ${reason}; ${advice}`;
   return { kind: "index", packId, error: new TsdosError("CORRUPT_INDEX", message, { path: state.indexFolder }) };
 }

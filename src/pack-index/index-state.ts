@@ -102,7 +102,7 @@ export class IndexState {
   }
 
   /** Picks up what other processes have committed; true when anything changed. */
-  refresh(): boolean {
+  refresh(all = false): boolean {
     if (manifestStamp(this.#fs, this.indexFolder) !== this.#read.stamp) {
       this.load();
       return true;
@@ -118,6 +118,18 @@ export class IndexState {
       }
       this.#readNewest();
     }
+    // A deletion that was interrupted has tombstones of which MANIFEST does not tell.
+    if (all) for (const packId of [...this.tocs.keys()]) this.refreshPack(packId);
+    return this.tail.count !== before;
+  }
+
+  /** Reads what was appended to the table of contents of one pack. By its name: a repair may have put another file there. */
+  refreshPack(packId: number): boolean {
+    const toc = this.tocs.get(packId);
+    if (toc === undefined || (this.#fs.stat(this.tocPath(packId))?.size ?? 0) <= toc.position) return false;
+    const before = this.tail.count;
+    toc.close();
+    this.readTail(toc);
     return this.tail.count !== before;
   }
 

@@ -36,8 +36,13 @@ export interface PackIndex {
   readonly version: number;
   /** Changes whenever entries may have become visible, also those that this instance has committed. */
   readonly changes: number;
-  /** Picks up what other processes have committed; true when anything changed. Cheap when nothing did. */
-  refresh(): boolean;
+  /**
+   * Picks up what other processes have committed; true when anything changed. Cheap when nothing did. With `all`, for who is about to
+   * change anything: also deletions that were interrupted, of which MANIFEST does not tell.
+   */
+  refresh(all?: boolean): boolean;
+  /** As {@link refresh} with `all`, of one pack. */
+  refreshPack(packId: number): boolean;
   /**
    * Live index records, one for each key, in ascending order of keys, in batches of bounded size; those with keys above `after`
    * (32 bytes), if given; a batch is valid until the next one is asked for. Goes on over the state that it started with while the index changes. Throws `CORRUPT_INDEX` at its end

@@ -133,8 +133,12 @@ export class SegmentedIndex implements PackIndex {
     return this.#ready().version + this.#commits;
   }
 
-  refresh(): boolean {
-    return this.#wholly((state) => state.refresh());
+  refresh(all = false): boolean {
+    return this.#wholly((state) => state.refresh(all));
+  }
+
+  refreshPack(packId: number): boolean {
+    return this.#wholly((state) => state.refreshPack(packId));
   }
 
   *batches(after?: Uint8Array): Generator<RecordBatch> {
@@ -201,7 +205,8 @@ export class SegmentedIndex implements PackIndex {
   commit(packId: number, batch: RecordBatch, sync: boolean): void {
     const state = this.#ready();
     const toc = state.tocs.get(packId) ?? state.addToc(packId);
-    // Whatever stands there already is read, and so kept: an append cuts what is behind the last entry that it knows.
+    // Whatever stands there already is read, and so kept: an append cuts what is behind the last entry that it knows. By its name.
+    toc.close();
     state.readTail(toc);
     const isNew = toc.position === 0;
     if (batch.count === 0 && !isNew) return;

@@ -182,6 +182,10 @@ export class SqliteIndex implements PackIndex {
     return Number(this.#dataVersion()) + this.#writes + this.#reconnections * 2 ** 32;
   }
 
+  refreshPack(): boolean {
+    return this.refresh();
+  }
+
   /** Every `get` sees the newest rows anyway; this only says whether others have changed any. */
   refresh(): boolean {
     const { stamp, database } = this.#connection;

@@ -159,6 +159,7 @@ export class CombinedStore extends BaseStore {
       if (entry === undefined) return undefined;
       // A hit must not be older than this call: the object may have been deleted meanwhile.
       if (index.refresh()) entry = knownEntry(index, key, 0);
+      if (entry !== undefined && index.refreshPack(entry.packId)) entry = knownEntry(index, key, 0);
       return entry?.rawSize === rawSize ? this.#presentInPacks(wanted, entry, options) : undefined;
     };
   }

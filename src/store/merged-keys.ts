@@ -11,7 +11,7 @@ const BATCH = 4096;
  * after each loose folder was listed, so that what had left the folder by then is found in a pack.
  */
 export function* mergedKeys(loose: LooseStore, packed: PackedStore): Generator<readonly ObjectKey[]> {
-  const packedKeys = new PackedKeys(packed);
+  using packedKeys = new PackedKeys(packed);
   let last: ObjectKey | undefined;
   for (const folder of loose.sortedKeys()) {
     packedKeys.refresh(last);
@@ -31,7 +31,7 @@ export function* mergedKeys(loose: LooseStore, packed: PackedStore): Generator<r
 }
 
 /** The packed keys in ascending order, with a look ahead. */
-class PackedKeys {
+class PackedKeys implements Disposable {
   readonly #packed: PackedStore;
   #batches: Iterator<RecordBatch> | undefined;
   #keys: ObjectKey[] = [];
@@ -54,6 +54,11 @@ class PackedKeys {
     this.#batches = this.#packed.index.batches(last === undefined ? undefined : collectKeys([last]));
     this.#keys = [];
     this.#at = 0;
+  }
+
+  /** Lets go of the segments. */
+  [Symbol.dispose](): void {
+    this.#batches?.return?.();
   }
 
   /** The keys below `key`; passes over `key` itself. */

@@ -238,7 +238,7 @@ export class PackedStore extends BaseStore {
     const { lock, context } = this.#options;
     await this.#acquire(doing, options, { writesPacks: true });
     try {
-      this.index.refresh();
+      this.index.refresh(true);
       removeLeftovers(this, lock);
       const ensureDurable = (entry: PackEntry): boolean => this.ensureDurable(entry);
       const { index, files } = this;
@@ -276,7 +276,7 @@ export class PackedStore extends BaseStore {
     const { lock } = this.#options;
     await this.#acquire(doing, options, { writesPacks: options.writesPacks ?? false, onlyLooks: options.dryRun });
     try {
-      this.index.refresh();
+      this.index.refresh(true);
       if (!options.dryRun && !options.keepsLeftovers) removeLeftovers(this, lock);
       return await work(lock);
     } finally {

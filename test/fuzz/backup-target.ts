@@ -77,7 +77,7 @@ export const backupTargets: readonly Target[] = [
         yield framesOf(bytes);
       })();
       const output = new Writable({ write: (_chunk, _encoding, done) => done() });
-      const target = new Receiver(fs, new RestorePlace(fs, PLACE));
+      const target = new Receiver(fs, new RestorePlace(fs, PLACE, { acquire: async () => {}, close() {} }));
       await allowCoded(() => serveTarget(new Connection(input, output), target));
       await allowCoded(() => target.close());
       assert.deepEqual(outside, []);

@@ -19,7 +19,7 @@ import { emptyMemoryFolder, MEMORY_ROOT, openOn } from "../support/stores.ts";
 describe("a backup that cannot be written to its end", () => {
   const receiving = async (before: (call: FileCall) => Fault | undefined) => {
     const fs = new InterceptedFileSystem(emptyMemoryFolder(), before);
-    const target = new Receiver(fs, new RestorePlace(fs, "/restored"));
+    const target = new Receiver(fs, new RestorePlace(fs, "/restored", { acquire: async () => {}, close() {} }));
     await target.begin({ containerId: "", formatVersion: 2 }, { verify: "written", dryRun: false });
     return { fs, target };
   };
@@ -72,7 +72,7 @@ test("an abort is heard between packs that the last backup has", async () => {
   });
   const { combined, close } = openOn(fs, { durability: "process", packSizeTarget: 1 });
   for (let i = 0; i < 8; i++) await Array.fromAsync(combined.packed.insertMany([Buffer.from(`content ${i}`)]));
-  const target = new Receiver(fs, new RestorePlace(fs, "/there"));
+  const target = new Receiver(fs, new RestorePlace(fs, "/there", { acquire: async () => {}, close() {} }));
   const find = target.find.bind(target);
   target.find = (path, hashUpTo) => {
     if (path.endsWith("/2.toc")) controller.abort(new Error("enough"));

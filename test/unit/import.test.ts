@@ -7,7 +7,7 @@ import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
 import { archiveOf, filled, make, pieces } from "../support/archives.ts";
 import { readAll } from "../support/backup.ts";
-import { loosePathOf } from "../support/damage.ts";
+import { loosePathOf, newContainer } from "../support/damage.ts";
 import { flipByte } from "../support/port-files.ts";
 
 const NONE = "0".repeat(64);
@@ -148,4 +148,25 @@ test("a key that is none is told before anything is imported", async () => {
   const isRefused = (error: unknown): boolean => isTsdosError(error, "INVALID_KEY");
   await assert.rejects(target.importFrom(source, { keys: ["none"] }), isRefused);
   await assert.rejects(target.importArchive([await archiveOf(source)], { keys: ["none"] }), isRefused);
+});
+
+// The damaged one counted as having come, so that the intact one behind it was passed over, and nobody told that it is missing.
+test("an object that an archive has damaged, and then intact, is imported, also by its key", async () => {
+  const { container } = await newContainer();
+  const large = noise(5 * 1024 ** 2, 77);
+  const { key } = await container.insert(large);
+  const pieces: Uint8Array[] = [];
+  await container.exportArchive((bytes) => void pieces.push(bytes.slice()));
+  const intact = Buffer.concat(pieces);
+  const damaged = Buffer.from(intact);
+  damaged[1_000_000] = (damaged[1_000_000] as number) ^ 1;
+  for (const [archives, imported] of [
+    [[damaged, intact], 1],
+    [[damaged], 0],
+  ] as const) {
+    const other = await newContainer();
+    const report = await other.container.importArchive(archives, { keys: [key] });
+    assert.deepEqual([report.importedObjects, report.missing, report.problems.length], [imported, [], 1]);
+    assert.equal(await other.container.has(key), imported === 1);
+  }
 });

@@ -5,6 +5,8 @@ import { keyOf } from "../../src/key/hash.ts";
 import type { ObjectKey } from "../../src/key/object-key.ts";
 import { repair } from "../../src/maintenance/repair.ts";
 import { noise } from "../../src/testing/contents.ts";
+import { InterceptedFileSystem } from "../../src/testing.ts";
+import { truncate, writeFile } from "../support/port-files.ts";
 import { emptyMemoryFolder, openOn } from "../support/stores.ts";
 
 const contents = new Map([1, 2].map((seed) => [keyOf(noise(500, seed)), noise(500, seed)]));
@@ -38,4 +40,36 @@ for (const doing of ["stored anew", "deleted"] as const) {
       close();
     });
   }
+}
+
+// All of a batch were looked at first, and then moved one after the other, whatever was in their places by then.
+for (const when of ["before it is moved", "in the moment in which it is moved"] as const) {
+  test(`a damaged loose object of a batch that is stored anew ${when} stays`, async () => {
+    const memory = emptyMemoryFolder();
+    const other = openOn(memory, {});
+    await Array.fromAsync(other.combined.loose.insertMany([...contents.values()]));
+    const paths = [...contents.keys()].map((key) => other.combined.loose.pathOf(key));
+    for (const path of paths) truncate(memory, path, 100);
+    let isStored = false;
+    const storeAnew = (path: string): void => {
+      isStored = true;
+      writeFile(memory, path, contents.get([...contents.keys()][paths.indexOf(path)] as ObjectKey) as Uint8Array);
+    };
+    let kept = "";
+    const fs = new InterceptedFileSystem(memory, ({ name, path, to }) => {
+      if (isStored || name !== "rename" || !to?.includes("/quarantine/")) return undefined;
+      kept = when === "before it is moved" ? (paths.find((one) => one !== path) as string) : path;
+      storeAnew(kept);
+      return undefined;
+    });
+    const { combined, close } = openOn(fs, { durability: "process" });
+    await repair(combined, {});
+    for (const [key, bytes] of contents) {
+      const found = await other.combined.extract(key);
+      const isKept = other.combined.loose.pathOf(key) === kept;
+      assert.equal(found === undefined ? undefined : keyOf(await found.bytes()), isKept ? keyOf(bytes) : undefined);
+    }
+    other.close();
+    close();
+  });
 }

@@ -28,8 +28,9 @@ export async function importArchive(
   const wanted = options.keys === undefined ? undefined : await allOf(options.keys, options.signal);
   const importer = await Importer.open(store, tally, options);
   try {
-    await readArchive(bytes, new ArchiveImport(importer, wanted));
-    for (const key of wanted ?? []) tally.isMissing(key);
+    const archive = new ArchiveImport(importer, wanted);
+    await readArchive(bytes, archive);
+    for (const key of wanted ?? []) if (!archive.damagedKeys.has(key)) tally.isMissing(key);
     return await importer.finish(options.dryRun ?? false);
   } finally {
     importer.close();
@@ -45,8 +46,9 @@ async function allOf(keys: Keys, signal: AbortSignal | undefined): Promise<Set<O
 
 class ArchiveImport implements ArchiveVisitor {
   readonly #importer: Importer;
-  /** Keys that were asked for and have not come. */
+  /** Keys that were asked for and have not come, or only damaged: an archive may have them once more. */
   readonly #wanted: Set<ObjectKey> | undefined;
+  readonly damagedKeys = new Set<string>();
 
   constructor(importer: Importer, wanted: Set<ObjectKey> | undefined) {
     this.#importer = importer;
@@ -54,11 +56,20 @@ class ArchiveImport implements ArchiveVisitor {
   }
 
   damaged(error: TsdosError): void {
+    if (this.#wanted !== undefined && error.details.key !== undefined) this.damagedKeys.add(error.details.key);
     this.#importer.tally.report(error);
   }
 
   #skips(key: ObjectKey): boolean {
-    return (this.#wanted !== undefined && !this.#wanted.delete(key)) || this.#importer.isPresent(key);
+    if (this.#wanted !== undefined && !this.#wanted.has(key)) return true;
+    if (!this.#importer.isPresent(key)) return false;
+    this.#wanted?.delete(key);
+    return true;
+  }
+
+  #copied(key: string, rawSize: number): void {
+    this.#importer.tally.copied(rawSize);
+    this.#wanted?.delete(key as ObjectKey);
   }
 
   async small(record: ArchiveRecord, stored: Uint8Array): Promise<void> {
@@ -76,14 +87,15 @@ class ArchiveImport implements ArchiveVisitor {
   async #addSmall(record: ArchiveRecord, stored: Uint8Array): Promise<void> {
     const content = this.#contentOf(record, stored);
     if (content === undefined) return;
-    const { writer, tally } = this.#importer;
+    const { writer } = this.#importer;
     const { codec, rawSize } = record;
     const key = record.key as ObjectKey;
     if (!this.#importer.knows(codec)) {
       await this.#importer.addSmall(key, content);
+      this.#wanted?.delete(key);
     } else {
       writer?.add(key, stored, rawSize, codec);
-      tally.copied(rawSize);
+      this.#copied(key, rawSize);
     }
   }
 
@@ -102,7 +114,7 @@ class ArchiveImport implements ArchiveVisitor {
   /** Into the pack as it is, where it is read back and hashed before it gets an entry. */
   async #addLarge(record: ArchiveRecord, pieces: ArchiveBytes): Promise<void> {
     const { writer, tally } = this.#importer;
-    if (writer === undefined) return tally.copied(record.rawSize);
+    if (writer === undefined) return this.#copied(record.key, record.rawSize);
     const start = writer.begin();
     let isAdded = false;
     try {
@@ -129,12 +141,12 @@ class ArchiveImport implements ArchiveVisitor {
       if (this.#importer.knows(codec)) {
         for await (const _ of reader.chunks(0, rawSize, true)) await tally.breathe();
         writer.finish(key, { rawSize, storedSize, codec, checksum });
-        tally.copied(rawSize);
+        this.#copied(key, rawSize);
         return true;
       }
       // Version 1 does not know the codec; loose objects have none, and a later pack compresses them.
       await this.#importer.addLoose(reader.chunks(0, rawSize, true));
-      tally.copied(rawSize);
+      this.#copied(key, rawSize);
       return false;
     } catch (error) {
       if (!(error instanceof TsdosError) || error.code !== "CORRUPT_OBJECT") throw error;

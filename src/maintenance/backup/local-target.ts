@@ -1,24 +1,25 @@
 import type { FileSystem } from "../../file-system.ts";
 import { BACKUP_LOCK_FILE, BACKUP_LOCK_HOLDER_FILE } from "../../format/backup-paths.ts";
 import { acquireLock, OsLock } from "../../fs/os-lock.ts";
-import { BackupsFolder } from "./backups-folder.ts";
+import { type BackupLock, BackupsFolder } from "./backups-folder.ts";
 import { Receiver } from "./receiver.ts";
 import { RestorePlace } from "./restore-place.ts";
 import type { BackupTarget } from "./target.ts";
 
 /** Makes backups in a folder of this machine, given by its absolute path; one at a time. */
 export function localBackups(fs: FileSystem, folder: string): BackupTarget {
-  const lock = new OsLock(`${folder}/${BACKUP_LOCK_FILE}`, `${folder}/${BACKUP_LOCK_HOLDER_FILE}`);
-  return new Receiver(
-    fs,
-    new BackupsFolder(fs, folder, {
-      acquire: () => acquireLock(lock, { doing: "backup", timeoutMs: 0 }),
-      close: () => lock.close(),
-    }),
-  );
+  return new Receiver(fs, new BackupsFolder(fs, folder, lockIn(folder, "backup")));
 }
 
-/** Restores a container to a folder of this machine, given by its absolute path; `verify` is called before it gets its place. */
+/**
+ * Restores a container to a folder of this machine, given by its absolute path; one at a time. `verify` is called before it gets its
+ * place.
+ */
 export function localRestore(fs: FileSystem, folder: string, verify: (live: string) => Promise<void>): BackupTarget {
-  return new Receiver(fs, new RestorePlace(fs, folder, verify));
+  return new Receiver(fs, new RestorePlace(fs, folder, lockIn(folder, "restore"), verify));
+}
+
+function lockIn(folder: string, doing: string): BackupLock {
+  const lock = new OsLock(`${folder}/${BACKUP_LOCK_FILE}`, `${folder}/${BACKUP_LOCK_HOLDER_FILE}`);
+  return { acquire: () => acquireLock(lock, { doing, timeoutMs: 0 }), close: () => lock.close() };
 }
