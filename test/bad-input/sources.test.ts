@@ -158,22 +158,28 @@ test("a file that vanishes before its turn comes fails alone", async () => {
   );
 });
 
-test("a file that grows or shrinks while it is read gives the bytes that were read, under their key", async () => {
+test("a file that grows while it is read gives the bytes that were read, under their key; one that is cut fails", async () => {
   const folder = temporaryFolder();
   await using container = await Container.create(join(folder, "c"));
   const path = join(folder, "changing");
   for (const to of ["loose", "packed"] as const) {
-    writeFileSync(path, noise(9 * MIB, 5));
-    // The first pieces are read before the change.
-    let asked = 0;
-    const timer = setInterval(() => {
-      if (asked++ === 0) truncateSync(path, 6 * MIB);
-    }, 0);
-    const { key, rawSize } = await container.insert(fromFile(path), { to });
-    clearInterval(timer);
-    const bytes = (await (await container.extract(key))?.bytes()) as Uint8Array;
-    assert.deepEqual([bytes.length, keyOf(bytes)], [rawSize, key]);
-    await container.delete([key]);
+    for (const sizeThen of [6 * MIB, 12 * MIB]) {
+      writeFileSync(path, noise(9 * MIB, 5));
+      // The first pieces are read before the change.
+      const timer = setTimeout(() => truncateSync(path, sizeThen), 0);
+      try {
+        const { key, rawSize } = await container.insert(fromFile(path), { to });
+        const bytes = (await (await container.extract(key))?.bytes()) as Uint8Array;
+        assert.deepEqual([bytes.length, keyOf(bytes)], [rawSize, key]);
+        await container.delete([key]);
+        assert.ok(rawSize >= 9 * MIB, `${rawSize}`);
+      } catch (error) {
+        assert.ok(isTsdosError(error, "SOURCE_FAILED") && sizeThen < 9 * MIB, String(error));
+      } finally {
+        clearTimeout(timer);
+      }
+      assert.deepEqual(await Array.fromAsync(container.keys()), []);
+    }
   }
 });
 

@@ -169,12 +169,12 @@ export const mutants: readonly Mutant[] = [
     file: "src/maintenance/repair-objects.ts",
     find: `    this.#quarantine.addLost(this.#toList);
     // Loose writers go on: what they have stored anew stays, and what they have deleted is gone.
-    const toMove = this.#toMove.filter(({ path, seen }) => isSameFile(context.fs.stat(path), seen));
-    for (const { path, name } of toMove) this.#quarantine.move(path, name);
+    for (const { path, name, seen } of this.#toMove)
+      this.#quarantine.move(path, name, (file) => isSameFile(file, seen));
 `,
     replace: `    // Loose writers go on: what they have stored anew stays, and what they have deleted is gone.
-    const toMove = this.#toMove.filter(({ path, seen }) => isSameFile(context.fs.stat(path), seen));
-    for (const { path, name } of toMove) this.#quarantine.move(path, name);
+    for (const { path, name, seen } of this.#toMove)
+      this.#quarantine.move(path, name, (file) => isSameFile(file, seen));
     this.#quarantine.addLost(this.#toList);
 `,
     caughtBy: "crash explorer",
