@@ -11,7 +11,7 @@ import { temporaryFolder } from "../support/folders.ts";
 import { seeded } from "../support/seeded.ts";
 
 const KIB = 1024;
-const STEPS = { 1: 2, 2: 3 };
+const STEPS = { 1: 1, 2: 2 };
 
 /** What is stored, and who uses it. */
 class Storage {

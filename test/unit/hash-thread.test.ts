@@ -109,7 +109,7 @@ test("a thread that is terminated while it inserts something large takes nothing
     import { setTimeout as sleep } from "node:timers/promises";
     import { Worker } from "node:worker_threads";
     const url = new URL("data:text/javascript," + encodeURIComponent(${JSON.stringify(work)}));
-    for (let turn = 0; turn < 20; turn++) {
+    for (let turn = 0; turn < 12; turn++) {
       const worker = new Worker(url);
       await once(worker, "message");
       await sleep(turn);
