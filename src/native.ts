@@ -34,7 +34,8 @@ let known: { readonly native: Native | undefined } | undefined;
 
 /**
  * Undefined where they cannot be had: on other systems than Linux, without the optional package `koffi`, with `TSDOS_NATIVE=off`, or
- * in a thread other than the main one: while it loads functions, a thread that is terminated would end the whole process. Loading it takes 2 ms, and where its binary stands elsewhere 8: for large objects only, or for many.
+ * in a thread other than the main one: while it loads functions, a thread that is terminated would end the whole process. Loading it
+ * takes 2 ms, and where its binary stands elsewhere 8: for large objects only, or for many.
  */
 function native(): Native | undefined {
   known ??= { native: load() };

@@ -24,14 +24,19 @@ export interface ThreadPoolOptions<Task, Answer> {
   readonly here: (task: Task) => Promise<Answer>;
 }
 
+/** @throws RangeError unless it is undefined or a whole number above 0 */
+export function checkThreads(asked: number | undefined): void {
+  if (asked !== undefined && (!Number.isInteger(asked) || asked < 1))
+    throw new RangeError(`threads must be 1 or more, not ${asked}`);
+}
+
 /**
  * How many threads a caller wants: as many as there are processors, up to `most`, unless it says.
- * @throws RangeError unless that is undefined or a whole number above 0
+ * @throws RangeError as {@link checkThreads}
  */
 export function wantedThreads(asked: number | undefined, most: number): number {
-  const threads = asked ?? Math.min(most, availableParallelism());
-  if (!Number.isInteger(threads) || threads < 1) throw new RangeError(`threads must be 1 or more, not ${threads}`);
-  return threads;
+  checkThreads(asked);
+  return asked ?? Math.min(most, availableParallelism());
 }
 
 /** The file of a thread's program, beside the module at `url`: compiled, or not yet. */

@@ -7,7 +7,7 @@ import { syncs } from "../store/context.ts";
 import { EncodedAdder } from "../store/encoded-adder.ts";
 import { addLarge } from "../store/large-object.ts";
 import type { PackWriter } from "../store/pack-writer.ts";
-import { wantedThreads } from "../thread-pool.ts";
+import { checkThreads } from "../thread-pool.ts";
 import type { CopyTally } from "./copy-tally.ts";
 import type { ImportOptions, ImportReport } from "./import-reports.ts";
 import type { Pieces } from "./pieces.ts";
@@ -52,7 +52,7 @@ export class Importer {
     const sync = syncs(context, options);
     // Before the lock is taken, which nobody would give back: it refuses wrong options.
     const compressing = compressingOf(context.config, options);
-    wantedThreads(options.threads, 1);
+    checkThreads(options.threads);
     const writer = options.dryRun ? undefined : await store.packed.openWriter("import", sync, options);
     return new Importer(store, tally, options, { writer, sync, compressing });
   }

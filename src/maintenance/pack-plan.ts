@@ -1,13 +1,13 @@
 import type { CombinedStore } from "../store/combined-store.ts";
 import { Pacer } from "../store/context.ts";
-import { wantedThreads } from "../thread-pool.ts";
+import { checkThreads } from "../thread-pool.ts";
 import { looseTotal } from "./progress-totals.ts";
 import type { PackOptions, PackReport } from "./reports.ts";
 
 /** What `pack` would do. Nothing is read, so that damage, and what compression saves, are not known. */
 export async function planPack(store: CombinedStore, options: PackOptions): Promise<PackReport> {
   // What packing would refuse.
-  wantedThreads(options.threads, 1);
+  checkThreads(options.threads);
   const { loose, packed } = store;
   const pacer = new Pacer();
   const total = await looseTotal(loose, options);

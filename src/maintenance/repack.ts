@@ -7,7 +7,7 @@ import type { CombinedStore } from "../store/combined-store.ts";
 import { compressingOf } from "../store/compressing.ts";
 import type { CompressMode } from "../store/object-store.ts";
 import type { PackedStore } from "../store/packed-store.ts";
-import { wantedThreads } from "../thread-pool.ts";
+import { checkThreads } from "../thread-pool.ts";
 import { recoverLegacy } from "./legacy-repack.ts";
 import { type Moving, repackGroup } from "./repack-group.ts";
 import { type PackUse, packUses, planRepack, type RepackPlan, type SkippedPack } from "./repack-plan.ts";
@@ -101,7 +101,7 @@ function movingOf({ context }: PackedStore, options: RepackOptions): Omit<Moving
     throw new TsdosError("INVALID_CONFIG", message);
   }
   if (compression !== undefined) parseCompression(compression);
-  wantedThreads(options.threads, 1);
+  checkThreads(options.threads);
   return {
     compressing: compressingOf(context.config, { ...options, compress }),
     anew: compression !== undefined,

@@ -1,7 +1,7 @@
 import { isTsdosError } from "../errors.ts";
 import type { PackEntry } from "../format/entry.ts";
 import { type ObjectKey, parseKey } from "../key/object-key.ts";
-import { wantedThreads } from "../thread-pool.ts";
+import { checkThreads } from "../thread-pool.ts";
 import { chooseDestination } from "./auto-destination.ts";
 import { BaseStore } from "./base-store.ts";
 import { BatchIterator, type BulkIterator } from "./batch-iterator.ts";
@@ -76,7 +76,7 @@ export class CombinedStore extends BaseStore {
   protected insertBatches(sources: Sources, options: InsertManyOptions): AsyncGenerator<readonly InsertResult[]> {
     // Also where they change nothing.
     compressingOf(this.packed.context.config, options);
-    wantedThreads(options.threads, 1);
+    checkThreads(options.threads);
     switch (options.to ?? "loose") {
       case "loose":
         return this.#insertLoose(sources, options);

@@ -1,6 +1,6 @@
 import { keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
-import { wantedThreads } from "../thread-pool.ts";
+import { checkThreads } from "../thread-pool.ts";
 import { type Compressing, compressingOf } from "./compressing.ts";
 import { syncs } from "./context.ts";
 import { EncodedAdder } from "./encoded-adder.ts";
@@ -36,7 +36,7 @@ export async function* insertPacked(
   const { context } = store;
   const sync = syncs(context, options);
   const compressing = compressingOf(context.config, options);
-  wantedThreads(options.threads, 1);
+  checkThreads(options.threads);
   if (options.writer === undefined) signal?.throwIfAborted();
   const writer = options.writer ?? (await store.openWriter(options.doing ?? "insert", sync, options));
   try {
