@@ -7,12 +7,12 @@ import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Container, type CreateOptions } from "../../src/index.ts";
+import { builtMain } from "../support/built.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { smallDisk } from "../support/mounts.ts";
 import { openFiles } from "../support/open-files.ts";
 
 const project = join(import.meta.dirname, "../..");
-const main = join(project, "src/cli/main.ts");
 /** Programs start three times as fast when the types are stripped, and the sources compiled, only once. */
 process.env["NODE_COMPILE_CACHE"] = join(project, ".cache/compile");
 
@@ -64,7 +64,7 @@ export class Workspace {
   /** Starts the command line in this folder; nobody reads what it prints. */
   spawn(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcessWithoutNullStreams {
     const { TSDOS_PATH: _, ...inherited } = process.env;
-    return spawn(process.execPath, [main, ...args], { cwd: this.folder, env: { ...inherited, ...env } });
+    return spawn(process.execPath, [builtMain, ...args], { cwd: this.folder, env: { ...inherited, ...env } });
   }
 
   async run(args: readonly string[], { input = "", env = {} }: RunOptions = {}): Promise<Finished> {
@@ -77,7 +77,7 @@ export class Workspace {
 
   /** Runs a shell command line in this folder; `tsdos` is the program. */
   shell(line: string, env: NodeJS.ProcessEnv = {}): Finished {
-    const script = `tsdos() { "${process.execPath}" "${main}" "$@"; }\n${line}`;
+    const script = `tsdos() { "${process.execPath}" "${builtMain}" "$@"; }\n${line}`;
     const { status, stdout, stderr } = spawnSync("bash", ["-c", script], {
       cwd: this.folder,
       env: { ...process.env, ...env },

@@ -9,6 +9,7 @@ import { backupsIn } from "../../src/container/restore-backup.ts";
 import { numbers, prose, smallContents } from "../../src/testing/contents.ts";
 import { ActorProcess } from "../proofs/actor-process.ts";
 import { readAll } from "../support/backup.ts";
+import { builtMain } from "../support/built.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { seeded } from "../support/seeded.ts";
 
@@ -104,11 +105,10 @@ for (const formatVersion of [2, 1] as const) {
       });
       await Array.fromAsync(container.insertMany(smallContents(1500, 1), { to: "packed" }));
       await Array.fromAsync(container.insertMany([...smallContents(1500, 2), prose(5_000_000)]));
-      const main = join(import.meta.dirname, "../../src/cli/main.ts");
       let killed = 0;
       const seen = new Set<string>();
       for (let i = 0; i < 5; i++) {
-        const child = spawn(process.execPath, [main, "-q", "-p", root, "backup", destination, "--keep", "1"], {
+        const child = spawn(process.execPath, [builtMain, "-q", "-p", root, "backup", destination, "--keep", "1"], {
           stdio: "ignore",
         });
         const ended = once(child, "exit");

@@ -8,7 +8,7 @@ function soaked(name: string, options: Pick<SoakOptions, "formatVersion" | "dos"
   seeded(
     `readers, writers, deleter, packer and others at once, ${name}: every object that is not deleted is always there`,
     async (seed) => {
-      const { inserted } = await soak({ folder: temporaryFolder(), seed, seconds: 3, ...options });
+      const { inserted } = await soak({ folder: temporaryFolder(), seed, seconds: 2, ...options });
       assert.ok(inserted > 0);
     },
     { skip },

@@ -4,8 +4,7 @@ import { join } from "node:path";
 import { execPath } from "node:process";
 import { keyOf } from "../../src/key/hash.ts";
 import type { ObjectStore } from "../../src/store/object-store.ts";
-
-const main = join(import.meta.dirname, "../../src/cli/main.ts");
+import { builtMain } from "./built.ts";
 
 /** Programs start three times as fast when they are compiled only once. */
 const cache = join(import.meta.dirname, "../../.cache/compile");
@@ -22,7 +21,7 @@ export function fakeSsh(parent: string): { readonly ssh: string; readonly remote
   const folder = mkdtempSync(join(parent, "ssh-"));
   return {
     ssh: script(folder, "ssh", `while [ "$1" != -- ]; do shift; done\nshift 2\nexec sh -c "$*"`),
-    remoteCommand: script(folder, "tsdos", `NODE_COMPILE_CACHE="${cache}" exec "${execPath}" "${main}" "$@"`),
+    remoteCommand: script(folder, "tsdos", `NODE_COMPILE_CACHE="${cache}" exec "${execPath}" "${builtMain}" "$@"`),
   };
 }
 

@@ -5,11 +5,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { builtLibrary, builtMain } from "../support/built.ts";
 import { temporaryFolder } from "../support/folders.ts";
 
 const project = join(import.meta.dirname, "../..");
-const dist = join(project, "dist");
-const index = JSON.stringify(pathToFileURL(join(dist, "index.js")));
+const index = JSON.stringify(pathToFileURL(builtLibrary));
 
 function run(args: readonly string[], env: NodeJS.ProcessEnv = {}): string {
   const options = { encoding: "utf8", timeout: 60_000, env: { ...process.env, ...env } } as const;
@@ -59,18 +59,17 @@ test("the built library finds the thread that hashes, without native calls", () 
 });
 
 test("the built command line knows its version, stores and gives back", () => {
-  const main = join(dist, "cli/main.js");
   const { version } = JSON.parse(readFileSync(join(project, "package.json"), "utf8"));
-  assert.equal(run([main, "--version"]), `${version}\n`);
+  assert.equal(run([builtMain, "--version"]), `${version}\n`);
   const container = join(temporaryFolder(), "container");
-  run([main, "-p", container, "init"]);
-  const [key] = run([main, "-p", container, "add", join(project, "LICENSE")]).split(" ");
-  run([main, "-p", container, "pack"]);
-  assert.equal(run([main, "-p", container, "cat", key!]), readFileSync(join(project, "LICENSE"), "utf8"));
+  run([builtMain, "-p", container, "init"]);
+  const [key] = run([builtMain, "-p", container, "add", join(project, "LICENSE")]).split(" ");
+  run([builtMain, "-p", container, "pack"]);
+  assert.equal(run([builtMain, "-p", container, "cat", key!]), readFileSync(join(project, "LICENSE"), "utf8"));
 });
 
 test("an old Node still parses the built program, which loads all others only when it may", () => {
-  const main = readFileSync(join(dist, "cli/main.js"), "utf8");
+  const main = readFileSync(builtMain, "utf8");
   assert.doesNotMatch(main, /^import\b/m);
   assert.match(main, /await import\("\.\.\/run-\w+\.js"\)/);
 });

@@ -10,13 +10,12 @@ import { ENTRY_SIZE } from "../../src/format/entry.ts";
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { backup } from "../../src/maintenance/backup/backup.ts";
 import { type FileCall, InterceptedFileSystem } from "../../src/testing/intercepted-file-system.ts";
+import { builtMain } from "../support/built.ts";
 import { temporaryFolder } from "../support/folders.ts";
-
-const MAIN = join(import.meta.dirname, "../../src/cli/main.ts");
 
 /** Inserts into packs of a container, in another process, while this one waits. */
 function insertElsewhere(root: string, content: string): void {
-  execFileSync(process.execPath, [MAIN, "-q", "-p", root, "add", "--to", "packed", "-"], { input: content });
+  execFileSync(process.execPath, [builtMain, "-q", "-p", root, "add", "--to", "packed", "-"], { input: content });
 }
 
 /** True for the call before which the backup has seen which packs there are, and after which it looks what the index says. */

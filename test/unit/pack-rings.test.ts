@@ -17,7 +17,7 @@ import { temporaryFolder } from "../support/folders.ts";
 import { SLOT_SIZE, skip } from "../support/small-file-reader.ts";
 
 /** Enough for a pack to use rings: there have to be 4,096, or what looks like it. */
-const OBJECTS = 6000;
+const OBJECTS = 4500;
 
 interface Loose {
   /** The container's folder. */
