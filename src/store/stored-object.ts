@@ -207,7 +207,11 @@ export class ObjectSlice {
 /** An object as `extract` returns it. */
 export type StoredObject = ObjectSlice;
 
+/** A position as Web IDL takes a `[Clamp] long long`: the nearest whole number, and of two the even one. */
 function clamp(position: number, size: number): number {
-  const whole = Math.trunc(position) || 0;
+  const below = Math.floor(position);
+  const rest = position - below;
+  const isUp = rest > 0.5 || (rest === 0.5 && below % 2 !== 0);
+  const whole = (isUp ? below + 1 : below) || 0;
   return Math.min(size, Math.max(0, whole < 0 ? size + whole : whole));
 }
