@@ -21,10 +21,7 @@ export function startHashThread(): Promise<AsyncKeyHasher | undefined> {
     }
     worker.once("error", () => resolve(undefined));
     worker.once("exit", () => resolve(undefined));
-    worker.once("message", () => {
-      worker.removeAllListeners("error").removeAllListeners("exit");
-      resolve(new HashThread(ring, worker));
-    });
+    worker.once("message", () => resolve(new HashThread(ring, worker)));
   });
 }
 
