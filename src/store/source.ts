@@ -187,7 +187,7 @@ async function readStream(
       size += next.value.length;
     }
   } catch (error) {
-    await puller.stop();
+    await puller.giveUp();
     throw error;
   }
   return { chunks: resumed(head, puller), size: undefined, stop: () => puller.stop() };
