@@ -24,10 +24,13 @@ export interface ThreadPoolOptions<Task, Answer> {
   readonly here: (task: Task) => Promise<Answer>;
 }
 
-/** @throws RangeError unless it is undefined or a whole number above 0 */
+/** Each takes some 15 MB at once, whatever there is to do: a number that was meant for something else would take all memory. */
+const THREADS_MAX = 64;
+
+/** @throws RangeError unless it is undefined or a whole number from 1 to {@link THREADS_MAX} */
 export function checkThreads(asked: number | undefined): void {
-  if (asked !== undefined && (!Number.isInteger(asked) || asked < 1))
-    throw new RangeError(`threads must be 1 or more, not ${asked}`);
+  if (asked !== undefined && (!Number.isInteger(asked) || asked < 1 || asked > THREADS_MAX))
+    throw new RangeError(`threads must be 1 to ${THREADS_MAX}, not ${asked}`);
 }
 
 /**
