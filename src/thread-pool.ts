@@ -24,10 +24,13 @@ export interface ThreadPoolOptions<Task, Answer> {
   readonly here: (task: Task) => Promise<Answer>;
 }
 
-/** @throws RangeError unless it is undefined or a whole number above 0 */
+/** Each takes some 15 MB at once, whatever there is to do: a number that was meant for something else would take all memory. */
+const THREADS_MAX = 64;
+
+/** @throws RangeError unless it is undefined or a whole number from 1 to {@link THREADS_MAX} */
 export function checkThreads(asked: number | undefined): void {
-  if (asked !== undefined && (!Number.isInteger(asked) || asked < 1))
-    throw new RangeError(`threads must be 1 or more, not ${asked}`);
+  if (asked !== undefined && (!Number.isInteger(asked) || asked < 1 || asked > THREADS_MAX))
+    throw new RangeError(`threads must be 1 to ${THREADS_MAX}, not ${asked}`);
 }
 
 /**
@@ -96,14 +99,20 @@ export class ThreadPool<Task, Answer> implements Disposable {
     if (thread === undefined || thread.waiting.length >= TASKS_PER_THREAD) return this.#options.here(task);
     return new Promise((resolve, reject) => {
       thread.waiting.push({ task, resolve, reject });
+      thread.worker.ref();
       thread.worker.postMessage(task);
     });
   }
 
   #listen(worker: Worker): Thread<Task, Answer> {
     const thread: Thread<Task, Answer> = { worker, waiting: [] };
+    // Only what it has to do keeps the process alive: who forgets an iteration must be able to end.
+    worker.unref();
     worker.once("online", () => this.#running.push(thread));
-    worker.on("message", (answer: Answer) => thread.waiting.shift()?.resolve(answer));
+    worker.on("message", (answer: Answer) => {
+      thread.waiting.shift()?.resolve(answer);
+      if (thread.waiting.length === 0) worker.unref();
+    });
     // What a thread that fails has not done is done here.
     const end = (): void => {
       this.#threads = this.#threads.filter((one) => one !== thread);
@@ -120,7 +129,7 @@ export class ThreadPool<Task, Answer> implements Disposable {
     this.#running = [];
     for (const { worker, waiting } of this.#threads.splice(0)) {
       // An error that nobody listens to would end the process.
-      worker.removeAllListeners().on("error", () => undefined);
+      worker.on("error", () => undefined);
       waiting.length = 0;
       void worker.terminate();
     }

@@ -11,7 +11,7 @@ import {
   MAX_LOOSE_PREFIX_LEN,
 } from "../format/config.ts";
 import { DUPLICATES_FOLDER, LOOSE_FOLDER, PACKED_FOLDER, PACKS_FOLDER, SANDBOX_FOLDER } from "../format/paths.ts";
-import { checkOption } from "../store/check-option.ts";
+import { checkLockTimeout, checkOption } from "../store/check-option.ts";
 import type { Durability } from "../store/object-store.ts";
 import type { OnLockWait } from "../store/packer-lock.ts";
 import { isUnfinishedConfig, makeConfig } from "./config-file.ts";
@@ -86,6 +86,7 @@ function missingFolders(fs: FileSystem, folder: string): string[] {
 export function settings(options: OpenOptions): Pick<OpenStoresOptions, "durability" | "lockTimeoutMs" | "onLockWait"> {
   checkOption("durability", options.durability, ["full", "process"]);
   const { durability = "full", lockTimeoutMs = DEFAULT_LOCK_TIMEOUT_MS, onLockWait } = options;
+  checkLockTimeout(lockTimeoutMs);
   return { durability, lockTimeoutMs, onLockWait };
 }
 

@@ -1,4 +1,5 @@
 import type { Worker } from "node:worker_threads";
+import { TsdosError } from "../errors.ts";
 import { startThread, threadProgram } from "../thread-pool.ts";
 import type { AsyncKeyHasher } from "./hash.ts";
 import { CLOSED, createRing, FREE, type HashRing, LAST, SLOT_SIZE, SLOTS } from "./hash-ring.ts";
@@ -19,10 +20,8 @@ export function startHashThread(): Promise<AsyncKeyHasher | undefined> {
       return;
     }
     worker.once("error", () => resolve(undefined));
-    worker.once("message", () => {
-      worker.removeAllListeners("error");
-      resolve(new HashThread(ring, worker));
-    });
+    worker.once("exit", () => resolve(undefined));
+    worker.once("message", () => resolve(new HashThread(ring, worker)));
   });
 }
 
@@ -40,8 +39,11 @@ class HashThread implements AsyncKeyHasher {
     this.#states = new Int32Array(ring.states);
     this.#result = new Promise((resolve, reject) => {
       worker.once("message", resolve);
-      worker.once("error", reject);
-      worker.once("exit", () => reject(new Error("the hashing thread ended early")));
+      worker.once("error", (error) => reject(ended(error)));
+      worker.once("exit", () => {
+        this.#closeSlots();
+        reject(ended());
+      });
     });
     this.#result.catch(() => undefined);
   }
@@ -61,8 +63,12 @@ class HashThread implements AsyncKeyHasher {
   }
 
   close(): void {
-    for (let slot = 0; slot < SLOTS; slot++) this.#publish(slot, CLOSED);
+    this.#closeSlots();
     void this.#worker.terminate();
+  }
+
+  #closeSlots(): void {
+    for (let slot = 0; slot < SLOTS; slot++) this.#publish(slot, CLOSED);
   }
 
   /** Waits until the thread has read the slot's last content. */
@@ -70,9 +76,9 @@ class HashThread implements AsyncKeyHasher {
     const slot = this.#slot++ % SLOTS;
     for (let state = Atomics.load(this.#states, slot); state !== FREE; state = Atomics.load(this.#states, slot)) {
       // A source that was being read when its hasher was closed may still give a piece.
-      if (state === CLOSED) throw new Error("the hasher was closed");
+      if (state === CLOSED) throw ended();
       if (Atomics.wait(this.#states, slot, state, SLOT_TIMEOUT_MS) === "timed-out") {
-        throw new Error("the hashing thread does not answer");
+        throw new TsdosError("IO_ERROR", "the hashing thread does not answer; nothing was stored, run it again");
       }
     }
     return slot;
@@ -82,4 +88,9 @@ class HashThread implements AsyncKeyHasher {
     Atomics.store(this.#states, slot, state);
     Atomics.notify(this.#states, slot);
   }
+}
+
+function ended(cause?: unknown): TsdosError {
+  const message = "the hashing thread was closed, or has ended early; nothing was stored, run it again";
+  return new TsdosError("IO_ERROR", message, {}, cause);
 }

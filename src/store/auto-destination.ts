@@ -12,6 +12,8 @@ export interface Choice {
   readonly all: Sources;
   /** Tells the iterable that no more is wanted. */
   stop(): Promise<void>;
+  /** The same after a failure. */
+  giveUp(): Promise<void>;
 }
 
 /**
@@ -23,13 +25,14 @@ export async function chooseDestination(sources: Sources, signal?: AbortSignal):
   try {
     return await choose(puller, Array.isArray(sources));
   } catch (error) {
-    await puller.stop();
+    await puller.giveUp();
     throw error;
   }
 }
 
 /** `stable`: what was pulled stays as it is when more is pulled. */
 async function choose(puller: SourcePuller<Source>, stable: boolean): Promise<Choice> {
+  const end = { stop: () => puller.stop(), giveUp: () => puller.giveUp() };
   const first: Source[] = [];
   let bytes = 0;
   while (first.length <= LOOSE_MAX_SOURCES && bytes <= LOOSE_MAX_BYTES) {
@@ -38,13 +41,13 @@ async function choose(puller: SourcePuller<Source>, stable: boolean): Promise<Ch
     if (!stable && last instanceof Uint8Array) first[first.length - 1] = new Uint8Array(last);
     const pulled = puller.next(first.length > 0);
     const next = pulled instanceof Promise ? await pulled : pulled;
-    if (next === IDLE) return { to: "loose", all: resumed(first, puller), stop: () => puller.stop() };
-    if (next.done) return { to: "loose", all: first, stop: async () => undefined };
+    if (next === IDLE) return { to: "loose", all: resumed(first, puller), ...end };
+    if (next.done) return { to: "loose", all: first, ...end };
     first.push(next.value);
     if (next.value instanceof Uint8Array) bytes += next.value.length;
   }
   const all = puller.isSync ? resumedSync(first, puller) : resumed(first, puller);
-  return { to: first.length > 1 ? "packed" : "loose", all, stop: () => puller.stop() };
+  return { to: first.length > 1 ? "packed" : "loose", all, ...end };
 }
 
 function* resumedSync(first: readonly Source[], puller: SourcePuller<Source>): Generator<Source> {

@@ -14,3 +14,9 @@ export function checkReadOptions({ verify, from }: ExtractOptions): void {
   checkOption("verify", verify, ["auto", "hash"]);
   checkOption("from", from, ["loose", "packed"]);
 }
+
+/** @throws RangeError when it is no time to wait */
+export function checkLockTimeout(timeoutMs: number): void {
+  if (typeof timeoutMs !== "number" || !(timeoutMs >= 0))
+    throw new RangeError(`lockTimeoutMs must be 0 or more milliseconds, not ${timeoutMs}`);
+}

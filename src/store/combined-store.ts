@@ -90,12 +90,15 @@ export class CombinedStore extends BaseStore {
   }
 
   async *#insertAuto(sources: Sources, options: InsertManyOptions): AsyncGenerator<readonly InsertResult[]> {
-    const { to, all, stop } = await chooseDestination(sources, options.signal);
+    const { to, all, stop, giveUp } = await chooseDestination(sources, options.signal);
     let writer: PackWriter | undefined;
     try {
       if (to === "packed") writer = await this.packed.tryOpenWriter("insert", this.#isFull(options));
       // When somebody else packs, objects go loose: they or a later run will pack them.
       yield* writer === undefined ? this.#insertLoose(all, options) : this.#insertPacked(all, options, writer);
+    } catch (error) {
+      await giveUp();
+      throw error;
     } finally {
       writer?.close();
       await stop();

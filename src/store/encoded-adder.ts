@@ -35,7 +35,7 @@ export class EncodedAdder implements Disposable {
   /** Those that are gathered or under way. */
   readonly #keys = new Set<ObjectKey>();
 
-  /** @throws RangeError unless `threads` is undefined or a whole number above 0 */
+  /** @throws RangeError as `checkThreads` */
   constructor(writer: PackWriter, compressing: Compressing, threads?: number, program?: URL) {
     this.#writer = writer;
     this.#compressing = compressing;

@@ -66,6 +66,9 @@ export async function* insertLoop(
         isLate = added.length > 0 && performance.now() - since > BATCH_MS;
       }
     }
+  } catch (error) {
+    await puller.giveUp();
+    throw error;
   } finally {
     await puller.stop();
   }

@@ -33,6 +33,9 @@ export async function* windowsOf(keys: Keys, signal?: AbortSignal, size: number 
       }
       if (next !== IDLE && next.done) return;
     }
+  } catch (error) {
+    await puller.giveUp();
+    throw error;
   } finally {
     await puller.stop();
   }

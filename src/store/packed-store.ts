@@ -4,6 +4,7 @@ import { type ObjectKey, parseKey } from "../key/object-key.ts";
 import type { PackIndex } from "../pack-index/pack-index.ts";
 import { syncOrSuspect } from "../pack-index/sync-or-suspect.ts";
 import { BaseStore } from "./base-store.ts";
+import { checkLockTimeout } from "./check-option.ts";
 import { closeAll } from "./close-all.ts";
 import { Pacer, type StoreContext, syncs } from "./context.ts";
 import { collectKeys, READ_WINDOW, windowsOf } from "./key-windows.ts";
@@ -291,7 +292,7 @@ export class PackedStore extends BaseStore {
   ): Promise<void> {
     const { lock, lockTimeoutMs: usual, onLockWait: onWait } = this.#options;
     const timeoutMs = lockTimeoutMs ?? usual;
-    if (!(timeoutMs >= 0)) throw new RangeError(`lockTimeoutMs must be 0 or more milliseconds, not ${timeoutMs}`);
+    checkLockTimeout(timeoutMs);
     return lock.acquire(doing, { timeoutMs, signal, onWait, ...kind });
   }
 

@@ -32,7 +32,7 @@ export class SmallEncoder implements Disposable {
 
   /**
    * `threads`: how many, with the caller's. `program`: of a thread, for tests.
-   * @throws RangeError unless `threads` is undefined or a whole number above 0
+   * @throws RangeError as `checkThreads`
    */
   constructor(compressing: Compressing, threads?: number, program?: URL) {
     this.#compressing = compressing;

@@ -23,6 +23,8 @@ export class SourcePuller<T> {
   readonly #async: AsyncIterator<T> | undefined;
   readonly #signal: AbortSignal | undefined;
   #pending: Promise<IteratorResult<T>> | undefined;
+  /** The iterable has ended, failed, or been told to end: it is told nothing more. */
+  #isEnded = false;
 
   constructor(items: Iterable<T> | AsyncIterable<T>, signal?: AbortSignal) {
     this.#signal = signal;
@@ -40,21 +42,32 @@ export class SourcePuller<T> {
 
   /** What is left of a synchronous iterable. */
   *rest(): Generator<T> {
-    const iterator = this.#sync as Iterator<T>;
-    try {
-      for (let next = iterator.next(); !next.done; next = iterator.next()) yield next.value;
-    } finally {
-      iterator.return?.();
-    }
+    for (let next = this.#nextSync(); !next.done; next = this.#nextSync()) yield next.value;
   }
 
   /** `mayIdle`: answer {@link IDLE} instead of waiting long. */
   next(mayIdle: boolean): IteratorResult<T> | Promise<IteratorResult<T> | typeof IDLE> {
-    if (this.#sync !== undefined) return this.#sync.next();
-    return this.#nextAsync(mayIdle);
+    return this.#sync === undefined ? this.#nextAsync(mayIdle) : this.#nextSync();
+  }
+
+  #nextSync(): IteratorResult<T> {
+    // Also if it throws.
+    this.#isEnded = true;
+    const next = (this.#sync as Iterator<T>).next();
+    this.#isEnded = next.done ?? false;
+    return next;
   }
 
   async #nextAsync(mayIdle: boolean): Promise<IteratorResult<T> | typeof IDLE> {
+    try {
+      return await this.#awaitNext(mayIdle);
+    } catch (error) {
+      if (!this.#signal?.aborted) this.#isEnded = true;
+      throw error;
+    }
+  }
+
+  async #awaitNext(mayIdle: boolean): Promise<IteratorResult<T> | typeof IDLE> {
     this.#pending ??= (this.#async as AsyncIterator<T>).next();
     if (!mayIdle) return this.#take(await orAbort(this.#pending, this.#signal));
     let timer: NodeJS.Timeout | undefined;
@@ -68,11 +81,14 @@ export class SourcePuller<T> {
 
   #take(result: IteratorResult<T>): IteratorResult<T> {
     this.#pending = undefined;
+    this.#isEnded = result.done ?? false;
     return result;
   }
 
   /** Tells the iterable that no more is wanted. */
   async stop(): Promise<void> {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
     this.#sync?.return?.();
     if (this.#pending === undefined) {
       await this.#async?.return?.();
@@ -81,5 +97,9 @@ export class SourcePuller<T> {
     // An iterable that is still busy with a value ends when it has it: nobody waits for that.
     this.#pending.catch(() => undefined);
     this.#async?.return?.().catch(() => undefined);
+  }
+  /** As {@link stop}, after a failure, which counts more than what the iterable says to it. */
+  async giveUp(): Promise<void> {
+    await this.stop().catch(() => undefined);
   }
 }

@@ -122,12 +122,31 @@ export class SourceReader {
 }
 
 function fromMemory(bytes: Uint8Array): Content {
+  if (isGone(bytes)) throw memoryGone("a source");
   if (bytes.length <= SMALL_MAX) return { small: bytes };
   return { chunks: piecesOf(bytes), size: bytes.length };
 }
 
 function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {
-  for (let at = 0; at < bytes.length; at += READ_SIZE) yield bytes.subarray(at, at + READ_SIZE);
+  const { length } = bytes;
+  for (let at = 0; at < length; at += READ_SIZE) {
+    yield bytes.subarray(at, at + READ_SIZE);
+    if (bytes.length !== length) throw memoryGone("a source");
+  }
+}
+
+/** True when the memory was transferred, or has shrunk so far that nothing is left: the array looks empty then. */
+function isGone(bytes: Uint8Array): boolean {
+  if (bytes.length > 0) return false;
+  try {
+    return new Uint8Array(bytes).length > 0;
+  } catch {
+    return true;
+  }
+}
+
+function memoryGone(what: string): TypeError {
+  return new TypeError(`the memory of ${what} was transferred or resized before it was stored`);
 }
 
 function isFileSource(source: Source): source is FileSource {
@@ -168,7 +187,7 @@ async function readStream(
       size += next.value.length;
     }
   } catch (error) {
-    await puller.stop();
+    await puller.giveUp();
     throw error;
   }
   return { chunks: resumed(head, puller), size: undefined, stop: () => puller.stop() };
@@ -179,8 +198,12 @@ async function* checked(stream: AsyncIterable<Uint8Array>, what: string): AsyncG
   let misused = false;
   try {
     for await (const chunk of stream) {
-      misused = !(chunk instanceof Uint8Array);
-      if (misused) throw new TypeError(`${what} gave a ${typeof chunk}, not a Uint8Array`);
+      const isBytes = chunk instanceof Uint8Array;
+      misused = !isBytes || isGone(chunk);
+      if (misused)
+        throw isBytes
+          ? memoryGone(`a piece of ${what}`)
+          : new TypeError(`${what} gave a ${typeof chunk}, not a Uint8Array`);
       if (chunk.length > 0) yield chunk;
     }
   } catch (error) {

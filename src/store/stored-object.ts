@@ -98,16 +98,20 @@ export class ObjectSlice {
   /** The bytes as a web stream. */
   stream(): ReadableStream<Uint8Array> {
     const iterator = this[Symbol.asyncIterator]();
-    return new ReadableStream<Uint8Array>({
-      async pull(controller) {
-        const next = await iterator.next();
-        if (next.done) controller.close();
-        else controller.enqueue(next.value);
+    return new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          const next = await iterator.next();
+          if (next.done) controller.close();
+          else controller.enqueue(next.value);
+        },
+        async cancel() {
+          await iterator.return?.();
+        },
       },
-      async cancel() {
-        await iterator.return?.();
-      },
-    });
+      // Nothing is read, nor opened, before somebody asks: a stream that nobody reads would keep its file open.
+      { highWaterMark: 0 },
+    );
   }
 
   /** The bytes in pieces of up to 2 MiB. Damage throws; it never ends the iteration early. */
@@ -127,24 +131,34 @@ export class ObjectSlice {
     return new ObjectSlice(this.key, this.#reader, this.#context, [from, to]);
   }
 
-  /** Writes the bytes to a file, which is created, or overwritten. A file that cannot be completed is removed. */
+  /**
+   * Writes the bytes to a file, which is created, or overwritten. A file that cannot be completed is removed; what is not a regular
+   * file, such as a device, stays.
+   */
   async toFile(path: string): Promise<void> {
     const { fs } = this.#context;
     const file = fs.open(path, "update");
-    let complete = false;
     try {
-      // Not a new file: cutting it makes ext4 write it to the disk when it is closed.
-      if (fs.size(file) > 0) fs.truncate(file, 0);
-      if (this.rawSize >= LARGE_SIZE) fs.reserve?.(file, this.rawSize);
-      let at = 0;
-      for await (const chunk of this.#pieces(true, true)) {
-        fs.write(file, chunk, 0, chunk.length, at);
-        at += chunk.length;
+      try {
+        await this.#write(file);
+      } finally {
+        fs.close(file);
       }
-      complete = true;
-    } finally {
-      fs.close(file);
-      if (!complete) fs.remove(path);
+    } catch (error) {
+      if (fs.stat(path)?.isFile) fs.remove(path);
+      throw error;
+    }
+  }
+
+  async #write(file: number): Promise<void> {
+    const { fs } = this.#context;
+    // Not a new file: cutting it makes ext4 write it to the disk when it is closed.
+    if (fs.size(file) > 0) fs.truncate(file, 0);
+    if (this.rawSize >= LARGE_SIZE) fs.reserve?.(file, this.rawSize);
+    let at = 0;
+    for await (const chunk of this.#pieces(true, true)) {
+      fs.write(file, chunk, 0, chunk.length, at);
+      at += chunk.length;
     }
   }
 
@@ -207,7 +221,11 @@ export class ObjectSlice {
 /** An object as `extract` returns it. */
 export type StoredObject = ObjectSlice;
 
+/** A position as Web IDL takes a `[Clamp] long long`: the nearest whole number, and of two the even one. */
 function clamp(position: number, size: number): number {
-  const whole = Math.trunc(position) || 0;
+  const below = Math.floor(position);
+  const rest = position - below;
+  const isUp = rest > 0.5 || (rest === 0.5 && below % 2 !== 0);
+  const whole = (isUp ? below + 1 : below) || 0;
   return Math.min(size, Math.max(0, whole < 0 ? size + whole : whole));
 }

@@ -5,10 +5,19 @@ import { temporaryFolder } from "./folders.ts";
 
 const WAIT_MS = 10_000;
 
-/** A thread that still runs keeps its process alive. */
+/** Threads that were started since this was loaded, and have not ended. */
+let running = 0;
+process.on("worker", (worker) => {
+  running++;
+  worker.once("exit", () => running--);
+});
+
+export function threadsRun(): boolean {
+  return running > 0;
+}
+
 export async function threadsEnd(): Promise<boolean> {
-  for (const end = Date.now() + WAIT_MS; process.getActiveResourcesInfo().includes("MessagePort"); await sleep(5))
-    if (Date.now() > end) return false;
+  for (const end = Date.now() + WAIT_MS; threadsRun(); await sleep(5)) if (Date.now() > end) return false;
   return true;
 }
 

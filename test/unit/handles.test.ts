@@ -1,14 +1,17 @@
 // What is open is closed also when something fails.
 import assert from "node:assert/strict";
-import fs, { truncateSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import fs, { statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { Container } from "../../src/container/container.ts";
 import { createContainer } from "../../src/container/create-container.ts";
 import { TsdosError } from "../../src/errors.ts";
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { OsLock } from "../../src/fs/os-lock.ts";
 import { keyOf } from "../../src/key/hash.ts";
+import { noise } from "../../src/testing/contents.ts";
 import { type FileCall, InterceptedFileSystem } from "../../src/testing.ts";
 import { flip, newContainer } from "../support/damage.ts";
 import { temporaryFolder } from "../support/folders.ts";
@@ -74,4 +77,36 @@ test("a container opens, and reads, when neither its lock nor its index can be u
   await using opened = await Container.open(root);
   assert.equal(await (await opened.extract(key))?.text(), "content");
   await assert.rejects(opened.insert(Buffer.from("more"), { to: "packed" }), { code: "CORRUPT_INDEX" });
+});
+
+// A web stream reads its first piece when it is made, unless it is told not to: the file stayed open where nobody read it.
+test("a stream that nobody reads opens nothing; one that is cancelled closes its file", { skip }, async () => {
+  const { root, container } = await newContainer();
+  for (const to of ["loose", "packed"] as const) {
+    const { key } = await container.insert(noise(5 * 1024 ** 2, to.length), { to });
+    const object = await container.extract(key);
+    const openNow = (): string[] => openBelow(root).filter((path) => /loose[/]|[.]pack$/.test(path));
+    const before = openNow();
+    const reader = object?.stream().getReader();
+    await setImmediate();
+    assert.deepEqual(openNow(), before);
+    await reader?.read();
+    await reader?.cancel();
+    assert.deepEqual(
+      openNow().filter((path) => path.includes("/loose/")),
+      [],
+    );
+  }
+  await container.close();
+  assert.deepEqual(openBelow(root), []);
+});
+
+// It removed the device, or the name of a pipe, that it could not write to.
+test("a file that cannot be completed is removed, and a device is not", async (t) => {
+  const { container } = await newContainer();
+  const object = await container.extract((await container.insert(Buffer.from("content"))).key);
+  const full = join(temporaryFolder(), "full");
+  if (spawnSync("mknod", [full, "c", "1", "7"]).status !== 0) return t.skip("only root can make a device");
+  await assert.rejects(async () => object?.toFile(full), { code: "NO_SPACE" });
+  assert.ok(statSync(full).isCharacterDevice());
 });

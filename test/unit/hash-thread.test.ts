@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import type { Worker } from "node:worker_threads";
 import { TsdosError } from "../../src/errors.ts";
 import { type AsyncKeyHasher, keyOf } from "../../src/key/hash.ts";
 import { hashBeside } from "../../src/key/hash-beside.ts";
@@ -91,6 +92,23 @@ for (const [name, start] of [
     assert.ok(await threadsEnd());
   });
 }
+
+// An insert waited for ever for a thread that others had ended before it began, and a minute for one that they ended later.
+test("a thread that others end lets nobody wait", async (t) => {
+  const terminate = (worker: Worker): void => void worker.terminate();
+  process.once("worker", terminate);
+  assert.equal(await startHashThread(), undefined);
+  let worker: Worker | undefined;
+  process.once("worker", (started) => {
+    worker = started;
+  });
+  const hasher = (await startHashThread()) as AsyncKeyHasher;
+  t.after(() => hasher.close());
+  await worker?.terminate();
+  assert.throws(() => hasher.update(Buffer.alloc(1024 ** 2)), { code: "IO_ERROR", message: /ended/ });
+  await assert.rejects(hasher.key(), { code: "IO_ERROR", message: /ended/ });
+  assert.ok(await threadsEnd());
+});
 
 // A thread that was terminated while it loaded functions in C ended the process.
 test("a thread that is terminated while it inserts something large takes nothing with it", async () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -8,8 +9,9 @@ import type { InsertManyOptions, InsertResult } from "../../src/store/object-sto
 import { insertPacked } from "../../src/store/packed-insert.ts";
 import { noise, prose } from "../../src/testing/contents.ts";
 import { newContainer } from "../support/damage.ts";
+import { temporaryFolder } from "../support/folders.ts";
 import { emptyMemoryFolder, openOn } from "../support/stores.ts";
-import { brokenPrograms, threadsEnd } from "../support/threads.ts";
+import { brokenPrograms, threadsEnd, threadsRun } from "../support/threads.ts";
 
 const MIB = 1024 ** 2;
 
@@ -41,7 +43,7 @@ async function inserted(
 function* inOneBuffer(contents: readonly Uint8Array[]): Generator<Uint8Array> {
   const buffer = new Uint8Array(8 * MIB);
   for (const [i, bytes] of contents.entries()) {
-    if (i === contents.length - 1) assert.ok(process.getActiveResourcesInfo().includes("MessagePort"), "no threads");
+    if (i === contents.length - 1) assert.ok(threadsRun(), "no threads");
     buffer.fill(0xaa);
     buffer.set(bytes);
     yield buffer.subarray(0, bytes.length);
@@ -120,6 +122,22 @@ test("whoever stops early has what was acknowledged, and no threads", async () =
     // The lock is free, too.
     await container.insert(prose(5000, 99), { to: "packed", lockTimeoutMs: 0 });
   }
+});
+
+// The threads of an iteration that was left without being ended kept the process alive for ever.
+test("who forgets an iteration with threads can end", () => {
+  const program = `
+    import { Container } from ${JSON.stringify(new URL("../../src/index.ts", import.meta.url))};
+    const container = await Container.create(process.argv[1], { durability: "process" });
+    let started = 0;
+    process.on("worker", () => started++);
+    const sources = Array.from({ length: 4500 }, (_, i) => Buffer.alloc(3000, "some content " + i));
+    console.log((await container.insertMany(sources, { to: "packed", threads: 3 }).next()).value.index, started);`;
+  const child = spawnSync(process.execPath, ["--input-type=module", "-e", program, join(temporaryFolder(), "c")], {
+    encoding: "utf8",
+    timeout: 20_000,
+  });
+  assert.deepEqual([child.signal, child.stdout], [null, "0 2\n"], child.stderr);
 });
 
 test("inserts go on alone when their threads fail", async () => {

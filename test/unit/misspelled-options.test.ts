@@ -31,6 +31,13 @@ test("options that are misspelled are refused, and nothing is done", async () =>
     ["verify", () => container.backup(join(folder, "backups"), wrong({ verify: "all" }))],
     ["compress", () => container.importArchive([], wrong({ compress: "best" }))],
     ["lockTimeoutMs", () => container.pack({ lockTimeoutMs: Number.NaN })],
+    ["lockTimeoutMs", () => container.pack(wrong({ lockTimeoutMs: "1000" }))],
+    // Was found out by the first call that needs the lock.
+    ["lockTimeoutMs", () => Container.open(container.path, { lockTimeoutMs: Number.NaN })],
+    ["lockTimeoutMs", () => Container.create(join(folder, "other"), { lockTimeoutMs: -1 })],
+    // So many threads were started.
+    ["threads", () => Array.fromAsync(container.insertMany([noise(20)], { threads: 65 }))],
+    ["threads", () => container.validate({ threads: 65 })],
     ["lockTimeoutMs", () => container.clean({ lockTimeoutMs: -1 })],
   ];
   for (const [name, call] of refused) {
