@@ -32,6 +32,12 @@ interface Place {
   readonly offset: number;
 }
 
+/** What waits for the next object, which tells where a damaged one ends: tombstones, too, since they take back only what stands before them. */
+interface WaitingSlot {
+  readonly slot: Slot;
+  readonly isDamaged: boolean;
+}
+
 /** Repairs the tables of contents and the index of version 2. For the holder of the packer lock. */
 export class TocRepair {
   readonly #packed: PackedStore;
@@ -145,27 +151,33 @@ export class TocRepair {
     const packSize = this.#packed.files.sizeOf(packId) ?? 0;
     let valid = 0;
     let end = 0;
-    let damaged: Slot[] = [];
+    let waiting: WaitingSlot[] = [];
     const settle = async (next: number): Promise<void> => {
       // Of several in a row, nobody knows where one ends and the next begins.
-      const gap = damaged.length === 1 && next >= end ? { start: end, end: next } : undefined;
-      for (const slot of damaged) await this.#salvage(packId, slot, gap, writer);
-      damaged = [];
+      const isAlone = waiting.filter(({ isDamaged }) => isDamaged).length === 1;
+      const gap = isAlone && next >= end ? { start: end, end: next } : undefined;
+      for (const { slot, isDamaged } of waiting) {
+        if (isDamaged) await this.#salvage(packId, slot, gap, writer);
+        else writer.add(slot.bytes, slot.at);
+      }
+      waiting = [];
     };
     for (const slot of slots) {
-      if (isValidTocEntry(slot.bytes, 0)) {
+      const isDamaged = !isValidTocEntry(slot.bytes, 0);
+      if (isDamaged && slot.bytes.every((byte) => byte === 0)) continue;
+      if (!isDamaged) {
         tocEntryToRecord(slot.bytes, 0, packId);
-        if (!isTombstone(slot.bytes, 0)) {
-          const { offset, storedSize } = readRecord(slot.bytes, 0);
-          await settle(offset);
-          end = Math.max(end, offset + storedSize);
-        }
-        writer.add(slot.bytes, slot.at);
         valid++;
-      } else if (slot.bytes.some((byte) => byte !== 0)) {
-        if (damaged.length === COMPARED_MAX) await settle(end);
-        damaged.push(slot);
       }
+      if (isDamaged || isTombstone(slot.bytes, 0)) {
+        if (waiting.length === COMPARED_MAX) await settle(end);
+        waiting.push({ slot, isDamaged });
+        continue;
+      }
+      const { offset, storedSize } = readRecord(slot.bytes, 0);
+      await settle(offset);
+      end = Math.max(end, offset + storedSize);
+      writer.add(slot.bytes, slot.at);
     }
     await settle(packSize);
     return valid;

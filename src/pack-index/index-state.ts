@@ -58,14 +58,24 @@ export class IndexState {
 
   /** How many records `load` would read from TOCs into memory; looks at sizes only. */
   backlog(): number {
+    const covered = this.#coveredOnDisk();
+    const ids = (this.#fs.list(this.folder) ?? []).map(parseTocFileName).filter((id) => id !== undefined);
+    const bytes = ids.map((id) => Math.max(0, (this.#fs.stat(this.tocPath(id))?.size ?? 0) - (covered.get(id) ?? 0)));
+    return bytes.reduce((sum, one) => sum + one, 0) / ENTRY_SIZE;
+  }
+
+  /** False when the segments may have what the TOCs have lost; reads the TOCs as far as the segments reach. */
+  tocsHaveAll(): boolean {
+    return [...this.#coveredOnDisk()].every(([packId, end]) =>
+      new TocFile(this.#fs, this.tocPath(packId), packId).isValidBetween(0, end),
+    );
+  }
+
+  /** How far MANIFEST's segments reach, where they are there. */
+  #coveredOnDisk(): ReadonlyMap<number, number> {
     const { manifest } = readManifest(this.#fs, this.indexFolder);
     const isLost = manifest.segments.some(({ number }) => this.#fs.stat(this.segmentPath(number)) === undefined);
-    const ids = (this.#fs.list(this.folder) ?? []).map(parseTocFileName).filter((id) => id !== undefined);
-    const bytes = ids.map((id) => {
-      const covered = isLost ? 0 : (manifest.covered.get(id) ?? 0);
-      return Math.max(0, (this.#fs.stat(this.tocPath(id))?.size ?? 0) - covered);
-    });
-    return bytes.reduce((sum, one) => sum + one, 0) / ENTRY_SIZE;
+    return isLost ? EMPTY_MANIFEST.covered : manifest.covered;
   }
 
   /** Reads everything anew: MANIFEST, its segments, and the TOCs behind what they cover. */

@@ -28,7 +28,10 @@ export interface PackIndex {
    * @throws TsdosError `CORRUPT_INDEX` when damage makes it impossible to say that the key is absent.
    */
   get(keys: Uint8Array, at: number): PackEntry | undefined;
-  /** True when so much is missing in the index files that a holder of the lock should {@link rebuild} before anything is looked up. */
+  /**
+   * True when so much is missing in the index files that a holder of the lock should {@link rebuild} before anything is looked up, and
+   * nothing would be lost by that.
+   */
   readonly wantsRebuild: boolean;
   /** True when {@link flush} by a holder of the lock would make later opens faster. */
   readonly wantsFlush: boolean;

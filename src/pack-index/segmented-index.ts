@@ -76,7 +76,7 @@ export class SegmentedIndex implements PackIndex {
   }
 
   get wantsRebuild(): boolean {
-    return !this.#loaded && this.#state.backlog() > FLUSH_MAX_RECORDS;
+    return !this.#loaded && this.#state.backlog() > FLUSH_MAX_RECORDS && this.#state.tocsHaveAll();
   }
 
   get wantsFlush(): boolean {

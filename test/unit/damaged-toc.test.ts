@@ -4,9 +4,13 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Container } from "../../src/container/container.ts";
+import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { keyOf } from "../../src/key/hash.ts";
+import { FLUSH_MAX_RECORDS } from "../../src/pack-index/index-state.ts";
+import { TocFile } from "../../src/pack-index/toc-file.ts";
 import { prose } from "../../src/testing/contents.ts";
 import { flip, newContainer } from "../support/damage.ts";
+import { batchOf, tombstone } from "../support/records.ts";
 
 const contents = Array.from({ length: 10 }, (_, i) => prose(300, i));
 const keys = contents.map((bytes) => keyOf(bytes));
@@ -65,4 +69,32 @@ for (const [state, damage] of Object.entries(damages)) {
     await readsAll(root);
     await isRepaired(root);
   });
+}
+
+// Somebody was killed before the index had more than 131,072 new entries. To open the container made the index anew, from the tables of
+// contents alone, and for good.
+test("open does not forget what only the index has, however many entries the index lacks", async () => {
+  const { root, container } = await newContainer();
+  await Array.fromAsync(container.insertMany(contents, { to: "packed" }));
+  await container.rebuildIndex();
+  await container.close();
+  const toc = join(root, "packed/0.toc");
+  appendTombstones(toc, FLUSH_MAX_RECORDS + 1);
+  for (let at = 64 * 3; at < 64 * 5; at++) flip(toc, at);
+  await (await Container.open(root)).close();
+  await readsAll(root);
+});
+
+function appendTombstones(path: string, count: number): void {
+  const toc = new TocFile(new NodeFileSystem(), path, 0);
+  toc.readNew(0, 0, () => undefined);
+  const { bytes } = batchOf([tombstone(Buffer.alloc(32))]);
+  const all = Buffer.alloc(count * bytes.length, bytes);
+  // Keys that spread as hashes do: many of one key would take very long.
+  for (let i = 0; i < count; i++) {
+    all.writeUInt32LE(Math.imul(i, 0x9e3779b1) >>> 0, i * bytes.length);
+    all.writeUInt32LE(Math.imul(i, 0x85ebca6b) >>> 0, i * bytes.length + 4);
+  }
+  toc.append({ bytes: all, count }, "", undefined);
+  toc.close();
 }

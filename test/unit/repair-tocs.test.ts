@@ -268,3 +268,19 @@ test("an entry that the index has is recovered although another part of the inde
     assert.deepEqual([lost, recoveredEntries, listed], [0, 1, []], `byte ${field}`);
   }
 });
+
+// The last object before tombstones had its entry told from the pack only at the end of the file, and written behind them. What had been
+// deleted was back.
+test("a damaged entry that is told from the pack stays in front of the tombstone that takes it back", async () => {
+  const { root, container } = await newContainer();
+  const contents = [prose(300, 1), prose(400, 2)];
+  await Array.fromAsync(container.insertMany(contents, { to: "packed" }));
+  const [kept, deleted] = contents.map((bytes) => keyOf(bytes));
+  await container.delete([deleted ?? ""]);
+  await container.close();
+  flip(join(root, "packed/0.toc"), 64 * 2 + 61, 1);
+  await using damaged = await Container.open(root, { tidyIndex: false });
+  const { rewrittenTocs, lost } = await damaged.repair();
+  assert.deepEqual([rewrittenTocs, lost], [1, 0]);
+  assert.deepEqual(await Array.fromAsync(damaged.keys()), [kept]);
+});
