@@ -7,6 +7,7 @@ import { describe, test } from "node:test";
 import { Container } from "../../src/container/container.ts";
 import { backupsIn } from "../../src/container/restore-backup.ts";
 import { isTsdosError, TsdosError } from "../../src/errors.ts";
+import { BackupsFolder } from "../../src/maintenance/backup/backups-folder.ts";
 import { Connection } from "../../src/maintenance/backup/connection.ts";
 import { Receiver } from "../../src/maintenance/backup/receiver.ts";
 import { RestorePlace } from "../../src/maintenance/backup/restore-place.ts";
@@ -100,4 +101,18 @@ test("a backup whose configuration is damaged does not hide the others", async (
       [second, 0],
     ],
   );
+});
+
+// Its folder was looked at before it had the lock: the backups of two containers were in one folder, and `keep` removed the other's.
+test("a folder that gets the backup of another container meanwhile is refused", async () => {
+  const fs = emptyMemoryFolder();
+  const others = "/backups/backup_20260102030405_ab12";
+  const acquire = async (): Promise<void> => {
+    fs.makeDirectory(others);
+    const config = { container_version: 2, container_id: "b".repeat(32) };
+    writeFile(fs, `${others}/config.json`, Buffer.from(JSON.stringify(config)));
+  };
+  const target = new Receiver(fs, new BackupsFolder(fs, "/backups", { acquire, close() {} }));
+  const subject = { containerId: "a".repeat(32), formatVersion: 2 } as const;
+  await assert.rejects(target.begin(subject, { verify: "written", dryRun: false }), { code: "ALREADY_EXISTS" });
 });
