@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Container } from "../../src/container/container.ts";
@@ -72,3 +72,36 @@ for (const formatVersion of [1, 2] as const) {
     assert.equal((await copy.validate()).problems.length, 1);
   });
 }
+
+async function backupsOf(formatVersion: 1 | 2, seed: number): Promise<{ folder: string; keys: string[] }> {
+  const { container } = await newContainer({ formatVersion });
+  await Array.fromAsync(container.insertMany(smallContents(20, seed), { to: "packed" }));
+  const folder = join(temporaryFolder(), "backups");
+  await container.backup(folder);
+  const keys = await readAll(container);
+  await container.close();
+  return { folder, keys };
+}
+
+// It was taken for a restore that was interrupted: a container was made among the backups, and no backup could be made there any more.
+test("a folder of backups with an unfinished one is no place for a restored container", async () => {
+  const { folder } = await backupsOf(2, 1);
+  const other = await backupsOf(2, 2);
+  mkdirSync(join(folder, "unfinished_abcdefgh", "loose"), { recursive: true });
+  const before = readdirSync(folder, { recursive: true });
+  await assert.rejects(restoreBackup(other.folder, folder), { code: "ALREADY_EXISTS" });
+  assert.deepEqual(readdirSync(folder, { recursive: true }), before);
+});
+
+// Its packs, and the index of version 1, stayed beside those of the new container.
+test("what an interrupted restore of another container has left is no part of the next one", async () => {
+  const [first, second] = [await backupsOf(1, 1), await backupsOf(2, 2)];
+  const restored = join(temporaryFolder(), "restored");
+  await restoreBackup(first.folder, restored);
+  renameSync(join(restored, "config.json"), join(restored, "packs.idx-wal"));
+  mkdirSync(join(restored, "unfinished_abcdefgh"));
+  await restoreBackup(second.folder, restored);
+  assert.deepEqual(readdirSync(restored).sort(), ["config.json", "loose", "maintenance.json", "packed", "sandbox"]);
+  await using copy = await Container.open(restored);
+  assert.deepEqual(await readAll(copy), second.keys);
+});
