@@ -116,3 +116,14 @@ test("a folder that gets the backup of another container meanwhile is refused", 
   const subject = { containerId: "a".repeat(32), formatVersion: 2 } as const;
   await assert.rejects(target.begin(subject, { verify: "written", dryRun: false }), { code: "ALREADY_EXISTS" });
 });
+
+// It was taken for what an interrupted backup has left: its files were moved to the new backup, and the rest was removed.
+test("a container that is called as an unfinished backup is not backed up to the folder that it is in", async () => {
+  const folder = temporaryFolder();
+  for (const name of ["unfinished_work", "removed_work", "backup_20260102030405_ab12"]) {
+    await using container = await Container.create(join(folder, name));
+    const { key } = await container.insert(Buffer.from(name));
+    await assert.rejects(container.backup(folder), { code: "ALREADY_EXISTS" });
+    assert.equal((await container.stat(key))?.rawSize, name.length);
+  }
+});
