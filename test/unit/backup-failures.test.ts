@@ -13,6 +13,7 @@ import { Receiver } from "../../src/maintenance/backup/receiver.ts";
 import { RestorePlace } from "../../src/maintenance/backup/restore-place.ts";
 import { sendContainer } from "../../src/maintenance/backup/send-container.ts";
 import { type Fault, type FileCall, InterceptedFileSystem } from "../../src/testing/intercepted-file-system.ts";
+import { fakeSsh } from "../support/backup.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { writeFile } from "../support/port-files.ts";
 import { emptyMemoryFolder, MEMORY_ROOT, openOn } from "../support/stores.ts";
@@ -126,4 +127,37 @@ test("a container that is called as an unfinished backup is not backed up to the
     await assert.rejects(container.backup(folder), { code: "ALREADY_EXISTS" });
     assert.equal((await container.stat(key))?.rawSize, name.length);
   }
+});
+
+describe("of another machine", () => {
+  /** Backs up through a program in the place of ssh. */
+  const through = async (program: string): Promise<string | undefined> => {
+    const folder = temporaryFolder();
+    const { remoteCommand, ssh } = fakeSsh(folder);
+    const path = join(folder, "program");
+    writeFileSync(path, `#!/bin/sh\n${program.replace("SSH", ssh)}\n`, { mode: 0o755 });
+    await using container = await Container.create(join(folder, "container"));
+    await container.insert(Buffer.from("one"));
+    const { name } = await container.backup(`h:${folder}/backups`, { ssh: path, remoteCommand });
+    return name;
+  };
+
+  // It was waited for until that ended, too: ssh leaves its master of shared connections behind, for hours.
+  test("what ssh has started and left behind is not waited for", { timeout: 10_000 }, async () => {
+    // It ends with the test's folder.
+    const holding = 'while [ -e "$0" ]; do sleep 0.1; done </dev/null >/dev/null &';
+    assert.ok(await through(`${holding}\nexec SSH "$@"`));
+  });
+
+  // The error said that there was no tsdos on that machine.
+  test("a connection that is lost later is told as one, with what ssh said", async () => {
+    const lost = /was lost.*\(host h: .* ended with exit code 255\) \(it said: broken pipe\)/;
+    const dying = "printf 'tsdos-backup 1\\n'; head -c 20 >/dev/null; echo broken pipe >&2; exit 255";
+    await assert.rejects(through(dying), (error) => isTsdosError(error, "IO_ERROR") && lost.test(error.message));
+  });
+
+  test("another version of the protocol is told as one", async () => {
+    const other = /use the same on both sides/;
+    await assert.rejects(through("printf 'tsdos-backup 2\\n'; cat >/dev/null"), other);
+  });
 });
