@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, renameSync } from "node:fs";
+import { mkdirSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Container } from "../../src/container/container.ts";
 import { restoreBackup } from "../../src/container/restore-backup.ts";
 import { smallContents } from "../../src/testing/contents.ts";
-import { readAll } from "../support/backup.ts";
+import { fakeSsh, readAll } from "../support/backup.ts";
 import { flip, newContainer } from "../support/damage.ts";
 import { temporaryFolder } from "../support/folders.ts";
 
@@ -104,4 +104,20 @@ test("what an interrupted restore of another container has left is no part of th
   assert.deepEqual(readdirSync(restored).sort(), ["config.json", "loose", "maintenance.json", "packed", "sandbox"]);
   await using copy = await Container.open(restored);
   assert.deepEqual(await readAll(copy), second.keys);
+});
+
+// All was restored by then, and the error was that of a frame that is too large.
+test("very many problems of a backup on another machine: the first of them are listed, all are counted", async () => {
+  const { container } = await newContainer();
+  await Array.fromAsync(container.insertMany(smallContents(3700, 4), { durability: "process" }));
+  const parent = temporaryFolder();
+  const folder = join(parent, "x".repeat(180), "y".repeat(180));
+  const { name = "" } = await container.backup(folder);
+  const loose = join(folder, name, "loose");
+  for (const path of readdirSync(loose, { recursive: true, encoding: "utf8" })) {
+    if (path.includes("/")) writeFileSync(join(loose, path), "damaged");
+  }
+  const { problems, problemCount } = await restoreBackup(`h:${folder}`, join(parent, "restored"), fakeSsh(parent));
+  assert.equal(problemCount, 3700);
+  assert.ok(problems.length > 1000 && problems.length < 3700, `${problems.length} are listed`);
 });
