@@ -2,7 +2,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Writable } from "node:stream";
 import { TsdosError } from "../errors.ts";
-import { GREETING } from "../format/backup-protocol.ts";
+import { GREETING, MAX_PAYLOAD } from "../format/backup-protocol.ts";
 import { NodeFileSystem } from "../fs/node-file-system.ts";
 import { Connection, ConnectionLost, errorToFields, type Fields, fieldsOf } from "../maintenance/backup/connection.ts";
 import { findBackup, listBackups } from "../maintenance/backup/list-backups.ts";
@@ -11,6 +11,7 @@ import { RemoteTarget } from "../maintenance/backup/remote-target.ts";
 import { sendContainer } from "../maintenance/backup/send-container.ts";
 import { serveTarget } from "../maintenance/backup/serve-target.ts";
 import type { BackupVerify } from "../maintenance/backup/target.ts";
+import type { BackupReport } from "../maintenance/backup-reports.ts";
 import { openStoresAt } from "./open-stores.ts";
 
 /**
@@ -70,13 +71,20 @@ async function send(connection: Connection, folder: string, { verify, dryRun }: 
   const stores = openStoresAt(fs, findBackup(fs, folder));
   try {
     const target = new RemoteTarget(connection);
-    return await sendContainer(stores.combined, target, undefined, {
+    const report = await sendContainer(stores.combined, target, undefined, {
       verify: verify as BackupVerify,
       dryRun: dryRun === true,
       // A connection that is lost is met by what is sent next.
       onProgress: (progress) => void connection.sendFields("progress", progress).catch(() => undefined),
     });
+    return fitting(report);
   } finally {
     stores.close();
   }
+}
+
+/** Lists fewer of the problems where all of them are too much for one frame. */
+function fitting(report: BackupReport): BackupReport {
+  if (Buffer.byteLength(JSON.stringify(report)) <= MAX_PAYLOAD) return report;
+  return fitting({ ...report, problems: report.problems.slice(0, report.problems.length / 2) });
 }

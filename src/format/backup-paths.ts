@@ -1,4 +1,13 @@
-import { isLoosePrefix, MAX_PACK_ID } from "./paths.ts";
+import {
+  DUPLICATES_FOLDER,
+  isLoosePrefix,
+  LOOSE_FOLDER,
+  MAX_PACK_ID,
+  PACKED_FOLDER,
+  PACKS_FOLDER,
+  SANDBOX_FOLDER,
+  SQLITE_INDEX_FILE,
+} from "./paths.ts";
 
 /** Names in a folder of backups (docs/format.md, "Backups"), as disk-objectstore has them. */
 export const LAST_BACKUP_LINK = "last-backup";
@@ -44,6 +53,23 @@ export function isRemovedName(name: string): boolean {
 export function isNameInBackups(name: string): boolean {
   const own = [LAST_BACKUP_LINK, BACKUP_LOCK_FILE, BACKUP_LOCK_HOLDER_FILE, FOREIGN_LIVE_FOLDER, "lost+found"];
   return isUnfinishedName(name) || isRemovedName(name) || parseBackupName(name) !== undefined || own.includes(name);
+}
+
+const RESTORED: readonly string[] = [
+  LOOSE_FOLDER,
+  SANDBOX_FOLDER,
+  DUPLICATES_FOLDER,
+  PACKED_FOLDER,
+  PACKS_FOLDER,
+  SQLITE_INDEX_FILE,
+  `${SQLITE_INDEX_FILE}-wal`,
+  `${SQLITE_INDEX_FILE}-shm`,
+  "maintenance.json",
+];
+
+/** True for what a restore that was interrupted may have moved to its place: all but the configuration, which comes last. */
+export function isRestoredName(name: string): boolean {
+  return RESTORED.includes(name);
 }
 
 /**

@@ -23,7 +23,7 @@ export const frameTypes = {
 
 const HEADER_SIZE = 5;
 /** Bytes; a frame that claims more is refused before anything is allocated. */
-const MAX_PAYLOAD: number = 4 * 1024 ** 2;
+export const MAX_PAYLOAD: number = 4 * 1024 ** 2;
 
 export interface Frame {
   readonly type: number;

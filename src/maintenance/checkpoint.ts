@@ -15,6 +15,8 @@ import type { Problem } from "./validate-reports.ts";
 const INTERVAL_MS = 5000;
 /** Bytes; a checkpoint has as many problems as are listed. */
 const MAX_SIZE = 64 * 1024 ** 2;
+/** How every checkpoint begins, also one that is cut or damaged. */
+const BEGINNING = '{"format":1,"containerId":"';
 
 /** How far a validation has come. */
 export interface Checkpoint {
@@ -45,6 +47,18 @@ export class CheckpointFile {
     this.#context = context;
     this.#path = path ?? ownPath(root, config.containerVersion, "validate.json");
     this.#isOwn = path === undefined;
+  }
+
+  /**
+   * To be called first: whatever is there is replaced, and removed at the end.
+   * @throws TsdosError `ALREADY_EXISTS` when the file that was named is no checkpoint, damaged or not
+   */
+  refuseForeign(): void {
+    if (this.#isOwn) return;
+    const found = readText(this.#context.fs, this.#path, BEGINNING.length) ?? "";
+    if (BEGINNING.startsWith(found)) return;
+    const message = `${this.#path} is another file, and no checkpoint of a validation; name another one, or remove it`;
+    throw new TsdosError("ALREADY_EXISTS", message, { path: this.#path });
   }
 
   /**

@@ -19,6 +19,7 @@ export async function validate(store: CombinedStore, options: ValidateOptions): 
   const { context } = store.packed;
   const started = performance.now();
   const checkpoints = new CheckpointFile(context, options.checkpoint);
+  checkpoints.refuseForeign();
   const asked = mode === "sample" ? { part: options.sample as number, ...seedOf(options) } : undefined;
   const before = options.resume ? checkpoints.read(mode, asked) : undefined;
   const sample = before === undefined ? asked && { seed: randomInt(SEEDS), ...asked } : before.sample;

@@ -1,7 +1,7 @@
 // Backups of packs to which another process appends at the worst moments.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Container } from "../../src/container/container.ts";
@@ -73,6 +73,31 @@ test("version 2: a pack gets its first objects between two looks of the backup",
       copyFileSync(join(other, "packed/0.pack"), join(packed, "0.pack"));
       writeFileSync(join(packed, "0.toc"), toc);
     });
+  }
+});
+
+// The snapshot of the index was needed by its name once more at the end: after an hour of copying packs, the backup failed.
+test("version 1: clean beside a backup that takes longer than an hour", async () => {
+  const folder = temporaryFolder();
+  const root = join(folder, "container");
+  await using container = await Container.create(root, { formatVersion: 1 });
+  await Array.fromAsync(container.insertMany([Buffer.from("one")], { to: "packed" }));
+  let cleaned = 0;
+  const fs = new InterceptedFileSystem(new NodeFileSystem(), ({ name, path }) => {
+    if (name !== "open" || !/unfinished_.*\.tmp$/.test(path) || cleaned > 0) return undefined;
+    cleaned++;
+    for (const file of readdirSync(join(root, "sandbox"))) utimesSync(join(root, "sandbox", file), 0, 0);
+    execFileSync(process.execPath, [MAIN, "-q", "-p", root, "clean"]);
+    return undefined;
+  });
+  const stores = openStoresAt(fs, root);
+  try {
+    const { name } = await backup(stores.combined, join(folder, "backups"), {});
+    assert.equal(cleaned, 1);
+    await using copy = await Container.open(join(folder, "backups", name as string));
+    assert.equal((await copy.validate()).objects, 1);
+  } finally {
+    stores.close();
   }
 });
 

@@ -7,11 +7,13 @@ import { describe, test } from "node:test";
 import { Container } from "../../src/container/container.ts";
 import { backupsIn } from "../../src/container/restore-backup.ts";
 import { isTsdosError, TsdosError } from "../../src/errors.ts";
+import { BackupsFolder } from "../../src/maintenance/backup/backups-folder.ts";
 import { Connection } from "../../src/maintenance/backup/connection.ts";
 import { Receiver } from "../../src/maintenance/backup/receiver.ts";
 import { RestorePlace } from "../../src/maintenance/backup/restore-place.ts";
 import { sendContainer } from "../../src/maintenance/backup/send-container.ts";
 import { type Fault, type FileCall, InterceptedFileSystem } from "../../src/testing/intercepted-file-system.ts";
+import { fakeSsh } from "../support/backup.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { writeFile } from "../support/port-files.ts";
 import { emptyMemoryFolder, MEMORY_ROOT, openOn } from "../support/stores.ts";
@@ -100,4 +102,62 @@ test("a backup whose configuration is damaged does not hide the others", async (
       [second, 0],
     ],
   );
+});
+
+// Its folder was looked at before it had the lock: the backups of two containers were in one folder, and `keep` removed the other's.
+test("a folder that gets the backup of another container meanwhile is refused", async () => {
+  const fs = emptyMemoryFolder();
+  const others = "/backups/backup_20260102030405_ab12";
+  const acquire = async (): Promise<void> => {
+    fs.makeDirectory(others);
+    const config = { container_version: 2, container_id: "b".repeat(32) };
+    writeFile(fs, `${others}/config.json`, Buffer.from(JSON.stringify(config)));
+  };
+  const target = new Receiver(fs, new BackupsFolder(fs, "/backups", { acquire, close() {} }));
+  const subject = { containerId: "a".repeat(32), formatVersion: 2 } as const;
+  await assert.rejects(target.begin(subject, { verify: "written", dryRun: false }), { code: "ALREADY_EXISTS" });
+});
+
+// It was taken for what an interrupted backup has left: its files were moved to the new backup, and the rest was removed.
+test("a container that is called as an unfinished backup is not backed up to the folder that it is in", async () => {
+  const folder = temporaryFolder();
+  for (const name of ["unfinished_work", "removed_work", "backup_20260102030405_ab12"]) {
+    await using container = await Container.create(join(folder, name));
+    const { key } = await container.insert(Buffer.from(name));
+    await assert.rejects(container.backup(folder), { code: "ALREADY_EXISTS" });
+    assert.equal((await container.stat(key))?.rawSize, name.length);
+  }
+});
+
+describe("of another machine", () => {
+  /** Backs up through a program in the place of ssh. */
+  const through = async (program: string): Promise<string | undefined> => {
+    const folder = temporaryFolder();
+    const { remoteCommand, ssh } = fakeSsh(folder);
+    const path = join(folder, "program");
+    writeFileSync(path, `#!/bin/sh\n${program.replace("SSH", ssh)}\n`, { mode: 0o755 });
+    await using container = await Container.create(join(folder, "container"));
+    await container.insert(Buffer.from("one"));
+    const { name } = await container.backup(`h:${folder}/backups`, { ssh: path, remoteCommand });
+    return name;
+  };
+
+  // It was waited for until that ended, too: ssh leaves its master of shared connections behind, for hours.
+  test("what ssh has started and left behind is not waited for", { timeout: 10_000 }, async () => {
+    // It ends with the test's folder.
+    const holding = 'while [ -e "$0" ]; do sleep 0.1; done </dev/null >/dev/null &';
+    assert.ok(await through(`${holding}\nexec SSH "$@"`));
+  });
+
+  // The error said that there was no tsdos on that machine.
+  test("a connection that is lost later is told as one, with what ssh said", async () => {
+    const lost = /was lost.*\(host h: .* ended with exit code 255\) \(it said: broken pipe\)/;
+    const dying = "printf 'tsdos-backup 1\\n'; head -c 20 >/dev/null; echo broken pipe >&2; exit 255";
+    await assert.rejects(through(dying), (error) => isTsdosError(error, "IO_ERROR") && lost.test(error.message));
+  });
+
+  test("another version of the protocol is told as one", async () => {
+    const other = /use the same on both sides/;
+    await assert.rejects(through("printf 'tsdos-backup 2\\n'; cat >/dev/null"), other);
+  });
 });

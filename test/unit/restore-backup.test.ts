@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { mkdirSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Container } from "../../src/container/container.ts";
 import { restoreBackup } from "../../src/container/restore-backup.ts";
 import { smallContents } from "../../src/testing/contents.ts";
-import { readAll } from "../support/backup.ts";
+import { fakeSsh, readAll } from "../support/backup.ts";
 import { flip, newContainer } from "../support/damage.ts";
 import { temporaryFolder } from "../support/folders.ts";
 
@@ -72,3 +72,52 @@ for (const formatVersion of [1, 2] as const) {
     assert.equal((await copy.validate()).problems.length, 1);
   });
 }
+
+async function backupsOf(formatVersion: 1 | 2, seed: number): Promise<{ folder: string; keys: string[] }> {
+  const { container } = await newContainer({ formatVersion });
+  await Array.fromAsync(container.insertMany(smallContents(20, seed), { to: "packed" }));
+  const folder = join(temporaryFolder(), "backups");
+  await container.backup(folder);
+  const keys = await readAll(container);
+  await container.close();
+  return { folder, keys };
+}
+
+// It was taken for a restore that was interrupted: a container was made among the backups, and no backup could be made there any more.
+test("a folder of backups with an unfinished one is no place for a restored container", async () => {
+  const { folder } = await backupsOf(2, 1);
+  const other = await backupsOf(2, 2);
+  mkdirSync(join(folder, "unfinished_abcdefgh", "loose"), { recursive: true });
+  const before = readdirSync(folder, { recursive: true });
+  await assert.rejects(restoreBackup(other.folder, folder), { code: "ALREADY_EXISTS" });
+  assert.deepEqual(readdirSync(folder, { recursive: true }), before);
+});
+
+// Its packs, and the index of version 1, stayed beside those of the new container.
+test("what an interrupted restore of another container has left is no part of the next one", async () => {
+  const [first, second] = [await backupsOf(1, 1), await backupsOf(2, 2)];
+  const restored = join(temporaryFolder(), "restored");
+  await restoreBackup(first.folder, restored);
+  renameSync(join(restored, "config.json"), join(restored, "packs.idx-wal"));
+  mkdirSync(join(restored, "unfinished_abcdefgh"));
+  await restoreBackup(second.folder, restored);
+  assert.deepEqual(readdirSync(restored).sort(), ["config.json", "loose", "maintenance.json", "packed", "sandbox"]);
+  await using copy = await Container.open(restored);
+  assert.deepEqual(await readAll(copy), second.keys);
+});
+
+// All was restored by then, and the error was that of a frame that is too large.
+test("very many problems of a backup on another machine: the first of them are listed, all are counted", async () => {
+  const { container } = await newContainer();
+  await Array.fromAsync(container.insertMany(smallContents(3700, 4), { durability: "process" }));
+  const parent = temporaryFolder();
+  const folder = join(parent, "x".repeat(180), "y".repeat(180));
+  const { name = "" } = await container.backup(folder);
+  const loose = join(folder, name, "loose");
+  for (const path of readdirSync(loose, { recursive: true, encoding: "utf8" })) {
+    if (path.includes("/")) writeFileSync(join(loose, path), "damaged");
+  }
+  const { problems, problemCount } = await restoreBackup(`h:${folder}`, join(parent, "restored"), fakeSsh(parent));
+  assert.equal(problemCount, 3700);
+  assert.ok(problems.length > 1000 && problems.length < 3700, `${problems.length} are listed`);
+});

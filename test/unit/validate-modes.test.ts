@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { readConfig } from "../../src/container/config-file.ts";
@@ -129,10 +129,28 @@ test("an interrupted validation is resumed behind what it has done, and keeps wh
         "nothing to resume is left",
       );
     }
-    writeFileSync(file, "{ damaged");
+    writeFileSync(file, '{"format":1,"containerId":"cut');
     assert.equal((await container.validate({ resume: true, checkpoint: file })).resumed, undefined);
     await container.close();
   }
+});
+
+// The end of a validation removed whatever file had been named, and an interruption wrote over it: config.json, for one.
+test("a file that is no checkpoint is refused, and left as it is", async () => {
+  const { root, container } = await newContainer();
+  await Array.fromAsync(container.insertMany([...smallContents(3, 14)]));
+  const file = join(root, "config.json");
+  const before = readFileSync(file);
+  for (const resume of [false, true]) {
+    await assert.rejects(
+      container.validate({ checkpoint: file, resume }),
+      (error) => isTsdosError(error, "ALREADY_EXISTS") && /no checkpoint/.test(error.message),
+    );
+    assert.deepEqual(readFileSync(file), before);
+  }
+  const empty = join(root, "..", "empty");
+  writeFileSync(empty, "");
+  assert.equal((await container.validate({ checkpoint: empty })).valid, true);
 });
 
 test("a resumed validation does not read what was read before", async () => {

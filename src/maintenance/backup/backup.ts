@@ -1,6 +1,7 @@
 import { dirname, resolve } from "node:path";
 import { TsdosError } from "../../errors.ts";
 import type { FileSystem } from "../../file-system.ts";
+import { isNameInBackups } from "../../format/backup-paths.ts";
 import { checkOption } from "../../store/check-option.ts";
 import type { CombinedStore } from "../../store/combined-store.ts";
 import type { BackupOptions, BackupReport } from "../backup-reports.ts";
@@ -32,6 +33,13 @@ async function backupHere(store: CombinedStore, destination: string, options: Ba
   const folder = resolve(destination);
   if (isInside(fs, folder, root)) {
     const message = `${folder} is in the container ${root}: a backup there would be lost with it; choose another folder`;
+    throw new TsdosError("ALREADY_EXISTS", message, { path: folder });
+  }
+  // A backup takes the files of unfinished ones, and removes them and earlier ones.
+  const names = fs.stat(folder)?.isDirectory ? (fs.list(folder) ?? []) : [];
+  const own = names.find((name) => isNameInBackups(name) && isInside(fs, root, `${folder}/${name}`));
+  if (own !== undefined) {
+    const message = `the container ${root} has the name of a backup in ${folder}, and would be removed as one; choose another folder`;
     throw new TsdosError("ALREADY_EXISTS", message, { path: folder });
   }
   const target = localBackups(fs, folder);

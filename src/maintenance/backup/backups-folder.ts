@@ -48,10 +48,12 @@ export class BackupsFolder implements Place {
   }
 
   async prepare(subject: BackupSubject, dryRun: boolean): Promise<Prepared> {
+    // Before anything is made in it, and again when nobody else makes anything.
     this.#refuseForeign(subject);
     if (!dryRun) {
       makeDurableFolder(this.#fs, this.#folder);
       await this.#lock.acquire();
+      this.#refuseForeign(subject);
       await this.#finishRemovals();
     }
     const bases = this.#bases();

@@ -23,6 +23,8 @@ export interface RemotePlace {
 const MESSAGES_MAX = 4000;
 /** Milliseconds that the other side has to end once it was told to. */
 const END_MS = 5000;
+/** Milliseconds that its last messages have to come once it has ended. */
+const MESSAGES_MS = 500;
 
 /**
  * Reads `[USER@]HOST:PATH`; undefined for a path on this machine: one without a colon, or with a slash before it, such as `./a:b`.
@@ -65,7 +67,15 @@ export async function connectRemote(place: RemotePlace, hello: Fields, options: 
   });
   const ended = new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(`${program} cannot be started: ${error.message}`));
-    child.once("close", (code, signal) => resolve(`${program} ended with ${signal ?? `exit code ${code}`}`));
+    child.once("exit", (code, signal) => {
+      const end = (): void => resolve(`${program} ended with ${signal ?? `exit code ${code}`}`);
+      // What it has started, such as the master of shared connections, may keep its standard error open for much longer.
+      const timer = setTimeout(end, MESSAGES_MS);
+      child.once("close", () => {
+        clearTimeout(timer);
+        end();
+      });
+    });
   });
   child.stdin.on("error", () => undefined);
   const end = async (): Promise<void> => {
@@ -74,20 +84,21 @@ export async function connectRemote(place: RemotePlace, hello: Fields, options: 
     const timer = setTimeout(() => child.kill(), END_MS);
     await ended;
     clearTimeout(timer);
+    child.stderr.destroy();
   };
+  const said = (): string => (messages.trim() === "" ? "" : ` (it said: ${messages.trim()})`);
   const failure = async (why?: string): Promise<TsdosError> => {
     child.stdin.end();
     await end();
     const reason = why ?? (await ended);
-    const said = messages.trim() === "" ? "" : ` (it said: ${messages.trim()})`;
     const advice = "check the host, and that tsdos is installed there, or say how it is started with --remote-command";
-    return new TsdosError("IO_ERROR", `cannot reach tsdos on ${place.host}: ${reason}${said}; ${advice}`);
+    return new TsdosError("IO_ERROR", `cannot reach tsdos on ${place.host}: ${reason}${said()}; ${advice}`);
   };
   const input = child.stdout[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   const rest = await readGreeting(input, options.signal);
   options.signal?.throwIfAborted();
   if (rest === undefined) throw await failure();
-  if (typeof rest === "string") throw await failure(`it printed ${JSON.stringify(rest)}, which is not tsdos`);
+  if (typeof rest === "string") throw await failure(`it printed ${JSON.stringify(rest)}, which is not ${whoIs(rest)}`);
   const connection = new Connection(input, child.stdin, rest);
   await connection.sendFields("request", hello);
   return {
@@ -98,9 +109,19 @@ export async function connectRemote(place: RemotePlace, hello: Fields, options: 
     },
     async explain(error) {
       options.signal?.throwIfAborted();
-      return error instanceof ConnectionLost ? failure() : error;
+      if (!(error instanceof ConnectionLost)) return error;
+      child.stdin.end();
+      await end();
+      const message = `${error.message} (host ${place.host}: ${await ended})${said()}; try again`;
+      return new TsdosError("IO_ERROR", message, {}, error);
     },
   };
+}
+
+/** Which tsdos was expected where this was printed instead. */
+function whoIs(printed: string): string {
+  const isOther = printed.startsWith(GREETING.slice(0, GREETING.indexOf(" ") + 1));
+  return isOther ? "the version of tsdos that is here: use the same on both sides" : "tsdos";
 }
 
 /** What follows the greeting; a text when something else was printed, undefined at the end. */

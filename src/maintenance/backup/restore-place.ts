@@ -3,6 +3,7 @@ import type { FileSystem } from "../../file-system.ts";
 import {
   BACKUP_LOCK_FILE,
   BACKUP_LOCK_HOLDER_FILE,
+  isRestoredName,
   isUnfinishedName,
   unfinishedName,
 } from "../../format/backup-paths.ts";
@@ -65,8 +66,8 @@ export class RestorePlace implements Place {
     const all = stat?.isDirectory ? (fs.list(folder) ?? []) : [];
     const names = all.filter((name) => name !== BACKUP_LOCK_FILE && name !== BACKUP_LOCK_HOLDER_FILE);
     const unfinished = names.filter(isUnfinishedName);
-    const isInterrupted = unfinished.length > 0 && !names.includes(CONFIG_FILE);
-    const isFree = names.every((name) => name === "lost+found") || isInterrupted;
+    const isOurs = (name: string): boolean => isUnfinishedName(name) || (unfinished.length > 0 && isRestoredName(name));
+    const isFree = names.every((name) => name === "lost+found" || isOurs(name));
     if ((stat === undefined || stat.isDirectory) && isFree) return unfinished;
     const message = `${folder} is not empty: a backup is restored to a folder that is missing or empty`;
     throw new TsdosError("ALREADY_EXISTS", message, { path: folder });
@@ -76,6 +77,7 @@ export class RestorePlace implements Place {
     const fs = this.#fs;
     await this.#verify(live);
     const names = fs.list(live) ?? [];
+    await this.#removeOthers(names);
     // The configuration makes it a container.
     for (const name of names.sort((a, b) => Number(a === CONFIG_FILE) - Number(b === CONFIG_FILE))) {
       const path = `${this.#folder}/${name}`;
@@ -95,6 +97,16 @@ export class RestorePlace implements Place {
     fs.remove(`${this.#folder}/${BACKUP_LOCK_FILE}`);
     this.#isComplete = true;
     return { name: this.#folder, removed: [] };
+  }
+
+  /** What an interrupted restore of another container has left would become a part of this one. */
+  async #removeOthers(names: readonly string[]): Promise<void> {
+    const fs = this.#fs;
+    for (const name of (fs.list(this.#folder) ?? []).filter((one) => isRestoredName(one) && !names.includes(one))) {
+      const path = `${this.#folder}/${name}`;
+      if (fs.stat(path)?.isDirectory) await removeTree(fs, path);
+      else fs.remove(path);
+    }
   }
 
   removable(): string[] {

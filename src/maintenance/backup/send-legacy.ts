@@ -1,6 +1,7 @@
 import { tmpdir } from "node:os";
 import { setTimeout } from "node:timers/promises";
 import { isTsdosError, TsdosError } from "../../errors.ts";
+import type { FileSystem } from "../../file-system.ts";
 import { LEGACY_REPACK_ID, packFileName, packLockName, SANDBOX_FOLDER, SQLITE_INDEX_FILE } from "../../format/paths.ts";
 import { openSqliteIndex, SqliteIndex } from "../../pack-index/sqlite-index.ts";
 import { piecesOf } from "../pieces.ts";
@@ -21,24 +22,29 @@ const SAME_TIME_MS = 0.01;
  * since before the snapshot, and are still in their places behind it, are those that its rows are about.
  */
 export async function sendLegacyPacks(sending: Sending, folder: string): Promise<void> {
-  const { fs } = sending.store.packed.context;
   const held = new Map<number, HeldFile>();
-  const snapshot = temporaryPath(sending);
   try {
-    const index = await takeSnapshot(sending, held, snapshot);
-    try {
-      for (const [id, end] of [...index.packEnds()].sort(([a], [b]) => a - b)) {
-        await sendLegacyPack(sending, folder, id, end, held.get(id));
-        await sending.tally.breathe();
-      }
-      sending.tally.objects += index.totals().objects;
-    } finally {
-      index.close();
+    for (const [id, end] of await sendIndex(sending, held)) {
+      await sendLegacyPack(sending, folder, id, end, held.get(id));
+      await sending.tally.breathe();
     }
-    await sendWhole(sending, SQLITE_INDEX_FILE, snapshot);
   } finally {
     for (const file of held.values()) file[Symbol.dispose]();
-    fs.remove(snapshot);
+  }
+}
+
+/**
+ * Sends a snapshot of the index, and returns how far its rows reach into the packs, which are `held`. Nothing of it is needed by its
+ * name for long: `clean` removes what has been in the sandbox for an hour.
+ */
+async function sendIndex(sending: Sending, held: Map<number, HeldFile>): Promise<[number, number][]> {
+  const snapshot = temporaryPath(sending);
+  try {
+    const ends = await takeSnapshot(sending, held, snapshot);
+    await sendWhole(sending, SQLITE_INDEX_FILE, snapshot);
+    return ends;
+  } finally {
+    sending.store.packed.context.fs.remove(snapshot);
   }
 }
 
@@ -57,7 +63,7 @@ function temporaryPath({ store }: Sending): string {
   }
 }
 
-async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path: string): Promise<SqliteIndex> {
+async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path: string): Promise<[number, number][]> {
   const { files, index, context } = sending.store.packed;
   const { fs } = context;
   if (!(index instanceof SqliteIndex)) throw new TypeError("not an index of format version 1");
@@ -72,17 +78,12 @@ async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path:
     }
     fs.remove(path);
     index.snapshot(path);
-    const snapshot = openSqliteIndex({ fs, path, readOnly: true });
-    let moved: number | undefined;
-    try {
-      const ids = [...snapshot.packEnds().keys()];
-      moved = ids.find((id) => fs.stat(files.pathOf(id))?.inode !== held.get(id)?.inode);
-    } catch (error) {
-      snapshot.close();
-      throw error;
+    const { ends, objects } = readSnapshot(fs, path);
+    const moved = ends.map(([id]) => id).find((id) => fs.stat(files.pathOf(id))?.inode !== held.get(id)?.inode);
+    if (moved === undefined) {
+      sending.tally.objects += objects;
+      return ends;
     }
-    if (moved === undefined) return snapshot;
-    snapshot.close();
     if (attempt === ATTEMPTS_MAX) {
       const place = files.pathOf(moved);
       throw new TsdosError("LOCKED", `${place} is replaced again and again; try again when the repack has finished`, {
@@ -91,6 +92,16 @@ async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path:
     }
     await setTimeout(PAUSE_MS);
     await sending.tally.breathe();
+  }
+}
+
+function readSnapshot(fs: FileSystem, path: string): { ends: [number, number][]; objects: number } {
+  const snapshot = openSqliteIndex({ fs, path, readOnly: true });
+  try {
+    const ends = [...snapshot.packEnds()].sort(([a], [b]) => a - b);
+    return { ends, objects: snapshot.totals().objects };
+  } finally {
+    snapshot.close();
   }
 }
 
