@@ -131,14 +131,14 @@ export class SqliteRepacking implements Repacking {
     return {
       packs: logs.flatMap(({ unfinished, replaced }) => [...unfinished, ...replaced]),
       remove: (removePack) => {
-        const hasReplaced = logs.some(({ replaced }) => replaced.length > 0);
-        // Whoever changed the rows may have been killed before that was durable.
-        if (hasReplaced) this.#sync();
-        const isNeeded = hasReplaced && this.#hasOldReaders();
+        // Whoever changed the rows may have been killed before that was durable. And disk-objectstore gives the lock of a pack back
+        // before it commits its rows: a transaction of ours waits for them. Only now is certain what no row refers to.
+        this.#sync();
+        const isNeeded = logs.some(({ replaced }) => replaced.length > 0) && this.#hasOldReaders();
         for (const { path, unfinished, replaced } of logs) {
-          for (const packId of unfinished) removePack(packId);
+          for (const packId of unfinished) if (this.#isUnused(packId)) removePack(packId);
           if (isNeeded && replaced.length > 0) continue;
-          for (const packId of replaced) removePack(packId);
+          for (const packId of replaced) if (this.#isUnused(packId)) removePack(packId);
           fs.remove(path);
         }
         fs.syncDirectory(this.#sandbox);
