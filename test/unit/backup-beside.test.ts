@@ -87,7 +87,7 @@ test("version 1: clean beside a backup that takes longer than an hour", async ()
     if (name !== "open" || !/unfinished_.*\.tmp$/.test(path) || cleaned > 0) return undefined;
     cleaned++;
     for (const file of readdirSync(join(root, "sandbox"))) utimesSync(join(root, "sandbox", file), 0, 0);
-    execFileSync(process.execPath, [MAIN, "-q", "-p", root, "clean"]);
+    execFileSync(process.execPath, [builtMain, "-q", "-p", root, "clean"]);
     return undefined;
   });
   const stores = openStoresAt(fs, root);
