@@ -52,7 +52,7 @@ export async function copyOptions(session: Session, flags: CounterpartFlags): Pr
   return {
     verifyHash: verify,
     ...(await longOperation(session)),
-    ...(keys !== undefined && { keys: keysIn(keys, session.signal) }),
+    ...(keys !== undefined && { keys: await keysIn(keys, session.signal) }),
     ...(dryRun !== undefined && { dryRun }),
     ...(compress !== undefined && { compress }),
     ...(recompress !== undefined && { recompress }),

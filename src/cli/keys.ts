@@ -39,9 +39,19 @@ export async function* readKeys(given: KeysGiven, signal: AbortSignal): AsyncGen
   if (batch.length > 0) yield batch;
 }
 
-/** The keys of a file, one by one. */
-export async function* keysIn(file: string, signal: AbortSignal): AsyncGenerator<ObjectKey> {
-  for await (const keys of readKeys({ keys: [], fromFile: file }, signal)) yield* keys;
+/** The keys of a file, one by one. A file that cannot be read, or does not begin with keys, is told before anything else is done. */
+export async function keysIn(file: string, signal: AbortSignal): Promise<AsyncIterable<ObjectKey>> {
+  const batches = readKeys({ keys: [], fromFile: file }, signal);
+  const first = await batches.next();
+  return oneByOne(first.done ? [] : first.value, batches);
+}
+
+async function* oneByOne(
+  first: readonly ObjectKey[],
+  batches: AsyncIterable<readonly ObjectKey[]>,
+): AsyncGenerator<ObjectKey> {
+  yield* first;
+  for await (const keys of batches) yield* keys;
 }
 
 function parseLine(text: string, where: string): ObjectKey {

@@ -16,6 +16,10 @@ export function readConfig(fs: FileSystem, root: string): ContainerConfig {
   const path = `${root}/${CONFIG_FILE}`;
   const folder = fs.stat(root);
   if (folder !== undefined && !folder.isDirectory) throw notAContainer(root, "it is a file");
+  // Opening a named pipe would wait for who writes to it.
+  if (fs.stat(path)?.isFile === false) {
+    throw new TsdosError("INVALID_CONFIG", `${path} is no regular file: that is no configuration`, { path });
+  }
   const file = fs.openIfExists(path);
   if (file === undefined) {
     throw notAContainer(root, folder === undefined ? "there is no such folder" : `it has no ${CONFIG_FILE}`);

@@ -60,6 +60,11 @@ cliTest("import and export between containers", async (workspace) => {
   assert.deepEqual(lines((await workspace.run(["-p", "other", "ls"])).stdout), keys.toSorted());
   assert.equal((await workspace.run(["import"])).code, 2);
   assert.equal((await workspace.run(["export", "x", "--archive", "y"])).code, 2);
+  workspace.write("spoiled", "no key\n");
+  for (const file of ["spoiled", "nowhere"]) {
+    assert.notEqual((await workspace.run(["export", "new", "--keys", file])).code, 0);
+    assert.ok(!existsSync(workspace.path("new")), "nothing is made before the keys can be read");
+  }
 });
 
 cliTest(

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { readConfig } from "../../src/container/config-file.ts";
@@ -75,6 +76,16 @@ test("I8: an unknown version or a malformed configuration is refused with a code
       return true;
     });
     assert.deepEqual(snapshot(folder), before);
+  }
+});
+
+test("a config.json that is a named pipe or a folder is refused, and not waited for", async () => {
+  const folder = temporaryFolder();
+  const path = join(folder, "config.json");
+  for (const make of [() => execFileSync("mkfifo", [path]), () => mkdirSync(path)]) {
+    make();
+    await assert.rejects(Container.open(folder), { code: "INVALID_CONFIG", details: { path } });
+    rmSync(path, { recursive: true });
   }
 });
 
