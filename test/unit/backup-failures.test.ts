@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { chmodSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { describe, test } from "node:test";
@@ -127,6 +127,20 @@ test("a container that is called as an unfinished backup is not backed up to the
     await assert.rejects(container.backup(folder), { code: "ALREADY_EXISTS" });
     assert.equal((await container.stat(key))?.rawSize, name.length);
   }
+});
+
+// The copy of a pack that has grown could not be written then, and no backup could be made any more (unless by root).
+test("backups whose files are protected from writing are no hindrance to the next one", async () => {
+  const folder = temporaryFolder();
+  await using container = await Container.create(join(folder, "container"));
+  const backups = join(folder, "backups");
+  await container.insert(Buffer.from("one"), { to: "packed" });
+  const packOf = (name = ""): string => join(backups, name, "packed/0.pack");
+  const first = packOf((await container.backup(backups)).name);
+  chmodSync(first, 0o444);
+  await container.insert(Buffer.from("two"), { to: "packed" });
+  assert.equal(statSync(packOf((await container.backup(backups)).name)).mode & 0o777, 0o644);
+  assert.equal(statSync(first).mode & 0o777, 0o444);
 });
 
 describe("of another machine", () => {
