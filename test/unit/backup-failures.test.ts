@@ -5,8 +5,11 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { describe, test } from "node:test";
 import { Container } from "../../src/container/container.ts";
+import { openStoresAt } from "../../src/container/open-stores.ts";
 import { backupsIn } from "../../src/container/restore-backup.ts";
 import { isTsdosError, TsdosError } from "../../src/errors.ts";
+import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
+import { backup } from "../../src/maintenance/backup/backup.ts";
 import { BackupsFolder } from "../../src/maintenance/backup/backups-folder.ts";
 import { Connection } from "../../src/maintenance/backup/connection.ts";
 import { Receiver } from "../../src/maintenance/backup/receiver.ts";
@@ -51,6 +54,14 @@ describe("a backup that cannot be written to its end", () => {
     for (const i of [1, 2, 3, 4]) await target.put({ path: key(i) }, [Buffer.from("content")]);
     await assert.rejects(target.finish({}), /the disk fails/);
     await target.close();
+    assert.deepEqual(fs.openFiles, []);
+  });
+
+  // Of a disk that had become read-only, the first temporary file could not be removed, and the others stayed open.
+  test("leaves no file open when none of them can be removed", async () => {
+    const { fs, target } = await receiving(({ name }) => (name === "remove" ? fault : undefined));
+    for (const i of [1, 2, 3, 4]) await target.put({ path: key(i) }, [Buffer.from("content")]);
+    await assert.rejects(target.close(), /the disk fails/);
     assert.deepEqual(fs.openFiles, []);
   });
 });
@@ -102,6 +113,22 @@ test("a backup whose configuration is damaged does not hide the others", async (
       [second, 0],
     ],
   );
+});
+
+// The error was that of a temporary file that could not be removed.
+test("of a disk that fails from some moment on, the first error is told", async () => {
+  const folder = temporaryFolder();
+  await using container = await Container.create(join(folder, "container"));
+  await container.insert(Buffer.from("one"));
+  let fails: string | undefined;
+  const fs = new InterceptedFileSystem(new NodeFileSystem(), ({ name, path }) => {
+    if (!path.includes("unfinished_") || (fails === undefined && name !== "sync")) return undefined;
+    fails ??= name;
+    return { error: new TsdosError("IO_ERROR", `the disk fails: ${name}`) };
+  });
+  const stores = openStoresAt(fs, container.path);
+  await assert.rejects(backup(stores.combined, join(folder, "backups"), {}), /the disk fails: sync/);
+  stores.close();
 });
 
 // Its folder was looked at before it had the lock: the backups of two containers were in one folder, and `keep` removed the other's.
