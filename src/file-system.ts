@@ -112,7 +112,7 @@ export interface FileSystem {
   link(from: string, to: string): void;
   /** Makes a symbolic link at `path`, which must be free, that leads to `target`: relative to its folder unless absolute. */
   symlink(target: string, path: string): void;
-  /** Makes a copy under a name that must be free; where the file system can, the two share their blocks until one is changed. */
+  /** Makes a copy, which can be written, under a name that must be free; where the file system can, the two share their blocks until one is changed. */
   copy(from: string, to: string): void;
   /** Sets when a file was last changed: milliseconds since 1970, as exactly as the file system keeps it. */
   setModified(path: string, mtimeMs: number): void;

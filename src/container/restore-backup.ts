@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { NodeFileSystem } from "../fs/node-file-system.ts";
 import { findBackup, listBackups } from "../maintenance/backup/list-backups.ts";
-import { localRestore } from "../maintenance/backup/local-target.ts";
+import { closingTarget, localRestore } from "../maintenance/backup/local-target.ts";
 import { connectRemote, parseRemote, type RemoteOptions, type RemotePlace } from "../maintenance/backup/remote.ts";
 import { sendContainer } from "../maintenance/backup/send-container.ts";
 import { resultOf } from "../maintenance/backup/serve-target.ts";
@@ -69,9 +69,8 @@ async function fromHere(
 ): Promise<BackupReport> {
   const stores = openStoresAt(fs, findBackup(fs, resolve(source)));
   try {
-    return await sendContainer(stores.combined, target, undefined, options);
+    return await closingTarget(target, () => sendContainer(stores.combined, target, undefined, options));
   } finally {
-    await target.close();
     stores.close();
   }
 }
@@ -85,11 +84,11 @@ async function fromThere(
   const remote = await connectRemote(place, { role: "send", path: place.path, verify, dryRun }, options);
   try {
     remote.connection.onProgress = onProgress;
-    return (await resultOf(remote.connection, target)) as unknown as BackupReport;
+    const result = await closingTarget(target, () => resultOf(remote.connection, target));
+    return result as unknown as BackupReport;
   } catch (error) {
     throw await remote.explain(error);
   } finally {
-    await target.close();
     await remote.close();
   }
 }

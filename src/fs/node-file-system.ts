@@ -16,6 +16,7 @@ const FLAGS: Record<Exclude<OpenMode, "read">, number> = {
   modify: fs.constants.O_RDWR,
 };
 const FILE_MODE = 0o666;
+const OWNER_WRITES = 0o200;
 // Linux, include/uapi/linux/fs.h and falloc.h
 /** Without the flags that wait: those would take errors away that a sync has to tell. */
 const SYNC_FILE_RANGE_WRITE = 2;
@@ -257,6 +258,8 @@ export class NodeFileSystem implements FileSystem {
   copy(from: string, to: string): void {
     try {
       fs.copyFileSync(from, to, fs.constants.COPYFILE_EXCL | fs.constants.COPYFILE_FICLONE);
+      const { mode } = fs.statSync(to);
+      if ((mode & OWNER_WRITES) === 0) fs.chmodSync(to, mode | OWNER_WRITES);
     } catch (error) {
       throw fromSystemError(error, `copy ${from} to`, to);
     }

@@ -37,13 +37,12 @@ export function problemOf({ code, message, details }: TsdosError): Omit<Problem,
 /** Collects problems for a report. */
 export class ProblemList {
   readonly #listed: Problem[];
-  #unlisted = 0;
+  #unlisted: number;
 
-  /** `before`: what was found earlier. */
-  constructor(before?: { readonly problems: readonly Problem[]; readonly problemCount: number }) {
+  /** `before`: what was found earlier, and how many more were only counted. */
+  constructor(before?: { readonly problems: readonly Problem[]; readonly unlisted: number }) {
     this.#listed = [...(before?.problems ?? [])];
-    if (before !== undefined && this.#listed.length >= LISTED_MAX)
-      this.#unlisted = Math.max(0, before.problemCount - this.#listed.length);
+    this.#unlisted = before?.unlisted ?? 0;
   }
 
   add({ kind, error, key }: Finding): void {

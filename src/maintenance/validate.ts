@@ -3,10 +3,11 @@ import type { ValidationMode } from "../format/history.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { type Checkpoint, CheckpointFile } from "./checkpoint.ts";
 import { DamageSearch } from "./damage-search.ts";
-import { ProblemList } from "./findings.ts";
+import { remainingProblems } from "./earlier-problems.ts";
+import { LISTED_MAX, ProblemList } from "./findings.ts";
 import { recordHistory } from "./history.ts";
 import type { Sample } from "./sample.ts";
-import type { ValidateOptions, ValidateReport } from "./validate-reports.ts";
+import type { Problem, ValidateOptions, ValidateReport } from "./validate-reports.ts";
 
 const SEEDS = 2 ** 32;
 
@@ -26,7 +27,7 @@ export async function validate(store: CombinedStore, options: ValidateOptions): 
   const search = new DamageSearch(store, { ...options, phase: "validate", sample, quick: mode === "quick" });
   const structure = new ProblemList();
   for await (const findings of search.structure()) for (const finding of findings) structure.add(finding);
-  const problems = new ProblemList(before);
+  const problems = new ProblemList(before && (await earlierProblems(store, before, options)));
   const since = before?.since ?? new Date().toISOString();
   if (before !== undefined) Object.assign(search, { mark: before.mark, objects: before.objects, bytes: before.bytes });
   const checkpoint = (): Checkpoint => ({
@@ -72,6 +73,16 @@ export async function validate(store: CombinedStore, options: ValidateOptions): 
     threads,
     durationMs,
   };
+}
+
+/** The problems of the run that is resumed, but for those that are no longer there. */
+async function earlierProblems(
+  store: CombinedStore,
+  { problems, problemCount }: Checkpoint,
+  options: ValidateOptions,
+): Promise<{ problems: readonly Problem[]; unlisted: number }> {
+  const unlisted = problems.length < LISTED_MAX ? 0 : Math.max(0, problemCount - problems.length);
+  return { problems: await remainingProblems(store, problems, options), unlisted };
 }
 
 function seedOf({ seed }: ValidateOptions): Partial<Sample> {

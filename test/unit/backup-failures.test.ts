@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { chmodSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { describe, test } from "node:test";
 import { Container } from "../../src/container/container.ts";
+import { openStoresAt } from "../../src/container/open-stores.ts";
 import { backupsIn } from "../../src/container/restore-backup.ts";
 import { isTsdosError, TsdosError } from "../../src/errors.ts";
+import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
+import { backup } from "../../src/maintenance/backup/backup.ts";
 import { BackupsFolder } from "../../src/maintenance/backup/backups-folder.ts";
 import { Connection } from "../../src/maintenance/backup/connection.ts";
 import { Receiver } from "../../src/maintenance/backup/receiver.ts";
@@ -51,6 +54,14 @@ describe("a backup that cannot be written to its end", () => {
     for (const i of [1, 2, 3, 4]) await target.put({ path: key(i) }, [Buffer.from("content")]);
     await assert.rejects(target.finish({}), /the disk fails/);
     await target.close();
+    assert.deepEqual(fs.openFiles, []);
+  });
+
+  // Of a disk that had become read-only, the first temporary file could not be removed, and the others stayed open.
+  test("leaves no file open when none of them can be removed", async () => {
+    const { fs, target } = await receiving(({ name }) => (name === "remove" ? fault : undefined));
+    for (const i of [1, 2, 3, 4]) await target.put({ path: key(i) }, [Buffer.from("content")]);
+    await assert.rejects(target.close(), /the disk fails/);
     assert.deepEqual(fs.openFiles, []);
   });
 });
@@ -104,6 +115,22 @@ test("a backup whose configuration is damaged does not hide the others", async (
   );
 });
 
+// The error was that of a temporary file that could not be removed.
+test("of a disk that fails from some moment on, the first error is told", async () => {
+  const folder = temporaryFolder();
+  await using container = await Container.create(join(folder, "container"));
+  await container.insert(Buffer.from("one"));
+  let fails: string | undefined;
+  const fs = new InterceptedFileSystem(new NodeFileSystem(), ({ name, path }) => {
+    if (!path.includes("unfinished_") || (fails === undefined && name !== "sync")) return undefined;
+    fails ??= name;
+    return { error: new TsdosError("IO_ERROR", `the disk fails: ${name}`) };
+  });
+  const stores = openStoresAt(fs, container.path);
+  await assert.rejects(backup(stores.combined, join(folder, "backups"), {}), /the disk fails: sync/);
+  stores.close();
+});
+
 // Its folder was looked at before it had the lock: the backups of two containers were in one folder, and `keep` removed the other's.
 test("a folder that gets the backup of another container meanwhile is refused", async () => {
   const fs = emptyMemoryFolder();
@@ -127,6 +154,20 @@ test("a container that is called as an unfinished backup is not backed up to the
     await assert.rejects(container.backup(folder), { code: "ALREADY_EXISTS" });
     assert.equal((await container.stat(key))?.rawSize, name.length);
   }
+});
+
+// The copy of a pack that has grown could not be written then, and no backup could be made any more (unless by root).
+test("backups whose files are protected from writing are no hindrance to the next one", async () => {
+  const folder = temporaryFolder();
+  await using container = await Container.create(join(folder, "container"));
+  const backups = join(folder, "backups");
+  await container.insert(Buffer.from("one"), { to: "packed" });
+  const packOf = (name = ""): string => join(backups, name, "packed/0.pack");
+  const first = packOf((await container.backup(backups)).name);
+  chmodSync(first, 0o444);
+  await container.insert(Buffer.from("two"), { to: "packed" });
+  assert.equal(statSync(packOf((await container.backup(backups)).name)).mode & 0o777, 0o644);
+  assert.equal(statSync(first).mode & 0o777, 0o444);
 });
 
 describe("of another machine", () => {

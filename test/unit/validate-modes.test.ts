@@ -172,6 +172,37 @@ test("a resumed validation does not read what was read before", async () => {
   );
 });
 
+// What a repair had put right since, or what was deleted, was told as damage of today.
+test("a resumed validation does not tell problems that are gone", async () => {
+  for (const formatVersion of [1, 2] as const) {
+    const { root, container } = await newContainer({ formatVersion });
+    const contents = [...smallContents(1600, 15)];
+    await Array.fromAsync(container.insertMany(contents.slice(0, 500)));
+    await Array.fromAsync(container.insertMany(contents.slice(500), { to: "packed", compress: "no" }));
+    const keys = contents.map(keyOf);
+    const [stays, mended, deleted] = [0, 1, 2].map((i) => loosePathOf(root, contents[i]!)) as [string, string, string];
+    for (const path of [stays, mended, deleted]) flip(path, 0);
+    const pack = join(root, formatVersion === 1 ? "packs/0" : "packed/0.pack");
+    flip(pack, 3);
+    const stop = new AbortController();
+    const onProgress = ({ phase, objects }: Progress): void => {
+      if (phase === "validate" && objects > 1500) stop.abort(new Error("enough"));
+    };
+    await assert.rejects(container.validate({ signal: stop.signal, onProgress }), /enough/);
+    flip(mended, 0);
+    await container.delete([keys[2] as string]);
+    const stopped = AbortSignal.abort(new Error("stopped"));
+    await assert.rejects(container.validate({ resume: true, signal: stopped }), /stopped/);
+    const { problems, problemCount, resumed } = await container.validate({ resume: true });
+    assert.ok(resumed !== undefined);
+    assert.deepEqual([problems.map(({ key }) => key).sort(), problemCount], [[keys[0], keys[500]].sort(), 2]);
+    flip(pack, 3);
+    flip(stays, 0);
+    assert.equal((await container.validate()).valid, true);
+    await container.close();
+  }
+});
+
 test("threads find what one finds, and are used only where there is much to do", async () => {
   const { root, container } = await newContainer({ packSizeTarget: 4 * 1024 ** 2 });
   const contents = [...smallContents(9000, 13), noise(5 * 1024 ** 2, 1), prose(6 * 1024 ** 2, 2)];

@@ -6,7 +6,7 @@ import { checkOption } from "../../store/check-option.ts";
 import type { CombinedStore } from "../../store/combined-store.ts";
 import type { BackupOptions, BackupReport } from "../backup-reports.ts";
 import { recordHistory } from "../history.ts";
-import { localBackups } from "./local-target.ts";
+import { closingTarget, localBackups } from "./local-target.ts";
 import { connectRemote, parseRemote, type RemotePlace } from "./remote.ts";
 import { RemoteTarget } from "./remote-target.ts";
 import { sendContainer } from "./send-container.ts";
@@ -43,11 +43,7 @@ async function backupHere(store: CombinedStore, destination: string, options: Ba
     throw new TsdosError("ALREADY_EXISTS", message, { path: folder });
   }
   const target = localBackups(fs, folder);
-  try {
-    return await sendContainer(store, target, destination, options);
-  } finally {
-    await target.close();
-  }
+  return closingTarget(target, () => sendContainer(store, target, destination, options));
 }
 
 async function backupThere(

@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import { isTsdosError, TsdosError } from "../../errors.ts";
 import type { FileSystem } from "../../file-system.ts";
 import { isUnfinishedName, parseBackupName } from "../../format/backup-paths.ts";
@@ -36,8 +37,19 @@ function versionOf(fs: FileSystem, path: string): 1 | 2 | undefined {
 
 /** The folder of the container that is meant by a folder of backups (the last complete one), or by one backup. */
 export function findBackup(fs: FileSystem, path: string): string {
-  if (readConfigFacts(fs, path) !== undefined) return path;
+  if (readConfigFacts(fs, path) !== undefined) return withoutLink(fs, path);
   const last = completeBackups(fs, path).at(-1);
   if (last !== undefined) return `${path}/${last}`;
   throw new TsdosError("NOT_A_CONTAINER", `${path} is neither a backup nor a folder with complete backups`, { path });
+}
+
+/** A backup by its own name: `last-backup` leads to another one as soon as that is complete. */
+function withoutLink(fs: FileSystem, path: string): string {
+  const folder = dirname(path);
+  const { inode, mtimeMs } = fs.stat(path) ?? {};
+  const name = completeBackups(fs, folder).find((one) => {
+    const stat = fs.stat(`${folder}/${one}`);
+    return stat?.inode === inode && stat?.mtimeMs === mtimeMs;
+  });
+  return name === undefined ? path : `${folder}/${name}`;
 }

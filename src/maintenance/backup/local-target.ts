@@ -19,6 +19,19 @@ export function localRestore(fs: FileSystem, folder: string, verify: (live: stri
   return new Receiver(fs, new RestorePlace(fs, folder, lockIn(folder, "restore"), verify));
 }
 
+/** Works with a target and closes it. An error of the work is told, and not what may come of it when that is closed. */
+export async function closingTarget<T>(target: BackupTarget, work: () => Promise<T>): Promise<T> {
+  let result: T;
+  try {
+    result = await work();
+  } catch (error) {
+    await target.close().catch(() => undefined);
+    throw error;
+  }
+  await target.close();
+  return result;
+}
+
 function lockIn(folder: string, doing: string): BackupLock {
   const lock = new OsLock(`${folder}/${BACKUP_LOCK_FILE}`, `${folder}/${BACKUP_LOCK_HOLDER_FILE}`);
   return { acquire: () => acquireLock(lock, { doing, timeoutMs: 0 }), close: () => lock.close() };

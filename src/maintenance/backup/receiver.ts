@@ -13,6 +13,7 @@ import {
 } from "../../format/paths.ts";
 import { SegmentedIndex } from "../../pack-index/segmented-index.ts";
 import { isNoLink, replaceFile } from "../../replace-file.ts";
+import { closeAll } from "../../store/close-all.ts";
 import { Pacer } from "../../store/context.ts";
 import { keptOpen } from "../../store/kept-open.ts";
 import { hashOfFile, type Pieces } from "../pieces.ts";
@@ -233,11 +234,7 @@ export class Receiver implements BackupTarget {
   }
 
   async close(): Promise<void> {
-    try {
-      for (const staged of this.#staged.splice(0)) staged.discard();
-    } finally {
-      this.#place.close();
-    }
+    closeAll(...this.#staged.splice(0).map((staged) => () => staged.discard()), () => this.#place.close());
   }
 }
 
