@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import os from "node:os";
 import { isTsdosError, type LockHolder, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
@@ -6,6 +5,7 @@ import { packFileName, packLockName, parsePackLockName } from "../format/paths.t
 import { examineForeignLock, FOREIGN_LOCK_AGE_MS } from "../fs/foreign-lock.ts";
 import { describeHolder, HOLDER_MAX_BYTES, parseHolder, printHolder, thisProcess } from "../fs/lock-holder.ts";
 import { acquireLock, type OsLock, pause } from "../fs/os-lock.ts";
+import { nameAside, removeSameFile } from "../fs/remove-same-file.ts";
 import { readText } from "../read-text.ts";
 import type { AcquireOptions, PackerLock } from "../store/packer-lock.ts";
 
@@ -119,7 +119,7 @@ export class LegacyPackerLock implements PackerLock {
 
   /** Made with its text at once: an empty one would be taken for Python's, should we be killed now. Undefined if there is one. */
   #create(path: string, text: string): number | undefined {
-    const aside = this.#nameAside();
+    const aside = nameAside(this.#paths.sandbox);
     const file = this.#fs.open(aside, "create");
     try {
       const bytes = Buffer.from(text);
@@ -133,10 +133,6 @@ export class LegacyPackerLock implements PackerLock {
     } finally {
       this.#fs.remove(aside);
     }
-  }
-
-  #nameAside(): string {
-    return `${this.#paths.sandbox}/${process.pid}-${randomUUID()}.tmp`;
   }
 
   /**
@@ -178,31 +174,10 @@ export class LegacyPackerLock implements PackerLock {
     const entered = this.#entered.pop();
     if (entered === undefined) return;
     try {
-      if (this.#fs.stat(entered.path)?.inode === entered.inode) this.#remove(entered);
+      if (this.#fs.stat(entered.path)?.inode === entered.inode)
+        removeSameFile(this.#fs, { ...entered, sandbox: this.#paths.sandbox });
     } finally {
       this.#fs.close(entered.file);
-    }
-  }
-
-  /** Takes the name away first, and looks at what it led to: only what is ours is removed, anything else gets its name back. */
-  #remove({ path, inode }: Entered): void {
-    const aside = this.#nameAside();
-    try {
-      this.#fs.rename(path, aside);
-    } catch (error) {
-      if (isTsdosError(error, "NOT_FOUND")) return;
-      throw error;
-    }
-    if (this.#fs.stat(aside)?.inode !== inode) this.#linkBack(aside, path);
-    this.#fs.remove(aside);
-  }
-
-  #linkBack(aside: string, path: string): void {
-    try {
-      this.#fs.link(aside, path);
-    } catch (error) {
-      // Somebody else has made the next one already.
-      if (!isTsdosError(error) || error.details.errno !== "EEXIST") throw error;
     }
   }
 

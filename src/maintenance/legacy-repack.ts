@@ -1,5 +1,6 @@
-import { LEGACY_REPACK_ID, packLockName } from "../format/paths.ts";
-import { examineForeignLock } from "../fs/foreign-lock.ts";
+import { LEGACY_REPACK_ID, packLockName, SANDBOX_FOLDER } from "../format/paths.ts";
+import { examineForeignLock, FOREIGN_LOCK_AGE_MS } from "../fs/foreign-lock.ts";
+import { removeSameFile } from "../fs/remove-same-file.ts";
 import { SqliteIndex } from "../pack-index/sqlite-index.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 
@@ -9,36 +10,54 @@ import type { CombinedStore } from "../store/combined-store.ts";
  * points the rows to -1, removes N, links -1 as N, points the rows to N, removes -1. Killed anywhere in there, the rows say which
  * file is needed: -1 either holds what rows point to, and gets a proper id, or nothing does, and it goes - if all other packs
  * are whole. (The link is not synced before the rows are: after a power cut N may be missing, and -1 the only copy.)
+ * It has no lock any more when it changes the rows, so -1 stays until it is an hour old, whatever `before` says.
  * Returns how many files went.
  */
 export function recoverLegacy(store: CombinedStore, before: number, dryRun: boolean): number {
   const { files, index, context } = store.packed;
   const { fs } = context;
   if (!(index instanceof SqliteIndex)) return 0;
-  const isStale = (path: string): boolean => (fs.stat(path)?.mtimeMs ?? 0) <= before;
-  let removed = 0;
-  const remove = (path: string): void => {
-    if (fs.stat(path) === undefined) return;
-    removed++;
-    if (!dryRun) fs.remove(path);
-  };
-  let isRepacking = false;
-  for (const packId of [...files.ids(), LEGACY_REPACK_ID]) {
-    const lock = `${files.folder}/${packLockName(packId)}`;
-    if (fs.stat(lock) === undefined) continue;
-    if (examineForeignLock(fs, lock, files.pathOf(packId), before).abandoned) remove(lock);
-    else if (packId === LEGACY_REPACK_ID) isRepacking = true;
-  }
+  const { removed, isRepacking } = removeLocks(store, before, dryRun);
   const leftover = files.pathOf(LEGACY_REPACK_ID);
-  if (isRepacking || !isStale(leftover) || fs.stat(leftover) === undefined) return removed;
+  const stat = fs.stat(leftover);
+  if (stat === undefined || isRepacking || stat.mtimeMs > Math.min(before, Date.now() - FOREIGN_LOCK_AGE_MS))
+    return removed;
   if (index.countInPack(LEGACY_REPACK_ID) > 0) {
     if (!dryRun) index.movePack(LEGACY_REPACK_ID, properId(store, leftover));
   } else if (!isSpare(store, index, leftover)) {
     return removed;
   }
-  remove(leftover);
-  if (!dryRun) fs.syncDirectory(files.folder);
-  return removed;
+  if (!dryRun) {
+    fs.remove(leftover);
+    fs.syncDirectory(files.folder);
+  }
+  return removed + 1;
+}
+
+/** Removes the locks of processes that were killed; `isRepacking`: somebody writes pack -1 now. */
+function removeLocks(
+  { packed: { files, context } }: CombinedStore,
+  before: number,
+  dryRun: boolean,
+): { removed: number; isRepacking: boolean } {
+  const { fs, root } = context;
+  let removed = 0;
+  let isRepacking = false;
+  for (const packId of [...files.ids(), LEGACY_REPACK_ID]) {
+    const path = `${files.folder}/${packLockName(packId)}`;
+    const file = fs.openIfExists(path);
+    if (file === undefined) continue;
+    try {
+      const inode = fs.stat(path)?.inode;
+      const { abandoned } = examineForeignLock(fs, path, files.pathOf(packId), before);
+      const goes = abandoned && (dryRun || removeSameFile(fs, { path, inode, sandbox: `${root}/${SANDBOX_FOLDER}` }));
+      if (goes) removed++;
+      else if (packId === LEGACY_REPACK_ID) isRepacking = true;
+    } finally {
+      fs.close(file);
+    }
+  }
+  return { removed, isRepacking };
 }
 
 /** True when the leftover, which no row points to, holds nothing that is not in the packs that rows point to. */

@@ -138,12 +138,10 @@ export class CombinedStore extends BaseStore {
       const packed = batch.filter(
         ({ key, where }) => where === "packed" && (options.checkExisting || damaged.has(key)),
       );
-      const twins: ObjectKey[] = [];
-      for (const { key } of packed) {
-        if (this.loose.sizeOf(key) !== undefined && !(await this.loose.isTrusted(key, options.signal))) twins.push(key);
-      }
-      if (twins.length > 0) await this.loose.delete(twins, options);
+      const removed: ObjectKey[] = [];
+      for (const { key } of packed) if (await this.loose.removeUntrusted(key, options.signal)) removed.push(key);
       if (this.#isFull(options)) {
+        if (removed.length > 0) this.loose.folders.sync(removed);
         const known = batch.filter(({ where, inserted }) => where === "packed" && !inserted);
         this.loose.folders.syncRemovals(known.map(({ key }) => key));
       }

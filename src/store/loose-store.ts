@@ -130,6 +130,16 @@ export class LooseStore extends BaseStore {
     return !this.folders.isSuspect(key) && this.isIntact(key, signal);
   }
 
+  /** Removes the file unless it is trusted; not one that somebody has put in its place meanwhile. */
+  async removeUntrusted(key: ObjectKey, signal?: AbortSignal): Promise<boolean> {
+    const { fs } = this.#context;
+    const path = this.pathOf(key);
+    const judged = fs.stat(path);
+    if (!judged?.isFile || (await this.isTrusted(key, signal))) return false;
+    const now = fs.stat(path);
+    return now?.inode === judged.inode && now.mtimeMs === judged.mtimeMs && fs.remove(path);
+  }
+
   /** Makes an object that is there durable; false when that cannot be. */
   ensureDurable(key: ObjectKey): boolean {
     if (this.folders.isSuspect(key)) return false;

@@ -27,6 +27,8 @@ export interface PackedReading {
   readonly verify: Verify;
   /** Large objects whose stored bytes this process has verified already, so that slices of them are quick. */
   readonly verified: Set<string>;
+  /** Version 1: throws `NOT_FOUND` unless the object is still where its entry says. Asked when the pack is open. */
+  readonly refuseMoved?: (key: ObjectKey, entry: PackEntry) => void;
 }
 
 /** Reads one object out of a pack, and verifies it: its CRC-32, or its SHA-256 where there is none. */
@@ -103,15 +105,14 @@ export class PackedReader implements ObjectReader {
 
   whole(): Uint8Array | Promise<Uint8Array> {
     const codec = this.#codec;
-    this.#refuseAbsurdSizes();
-    if (codec === "zstd-frames" || Math.max(this.#entry.storedSize, this.rawSize) > SMALL_MAX)
-      return this.#wholeLarge();
     const { storedSize } = this.#entry;
+    this.#refuseAbsurdSizes();
+    if (codec === "zstd-frames" || Math.max(storedSize, this.rawSize) > SMALL_MAX) return this.#wholeLarge();
     const bytes =
       codec === "none"
         ? this.#stored(copyMemory(storedSize, this.#entry.offset))
         : this.#decode(codecFor(codec, this.#context.formatVersion), this.#stored(), this.rawSize);
-    if (mustHash(this.#context.verify, this.#hasChecksum, this.rawSize)) verifyKey(bytes, this.#place);
+    if (this.#mustHash) verifyKey(bytes, this.#place);
     return bytes;
   }
 
@@ -135,7 +136,7 @@ export class PackedReader implements ObjectReader {
     const full = start === 0 && end === this.rawSize;
     switch (codec) {
       case "none":
-        return full ? this.#hashed(this.#storedPieces(reuse)) : this.#rawRange(start, end, reuse);
+        return full ? this.#hashed(this.#storedPieces(reuse, !this.#mustHash)) : this.#rawRange(start, end, reuse);
       case "zstd-frames":
         return full ? this.#hashed(this.#frameRange(start, end, reuse)) : this.#frameRange(start, end, reuse);
       case "zlib":
@@ -183,10 +184,15 @@ export class PackedReader implements ObjectReader {
     return stored;
   }
 
-  /** All stored bytes in pieces; the last one is given only once the checksum of all is right. */
-  async *#storedPieces(reuse: boolean): AsyncGenerator<Uint8Array> {
+  get #mustHash(): boolean {
+    return mustHash(this.#context.verify, this.#hasChecksum, this.rawSize);
+  }
+
+  /** All stored bytes in pieces; the last one only once the checksum of all is right. `unseen`: they are not compared with the key. */
+  async *#storedPieces(reuse: boolean, unseen = false): AsyncGenerator<Uint8Array> {
     const { storedSize, packId, offset, checksum, flags } = this.#entry;
     using pack = this.#context.files.pin(packId);
+    if (unseen) this.#context.refuseMoved?.(this.key, this.#entry);
     const running = this.#hasChecksum ? startChecksum(flags) : undefined;
     let done = 0;
     const end = offset + storedSize;
@@ -208,6 +214,7 @@ export class PackedReader implements ObjectReader {
     if (!this.#context.verified.has(this.#verifiedName)) await readToEnd(this.#storedPieces(true));
     const { packId, offset } = this.#entry;
     using pack = this.#context.files.pin(packId);
+    this.#context.refuseMoved?.(this.key, this.#entry);
     let at = start;
     for await (const piece of readPieces(pack, { start: offset + start, end: offset + end, reuse, ahead: false })) {
       at += piece.length;
@@ -252,12 +259,11 @@ export class PackedReader implements ObjectReader {
   /** Part of a large object in one compressed stream (version 1, zlib): decoded from its beginning. */
   async *#decodedRange(start: number, end: number): AsyncGenerator<Uint8Array> {
     const full = start === 0 && end === this.rawSize;
-    const hasher =
-      full && mustHash(this.#context.verify, this.#hasChecksum, this.rawSize) ? createKeyHasher() : undefined;
+    const hasher = full && this.#mustHash ? createKeyHasher() : undefined;
     let at = 0;
     let held: Uint8Array | undefined;
     try {
-      for await (const chunk of decompressStream(this.#storedPieces(true))) {
+      for await (const chunk of decompressStream(this.#storedPieces(true, hasher === undefined))) {
         hasher?.update(chunk);
         const from = Math.max(0, start - at);
         const to = Math.min(chunk.length, end - at);
@@ -277,7 +283,7 @@ export class PackedReader implements ObjectReader {
 
   /** Passes the pieces on, verifying the SHA-256 of all of them before the last one is given, if so asked. */
   #hashed(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncIterable<Uint8Array> | Iterable<Uint8Array> {
-    return mustHash(this.#context.verify, this.#hasChecksum, this.rawSize) ? this.#compared(pieces) : pieces;
+    return this.#mustHash ? this.#compared(pieces) : pieces;
   }
 
   async *#compared(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -27,6 +27,7 @@ import { packedStat } from "./packed-stat.ts";
 import type { AcquireOptions, OnLockWait, PackerLock } from "./packer-lock.ts";
 import { type Located, type ReadAheadMemory, readRuns } from "./read-runs.ts";
 import { readsBack } from "./read-to-end.ts";
+import { refuseMoved } from "./refuse-moved.ts";
 import { removeLeftovers } from "./repack-leftovers.ts";
 import { ObjectSlice, type StoredObject } from "./stored-object.ts";
 
@@ -201,7 +202,10 @@ export class PackedStore extends BaseStore {
   #reading(options: ExtractOptions): PackedReading {
     if (this.#verified.size > VERIFIED_MAX) this.#verified.clear();
     const formatVersion = this.#options.context.config.containerVersion;
-    return { files: this.files, formatVersion, verify: options.verify ?? "auto", verified: this.#verified };
+    const { files, index } = this;
+    const common = { files, formatVersion, verify: options.verify ?? "auto", verified: this.#verified };
+    if (formatVersion === 2) return common;
+    return { ...common, refuseMoved: (key, entry) => refuseMoved(index, files, key, entry) };
   }
 
   /** `relocate` of the combined store looks in the loose store too; here a moved object is in another pack. */

@@ -206,7 +206,7 @@ export class ObjectSlice {
   #refuseToMove(error: unknown, before: unknown): void {
     if (before !== undefined) {
       if (!isTsdosError(error, "NOT_FOUND")) throw error;
-      if (isTsdosError(before) && error.details.path === before.details.path) {
+      if (isTsdosError(before) && isSamePlace(error, before)) {
         const path = error.details.path ?? "its file";
         const message = `object ${this.key} should be in ${path}, which is missing; restore the file from a backup`;
         throw new TsdosError("CORRUPT_OBJECT", message, { key: this.key, path }, error);
@@ -216,6 +216,10 @@ export class ObjectSlice {
       isTsdosError(error, "NOT_FOUND") || (this.#context.replacesPacks && isTsdosError(error, "CORRUPT_OBJECT"));
     if (!mayBeElsewhere) throw error;
   }
+}
+
+function isSamePlace(a: TsdosError, b: TsdosError): boolean {
+  return a.details.path === b.details.path && a.details.offset === b.details.offset;
 }
 
 /** An object as `extract` returns it. */

@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, utimesSync } from "node:
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { Container, isTsdosError } from "../../src/index.ts";
+import { makeOld } from "../support/damage.ts";
 import { python, skipWithoutPython } from "../support/python.ts";
 import {
   assertHolds,
@@ -24,6 +25,7 @@ const added = [text(0, "empty"), text(3_000, "added"), text(200_000, "large"), n
 async function extendAndPack(folder: string, { sizes }: Fixture): Promise<Record<string, number>> {
   await using container = await Container.open(folder);
   // What a killed disk-objectstore has left goes, as if an hour had passed.
+  makeOld(join(folder, "packs"));
   await container.clean({ sandboxAgeMs: -1000 });
   const [empty, loose, large, incompressible] = added;
   await container.insert(loose!);

@@ -1,6 +1,6 @@
 // What a repack by disk-objectstore may do to tsdos, and what clean may do to what a repack has left.
 import assert from "node:assert/strict";
-import { existsSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { Container, isTsdosError } from "../../src/index.ts";
@@ -60,6 +60,24 @@ describe("a repack by disk-objectstore", { skip: skipWithoutPython }, () => {
     assert.ok(existsSync(leftover));
     renameSync(leftover, pack);
     await assertHolds(container, sizesOf(old));
+  });
+
+  /**
+   * It gives the lock of -1 back before it changes the rows. `clean` with a short `sandboxAgeMs` removed -1 in between, to which the
+   * rows pointed then: everything was lost.
+   */
+  test("has written pack -1 just now: clean leaves it, whatever it is told of sandbox files", async (t) => {
+    const old = contents("old");
+    const { folder, dos } = await makeContainer(t, old);
+    const leftover = join(folder, "packs", "-1");
+    copyFileSync(join(folder, "packs", "0"), leftover);
+    await using container = await Container.open(folder);
+    assert.equal((await container.clean({ sandboxAgeMs: 0 })).indexFiles, 0);
+    assert.ok(existsSync(leftover));
+    makeOld(join(folder, "packs"));
+    assert.equal((await container.clean()).indexFiles, 1);
+    assert.ok(!existsSync(leftover));
+    await dos.assertHolds(sizesOf(old));
   });
 
   test("was interrupted, and the index is lost: an error, not an empty container", async (t) => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { keyOf } from "../../src/key/hash.ts";
 import { noise } from "../../src/testing/contents.ts";
-import type { MemoryFileSystem } from "../../src/testing.ts";
+import { InterceptedFileSystem, type MemoryFileSystem } from "../../src/testing.ts";
 import { append, flipByte, truncate } from "../support/port-files.ts";
 import { emptyMemoryFolder, type OpenedStores, openOn } from "../support/stores.ts";
 
@@ -77,6 +77,30 @@ for (const [how, damage] of Object.entries(damages)) {
     await assert.rejects(object.bytes(), { code: "CORRUPT_OBJECT" });
   });
 }
+
+/** Others may have deleted the packed one, and stored the object again: its only copy was removed. */
+test("an intact loose copy that takes the place of a damaged one while that is looked at stays", async () => {
+  const memory = emptyMemoryFolder();
+  let isJudged = false;
+  const fs = new InterceptedFileSystem(memory, ({ name, path }) => {
+    if (name !== "close" || !isJudged || path !== combined.loose.pathOf(key)) return undefined;
+    isJudged = false;
+    const aside = `${path}.new`;
+    const file = memory.open(aside, "create");
+    memory.write(file, bytes, 0, bytes.length, 0);
+    memory.close(file);
+    memory.rename(aside, path);
+    return undefined;
+  });
+  const { combined } = openOn(fs, {});
+  await combined.insert(bytes, { to: "packed" });
+  await combined.loose.insert(bytes);
+  flipByte(memory, combined.loose.pathOf(key), 1000);
+  isJudged = true;
+  await combined.insert(bytes, { to: "packed", checkExisting: true });
+  assert.equal(isJudged, false);
+  assert.equal(await combined.loose.isIntact(key), true);
+});
 
 test("looking whether a large loose object is intact lets the rest of the process run, and stops when it is told to", async () => {
   const { combined } = openOn(emptyMemoryFolder(), { durability: "process" });

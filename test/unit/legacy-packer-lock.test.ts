@@ -4,12 +4,16 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { LegacyPackerLock } from "../../src/container/legacy-packer-lock.ts";
+import { openStoresAt } from "../../src/container/open-stores.ts";
 import { isTsdosError } from "../../src/errors.ts";
 import { openerOf } from "../../src/fs/file-opener.ts";
 import { printHolder } from "../../src/fs/lock-holder.ts";
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { OsLock } from "../../src/fs/os-lock.ts";
+import { Container } from "../../src/index.ts";
+import { clean } from "../../src/maintenance/clean.ts";
 import { type FileCall, InterceptedFileSystem } from "../../src/testing.ts";
+import { makeOld } from "../support/damage.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { LineProcess } from "../support/line-process.ts";
 
@@ -203,4 +207,34 @@ test("a process that has the lock open is its holder, however old the lock is", 
   assert.equal(scene.lock.holder()?.pid, opener.pid);
   await other[Symbol.asyncDispose]();
   await scene.acquire();
+});
+
+/** V6 again, by `clean`: it removed the lock by its name, which by then led to the fresh lock of a Python process. */
+test("clean leaves the lock by which Python replaces a stale one after it was judged", async () => {
+  const root = join(temporaryFolder(), "container");
+  const container = await Container.create(root, { formatVersion: 1 });
+  await container.insert(Buffer.from("content"), { to: "packed" });
+  await container.close();
+  const path = join(root, "packs/0.lock");
+  writeFileSync(path, PYTHONS);
+  makeOld(join(root, "packs"));
+  const isRemoval = (call: FileCall): boolean => ["remove", "rename"].includes(call.name) && call.path === path;
+  let times = 0;
+  const fs = new InterceptedFileSystem(new NodeFileSystem(), (call) => {
+    if (!isRemoval(call) || times++ > 0) return undefined;
+    rmSync(path);
+    writeFileSync(path, "Python's", { flag: "wx" });
+    return undefined;
+  });
+  const stores = openStoresAt(fs, root);
+  try {
+    assert.equal((await clean(stores.combined, {})).indexFiles, 0);
+    assert.equal(readFileSync(path, "utf8"), "Python's");
+    assert.deepEqual(fs.openFiles, []);
+    makeOld(join(root, "packs"));
+    assert.equal((await clean(stores.combined, {})).indexFiles, 1);
+    assert.deepEqual(readdirSync(join(root, "packs")), ["0"]);
+  } finally {
+    stores.close();
+  }
 });
