@@ -85,7 +85,8 @@ export class CheckpointFile {
 
   #parse(): Checkpoint | undefined {
     const found = parseSealedJson(readText(this.#context.fs, this.#path, MAX_SIZE) ?? "");
-    return found !== undefined && isCheckpoint(found) ? found : undefined;
+    const { containerVersion } = this.#context.config;
+    return found !== undefined && isCheckpoint(found, containerVersion) ? found : undefined;
   }
 
   /** True when it is time to write one. */
@@ -116,7 +117,7 @@ export class CheckpointFile {
 }
 
 /** The checksum was right, but the file may be another one that the user has named, or that of another version. */
-function isCheckpoint(fields: unknown): fields is Checkpoint {
+function isCheckpoint(fields: unknown, formatVersion: 1 | 2): fields is Checkpoint {
   const { format, containerId, mode, sample, since, mark, objects, bytes, problems, problemCount } = fields as Record<
     string,
     unknown
@@ -125,7 +126,7 @@ function isCheckpoint(fields: unknown): fields is Checkpoint {
     format === 1 &&
     [containerId, mode, since].every((value) => typeof value === "string") &&
     [objects, bytes, problemCount].every((value) => isCount(value)) &&
-    isMark(mark) &&
+    isMark(mark, formatVersion) &&
     (sample === undefined || hasNumbers(sample, ["part", "seed"])) &&
     Array.isArray(problems) &&
     problems.every((each) => typeof each?.code === "string" && typeof each.message === "string")
@@ -139,9 +140,15 @@ function hasNumbers(value: unknown, names: readonly string[]): boolean {
   return names.every((name) => Number.isFinite(given[name]));
 }
 
-function isMark(value: unknown): boolean {
+function isMark(value: unknown, formatVersion: 1 | 2): boolean {
   if (typeof value !== "object" || value === null) return false;
   const { loose, place } = value as Record<string, unknown>;
-  const isPlace = hasNumbers(place, ["packId", "tocOffset"]) || hasNumbers(place, ["packId", "offset", "id"]);
+  const isPlace =
+    formatVersion === 1 ? hasNumbers(place, ["packId", "offset", "id"]) : hasCounts(place, ["packId", "tocOffset"]);
   return (loose === undefined || isObjectKey(loose)) && (place === undefined || isPlace);
+}
+
+function hasCounts(value: unknown, names: readonly string[]): boolean {
+  const given = Object(value) as Record<string, unknown>;
+  return names.every((name) => isCount(given[name]));
 }

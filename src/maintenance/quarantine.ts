@@ -180,11 +180,10 @@ export class Quarantine {
         // All that we write is ASCII but for paths in reasons, which are not needed to read a line.
         const lines = (rest + piece.toString("latin1")).split("\n");
         rest = (lines.pop() as string).slice(0, LINE_MAX);
-        for (const line of lines) {
-          const parsed = parseLostObject(Buffer.from(line, "latin1").toString());
-          if (parsed !== undefined) yield parsed;
-        }
+        yield* lostIn(lines);
       }
+      // Whoever has edited the list may have left out the last line feed.
+      yield* lostIn([rest]);
     } finally {
       this.#fs.close(file);
     }
@@ -236,4 +235,8 @@ export class Quarantine {
   relative(path: string): string {
     return path.startsWith(`${this.#root}/`) ? path.slice(this.#root.length + 1) : path;
   }
+}
+
+function lostIn(lines: readonly string[]): LostObject[] {
+  return lines.flatMap((line) => parseLostObject(Buffer.from(line, "latin1").toString()) ?? []);
 }

@@ -67,3 +67,18 @@ for (const ending of ["fails", "is aborted"] as const) {
     }
   });
 }
+
+// The next repair passed over the last line, and took the lost object off the list.
+test("a list of lost objects whose last line feed somebody has left out stays whole", async () => {
+  const fs = await damaged();
+  const { combined, close } = openOn(fs, {});
+  const { lostKeys, lostKeysFile } = await repair(combined, {});
+  const file = fs.open(lostKeysFile, "update");
+  fs.truncate(file, fs.size(file) - 1);
+  fs.close(file);
+  await repair(combined, {});
+  const listed = Array.from(new Quarantine(combined.packed.context).lost(), ({ key }) => key as string);
+  assert.deepEqual(listed, lostKeys);
+  assert.equal(listed.length, 4);
+  close();
+});

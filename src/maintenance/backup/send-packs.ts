@@ -1,5 +1,7 @@
 import { TsdosError } from "../../errors.ts";
+import type { FileSystem } from "../../file-system.ts";
 import { packFileName, parseTocFileName, tocFileName } from "../../format/paths.ts";
+import { Pacer } from "../../store/context.ts";
 import { corruptObject } from "../../store/corruption.ts";
 import { piecesOf } from "../pieces.ts";
 import { checkedPack } from "./checked-pack.ts";
@@ -144,7 +146,7 @@ async function sendPackFile(sending: Sending, open: OpenPack, history: SentFile[
 /** What an earlier backup has of a pack whose table of contents there is `history`. */
 async function packBase(
   { target, verify, store, signal }: Sending,
-  { folder, id, pack, snapshot }: OpenPack,
+  { folder, id, toc, pack, snapshot }: OpenPack,
   history: FoundFile | undefined,
 ): Promise<SentFile["base"]> {
   if (history === undefined) return undefined;
@@ -154,8 +156,22 @@ async function packBase(
   const all = await target.find(path, mustCompare ? packEnd : undefined);
   const found = all.find(({ base }) => base === history.base);
   if (found === undefined) return undefined;
-  const length = Math.min(found.size, packEnd);
+  // A backup that was interrupted may have more of the pack; those bytes need not be ours.
+  const isSame = history.size === snapshot.size;
+  const reached = isSame ? packEnd : await endOfEntries(store.packed.context.fs, toc.file, history.size);
+  const length = Math.min(found.size, packEnd, reached);
   if (!mustCompare) return { found, length };
   const hashes = await prefixHashes(store.packed.context.fs, pack.file, [length], signal);
   return hashes.get(length) === found.sha256 ? { found, length } : undefined;
+}
+
+/** How far the first `size` bytes of a table of contents reach into the pack. */
+async function endOfEntries(fs: FileSystem, file: number, size: number): Promise<number> {
+  const pacer = new Pacer();
+  let reached = 0;
+  for (const { end } of storedRanges(fs, file, size)) {
+    reached = Math.max(reached, end);
+    if (pacer.due) await pacer.pause();
+  }
+  return reached;
 }
