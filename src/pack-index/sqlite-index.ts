@@ -78,6 +78,8 @@ interface Connection {
   insert: SqliteStatement | undefined;
   /** Only of a connection that does not look for changes itself: the files as they were when it was opened. */
   readonly stamp: string | undefined;
+  /** The file that it has open. */
+  readonly inode: number | undefined;
 }
 
 function connect(options: SqliteIndexOptions): Connection {
@@ -105,6 +107,7 @@ function connectAs(mode: SqliteOptions["mode"], { fs, path }: SqliteIndexOptions
     const message = `${log} holds changes, which cannot be read where SQLite may not write; open the container once where it may`;
     throw new TsdosError("ACCESS_DENIED", message, { path: log });
   }
+  const inode = fs.stat(path)?.inode;
   const database = openDatabase(path, { mode, busyTimeoutMs: BUSY_TIMEOUT_MS });
   try {
     if (mode === "create" && database.prepare(SELECT_SCHEMA).get() === undefined) {
@@ -114,7 +117,8 @@ function connectAs(mode: SqliteOptions["mode"], { fs, path }: SqliteIndexOptions
     // Reads something, or a file that cannot be read would show only later.
     database.exec("SELECT 1 FROM db_object LIMIT 1");
     const selectVersion = database.prepare("PRAGMA data_version");
-    return { database, selectOne: database.prepare(SELECT_ONE), selectVersion, insert: undefined, stamp };
+    const statements = { selectOne: database.prepare(SELECT_ONE), selectVersion, insert: undefined };
+    return { database, ...statements, stamp, inode: inode ?? fs.stat(path)?.inode };
   } catch (error) {
     database.close();
     throw error;
@@ -174,7 +178,7 @@ export class SqliteIndex implements PackIndex {
   }
 
   get version(): number {
-    return Number(this.#dataVersion()) + this.#unsyncedCommits;
+    return Number(this.#dataVersion()) + this.#unsyncedCommits + this.#reconnections * 2 ** 32;
   }
 
   get changes(): number {
@@ -186,20 +190,29 @@ export class SqliteIndex implements PackIndex {
     return this.refresh();
   }
 
-  /** Every `get` sees the newest rows anyway; this only says whether others have changed any. */
+  /**
+   * Every `get` sees the newest rows anyway; this says whether others have changed any. And it opens the file anew when there is another
+   * one by its name, as when a backup was restored in place: SQLite would go on with the one that is gone, for ever.
+   */
   refresh(): boolean {
-    const { stamp, database } = this.#connection;
-    if (stamp !== undefined) {
-      if (stampOf(this.#options.fs, this.#options.path) === stamp) return false;
-      this.#connection = connect(this.#options);
-      database.close();
-      this.#reconnections++;
-      this.#version = this.#dataVersion();
-      return true;
-    }
     const before = this.#version;
+    // Throws when this was closed.
     this.#version = this.#dataVersion();
-    return before !== this.#version;
+    const { stamp, database } = this.#connection;
+    if (!this.#isReplaced()) return stamp === undefined && before !== this.#version;
+    this.#connection = connect({ ...this.#options, create: false });
+    database.close();
+    this.#reconnections++;
+    this.#version = this.#dataVersion();
+    return true;
+  }
+
+  #isReplaced(): boolean {
+    const { fs, path } = this.#options;
+    const { stamp, inode } = this.#connection;
+    if (stamp !== undefined) return stampOf(fs, path) !== stamp;
+    const now = fs.stat(path)?.inode;
+    return now !== undefined && now !== inode;
   }
 
   #dataVersion(): unknown {

@@ -11,6 +11,7 @@ import type { PackFiles } from "./pack-files.ts";
  * @throws TsdosError `NOT_FOUND` when it says anything else
  */
 export function refuseMoved(index: PackIndex, files: PackFiles, key: ObjectKey, entry: PackEntry): void {
+  index.refresh();
   const now = index.get(collectKeys([key]), 0);
   const { packId, offset, storedSize, rawSize, codec } = entry;
   const isThere = now?.packId === packId && now.offset === offset && now.storedSize === storedSize;

@@ -1,6 +1,6 @@
 // The index of version 1 while other processes have it open, and where it cannot be written to.
 import assert from "node:assert/strict";
-import { chmodSync, copyFileSync, mkdirSync, readdirSync, truncateSync } from "node:fs";
+import { chmodSync, copyFileSync, cpSync, mkdirSync, readdirSync, renameSync, rmSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, type TestContext, test } from "node:test";
@@ -99,6 +99,30 @@ describe("SqliteIndex beside others", () => {
     const check = new DatabaseSync(path);
     t.after(() => check.close());
     assert.equal(check.prepare("PRAGMA user_version").get()?.["user_version"], 0);
+  });
+
+  /** All that was stored in packs from then on went to the file that was gone, and was acknowledged. */
+  test("a backup that is restored in its place is what is read and written from then on", async () => {
+    const [folder, other] = [join(root, "restored"), join(root, "backup")];
+    await (await Container.create(folder, { formatVersion: 1 })).close();
+    const insert = async (to: Container, text: string): Promise<string> =>
+      (await to.insert(Buffer.from(text), { to: "packed" })).key;
+    {
+      await using first = await Container.open(folder);
+      await insert(first, "first");
+    }
+    cpSync(folder, other, { recursive: true });
+    await using container = await Container.open(folder);
+    const lost = await insert(container, "second");
+    for (const suffix of ["-wal", "-shm"]) rmSync(join(folder, `packs.idx${suffix}`));
+    for (const name of ["packs/0", "packs.idx"]) renameSync(join(other, name), join(folder, name));
+    const third = await insert(container, "third");
+    assert.deepEqual([await container.has(lost), await container.has(third)], [false, true]);
+    await container.close();
+    await assert.rejects(container.has(third), (error) => isTsdosError(error, "CLOSED"));
+    await using again = await Container.open(folder);
+    assert.equal((await (await again.extract(third))?.bytes())?.length, 5);
+    assert.deepEqual((await again.validate()).problems, []);
   });
 
   test("a file or table that was half made is made where there are no packs, and only there", async () => {
