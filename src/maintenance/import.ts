@@ -10,6 +10,7 @@ import { SMALL_MAX } from "../store/source.ts";
 import { CopyTally } from "./copy-tally.ts";
 import type { ImportOptions, ImportReport } from "./import-reports.ts";
 import { Importer } from "./importer.ts";
+import { wasMoved } from "./placed-entries.ts";
 import { containerTotals } from "./progress-totals.ts";
 import { wantedObjects } from "./wanted-objects.ts";
 
@@ -71,7 +72,7 @@ class Copier {
       const isDamagedLoose = packed === undefined && isTsdosError(error, "CORRUPT_OBJECT");
       const twin = isDamagedLoose ? this.#other.packed.find(key) : undefined;
       if (twin !== undefined) await this.#copyPacked(this.#other.packed.reader(key, twin, { verify: "hash" }));
-      else if (isTsdosError(error, "NOT_FOUND")) await this.#copyMoved(key);
+      else if (wasMoved(this.#other.packed, packed, error)) await this.#copyMoved(key);
       else throw error;
     }
   }

@@ -6,6 +6,7 @@ import type { AuditedPack, IndexAudit } from "../pack-index/index-audit.ts";
 import { type RowPlace, SqliteIndex } from "../pack-index/sqlite-index.ts";
 import { TocFile } from "../pack-index/toc-file.ts";
 import { keysOf } from "../store/merged-keys.ts";
+import type { PackedReader } from "../store/packed-reader.ts";
 import type { PackedStore } from "../store/packed-store.ts";
 import type { Located } from "../store/read-runs.ts";
 import type { Finding } from "./findings.ts";
@@ -67,6 +68,17 @@ function* placedTocEntries(
 export function isStillFound(packed: PackedStore, key: ObjectKey, entry: PackEntry): boolean {
   packed.index.refresh();
   return isFound(packed, key, entry);
+}
+
+/**
+ * True for the error of an object, read where it was found, that has been moved since. In version 1 another one may stand there now, as a
+ * repack by disk-objectstore puts another file in the place of a pack: that looks like damage.
+ */
+export function wasMoved(packed: PackedStore, reader: PackedReader | undefined, error: unknown): boolean {
+  if (isTsdosError(error, "NOT_FOUND")) return true;
+  return (
+    isTsdosError(error, "CORRUPT_OBJECT") && reader !== undefined && !isStillFound(packed, reader.key, reader.entry)
+  );
 }
 
 /** True when readers of the key find this entry. */

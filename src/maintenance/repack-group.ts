@@ -102,15 +102,21 @@ class GroupMover {
       await this.#fill(replacement, group, { replaced, skipped });
       const bytes = this.#makeDurable(packId);
       if (replaced.length > 0) {
-        for (const _ of replacement.finish(replaced.map((use) => use.packId))) {
+        const check = (): void => this.#refuseLost(packId, bytes);
+        const finishing = replacement.finish(
+          replaced.map((use) => use.packId),
+          check,
+        );
+        for (const _ of finishing) {
           if (this.#pacer.due) await this.#pacer.pause();
         }
       }
       this.#removeOld(group);
       return { replaced, skipped, objects: this.#objects, rawBytes: this.#rawBytes, bytes };
     } catch (error) {
+      const isLost = isTsdosError(error, "NOT_FOUND") && files.sizeOf(packId) === undefined;
       this.#tryRemoveOld(group);
-      throw error;
+      throw isLost ? this.#lost(packId) : error;
     }
   }
 
@@ -267,6 +273,17 @@ class GroupMover {
     const { key } = error.details;
     const message = `${error.message}; ${path} stays as it is`;
     return { packId, path, code: error.code, message, ...(key !== undefined && { key }) };
+  }
+
+  /** Version 1: a repack by disk-objectstore removes packs that no row refers to yet. Nothing may refer to ours then. */
+  #refuseLost(packId: number, bytes: number): void {
+    if (this.#packed.files.sizeOf(packId) !== bytes) throw this.#lost(packId);
+  }
+
+  #lost(packId: number): TsdosError {
+    const path = this.#packed.files.pathOf(packId);
+    const message = `another program has removed ${path} while it was made; nothing was replaced by it, run repack again when that has finished`;
+    return new TsdosError("LOCKED", message, { path });
   }
 
   #makeDurable(packId: number): number {

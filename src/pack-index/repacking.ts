@@ -11,9 +11,10 @@ export interface Replacement {
   rollback(position: number): void;
   /**
    * Makes the entries count in place of those of `replaced`, one pack at least. The pack's bytes are durable already. Goes on as
-   * the result is walked, in pieces of bounded work; once it was begun, it must be walked to its end.
+   * the result is walked, in pieces of bounded work; once it was begun, it must be walked to its end. Where other programs write to the
+   * index (version 1), `check` is called when they cannot, each time before entries come to count: it throws when they must not.
    */
-  finish(replaced: readonly number[]): Iterable<void>;
+  finish(replaced: readonly number[], check?: () => void): Iterable<void>;
 }
 
 /** What a repack has left, be it finished or not. */

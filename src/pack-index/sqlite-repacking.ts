@@ -82,16 +82,19 @@ export class SqliteRepacking implements Repacking {
       },
       append: (batch) => log.append(batch, "", undefined),
       rollback: (position) => log.rollback(position),
-      finish: (finished) => this.#moveRows(log, finished),
+      finish: (finished, check) => this.#moveRows(log, finished, check),
     };
   }
 
-  *#moveRows(log: TocFile, replaced: readonly number[]): Generator<void> {
+  *#moveRows(log: TocFile, replaced: readonly number[], check?: () => void): Generator<void> {
     log.seal(replaced);
     log.close();
     const from = [...new Set(replaced)];
     for (const records of log.batches(log.position)) {
-      this.#write(() => this.#move(records, from));
+      this.#write(() => {
+        check?.();
+        this.#move(records, from);
+      });
       yield;
     }
   }

@@ -64,16 +64,20 @@ export class PackedReader implements ObjectReader {
 
   /**
    * Gives the stored bytes as they are to `use`, in pieces that are valid only until it returns: the memory is used again, also by
-   * other readers. Their checksum is verified before they are given, or for large ones before the last piece is. Answers without a
-   * promise where there is nothing to wait for.
+   * other readers. Their checksum is verified before they are given, or for large ones before the last piece is; where there is none,
+   * it throws `NOT_FOUND` when the object was moved. Answers without a promise where there is nothing to wait for.
    */
   readStored(use: (piece: Uint8Array) => Promise<void> | undefined): Promise<void> | undefined {
     this.#refuseAbsurdSizes();
-    return this.#entry.storedSize <= SMALL_MAX ? use(this.#stored()) : this.#useStoredPieces(use);
+    if (this.#entry.storedSize > SMALL_MAX) return this.#useStoredPieces(use);
+    const isReadNow = this.#slab?.bytes === undefined;
+    const stored = this.#stored();
+    if (isReadNow) this.#context.refuseMoved?.(this.key, this.#entry);
+    return use(stored);
   }
 
   async #useStoredPieces(use: (piece: Uint8Array) => Promise<void> | undefined): Promise<void> {
-    for await (const piece of this.#storedPieces(true)) {
+    for await (const piece of this.#storedPieces(true, true)) {
       const using = use(piece);
       if (using !== undefined) await using;
     }

@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
+import { openStoresAt } from "../../src/container/open-stores.ts";
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
+import { Container } from "../../src/index.ts";
+import { repack } from "../../src/maintenance/repack.ts";
 import { openSqliteIndex } from "../../src/pack-index/sqlite-index.ts";
 import { SqliteRepacking } from "../../src/pack-index/sqlite-repacking.ts";
 import { openDatabase } from "../../src/sqlite.ts";
+import { InterceptedFileSystem } from "../../src/testing.ts";
 import { temporaryFolder } from "../support/folders.ts";
 
 /**
@@ -48,3 +52,35 @@ test("a pack whose rows others commit only now is not removed", (t) => {
   assert.deepEqual(removedBeside(t, 1, false), [0]);
   assert.deepEqual(removedBeside(t, 7, true), [1, 0]);
 });
+
+/** A repack by disk-objectstore removes packs that no row refers to. The rows were changed all the same, and the old pack removed. */
+for (const [moment, wanted] of Object.entries({ "is filled": "write", "is synced": "sync" })) {
+  test(`a new pack that others remove while it ${moment} takes the place of nothing`, async () => {
+    const root = join(temporaryFolder(), "container");
+    await using container = await Container.create(root, { formatVersion: 1 });
+    const { key: doomed } = await container.insert(Buffer.from("doomed"), { to: "packed" });
+    const { key } = await container.insert(Buffer.from("content"), { to: "packed" });
+    await container.delete([doomed]);
+    const path = join(root, "packs/1");
+    let times = 0;
+    const fs = new InterceptedFileSystem(new NodeFileSystem(), (call) => {
+      if (call.name === wanted && call.path === path && times++ === 0) rmSync(path);
+      return undefined;
+    });
+    const stores = openStoresAt(fs, root);
+    try {
+      await assert.rejects(repack(stores.combined, { all: true }), {
+        code: "LOCKED",
+        message: /packs\/1 while it was/,
+      });
+      assert.equal(times, 1);
+      assert.deepEqual(fs.openFiles, []);
+    } finally {
+      stores.close();
+    }
+    assert.equal(await (await container.extract(key))?.text(), "content");
+    await container.repack({ all: true });
+    assert.deepEqual((await container.validate()).problems, []);
+    assert.deepEqual(readdirSync(join(root, "packs")), ["1"]);
+  });
+}

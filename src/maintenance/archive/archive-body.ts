@@ -8,6 +8,7 @@ import type { PackedReader } from "../../store/packed-reader.ts";
 import { readToEnd } from "../../store/read-to-end.ts";
 import { SMALL_MAX } from "../../store/source.ts";
 import { type Pieces, piecesIn } from "../pieces.ts";
+import { wasMoved } from "../placed-entries.ts";
 
 /** An object that was read and compared with its key, as it goes into an archive. */
 export interface ArchiveBody {
@@ -39,8 +40,7 @@ export async function readBody(
     if (packed !== undefined && packed.entry.storedSize > 0 && !packed.isLegacyZstd())
       return await storedBody(store, packed, signal);
   } catch (error) {
-    // It was moved.
-    if (!isTsdosError(error, "NOT_FOUND")) throw error;
+    if (!wasMoved(store.packed, packed, error)) throw error;
   }
   const object = await store.extract(key, { verify: "hash" });
   if (object === undefined) throw new TsdosError("NOT_FOUND", `object ${key} was deleted meanwhile`, { key });
