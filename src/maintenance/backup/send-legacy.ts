@@ -71,6 +71,7 @@ async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path:
       if (file !== undefined) held.set(id, file);
     }
     fs.remove(path);
+    index.refresh();
     index.snapshot(path);
     const snapshot = openSqliteIndex({ fs, path, readOnly: true });
     let moved: number | undefined;
