@@ -146,6 +146,28 @@ describe("SqliteIndex beside others", () => {
     assert.deepEqual((await copy.validate()).problems, []);
   });
 
+  /** It was valid, but nothing could be stored in its packs. */
+  test("a table without its index is damaged, and repaired unless a key has several rows", async () => {
+    const folder = join(root, "without-index");
+    await using container = await Container.create(folder, { formatVersion: 1 });
+    const { key } = await container.insert(Buffer.from("first"), { to: "packed" });
+    const database = new DatabaseSync(join(folder, "packs.idx"));
+    database.exec("DROP INDEX ix_db_object_hashkey");
+    assert.deepEqual(
+      (await container.validate()).problems.map(({ kind }) => kind),
+      ["database"],
+    );
+    await container.repair();
+    assert.deepEqual((await container.validate()).problems, []);
+    await container.insert(Buffer.from("second"), { to: "packed" });
+    database.exec("DROP INDEX ix_db_object_hashkey");
+    const columns = 'hashkey, compressed, size, "offset", length, pack_id';
+    database.exec(`INSERT INTO db_object (${columns}) SELECT ${columns.replace("length", "0")} FROM db_object`);
+    database.close();
+    assert.ok((await container.repair()).unrepaired.some(({ message }) => message.includes("unique")));
+    assert.ok((await (await container.extract(key))?.bytes())?.length);
+  });
+
   test("a file or table that was half made is made where there are no packs, and only there", async () => {
     const folder = join(root, "container");
     await (await Container.create(folder, { formatVersion: 1 })).close();
