@@ -213,8 +213,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: "stored bytes that were verified are used after others may have read into their memory",
     file: "src/store/packed-reader.ts",
-    find: "SMALL_MAX ? use(this.#stored())",
-    replace: "SMALL_MAX ? Promise.resolve(this.#stored()).then(use)",
+    find: "return use(stored);",
+    replace: "return Promise.resolve(stored).then(use);",
     caughtBy: "side by side",
   },
   {
