@@ -57,6 +57,11 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
     code: "ACCESS_DENIED",
     advice: "check that it exists, and the permissions of the file and its folder",
   },
+  19: {
+    name: "SQLITE_CONSTRAINT",
+    code: "CORRUPT_INDEX",
+    advice: "its rows contradict each other; restore it from a backup",
+  },
   26: { name: "SQLITE_NOTADB", code: "CORRUPT_INDEX", advice: "something overwrote it; restore it from a backup" },
 };
 

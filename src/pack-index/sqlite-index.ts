@@ -11,6 +11,7 @@ import {
   type SqliteStatement,
 } from "../sqlite.ts";
 import type { IndexTotals, PackIndex, RebuildCounts } from "./pack-index.ts";
+import { hasUniqueKeys, sqliteDamage } from "./sqlite-damage.ts";
 import { SqliteLog } from "./sqlite-log.ts";
 import { SqliteRepacking } from "./sqlite-repacking.ts";
 import {
@@ -40,8 +41,6 @@ const BATCH = 4096;
 /** Rows of {@link SqliteIndex.byPlace} that are held at once. */
 const PLACED_BATCH = 65_536;
 const FIRST_PLACE: RowPlace = { packId: Number.MIN_SAFE_INTEGER, offset: 0, id: 0 };
-/** Problems that SQLite lists. */
-const DAMAGE_MAX = 20;
 /** How long a call waits, blocking, for a Python process that commits. */
 export const BUSY_TIMEOUT_MS = 5000;
 
@@ -316,17 +315,15 @@ export class SqliteIndex implements PackIndex {
 
   /** What SQLite finds wrong with the file; `quick` leaves out whether its index fits its table. */
   damage(quick: boolean): string[] {
-    const check = this.#database.prepare(`PRAGMA ${quick ? "quick_check" : "integrity_check"}(${DAMAGE_MAX})`);
-    return check.all().flatMap((row) =>
-      Object.values(row)
-        .filter((text) => text !== "ok")
-        .map(String),
-    );
+    return sqliteDamage(this.#database, quick);
   }
 
-  /** Makes SQLite's own index anew from the table. */
+  /**
+   * Makes SQLite's own index anew from the table.
+   * @throws TsdosError `CORRUPT_INDEX` when that has several rows of a key
+   */
   reindex(): void {
-    this.#write(true, () => this.#database.exec("REINDEX"));
+    this.#write(true, () => this.#database.exec(hasUniqueKeys(this.#database) ? "REINDEX" : CREATE_SCHEMA));
   }
 
   /**

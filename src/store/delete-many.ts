@@ -1,6 +1,7 @@
+import { DUPLICATES_FOLDER } from "../format/paths.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "./combined-store.ts";
-import { syncs, withoutRemovals } from "./context.ts";
+import { type StoreContext, syncs, withoutRemovals } from "./context.ts";
 import { windowsOf } from "./key-windows.ts";
 import type { DeleteOptions, Keys } from "./object-store.ts";
 
@@ -44,6 +45,7 @@ async function deleteAll(
   keys: readonly ObjectKey[],
   options: DeleteOptions & { readonly sync: boolean },
 ): Promise<Set<ObjectKey>> {
+  deleteDuplicates(packed.context, keys, options.sync);
   const fromPacks = await packed.delete(keys, options);
   // A packer that commits later withholds what is gone by then. What one has committed since the packs were looked at, and perhaps
   // cleaned, too, is found there now.
@@ -57,4 +59,15 @@ async function deleteAll(
   // Also those that are not loose: their loose copies may have been removed, and that may not be durable yet.
   if (options.sync) loose.folders.sync([...gone]);
   return gone;
+}
+
+/** Version 1: copies that a writer on Windows could not put in place, named `KEY.UUID`. `clean` would bring the object back. */
+function deleteDuplicates({ fs, root, config }: StoreContext, keys: readonly ObjectKey[], sync: boolean): void {
+  const folder = `${root}/${DUPLICATES_FOLDER}`;
+  const names = config.containerVersion === 1 ? (fs.list(folder) ?? []) : [];
+  if (names.length === 0) return;
+  const wanted = new Set<string>(keys);
+  const found = names.filter((name) => wanted.has(name.split(".")[0] as string));
+  for (const name of found) fs.remove(`${folder}/${name}`);
+  if (sync && found.length > 0) fs.syncDirectory(folder);
 }

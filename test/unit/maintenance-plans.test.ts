@@ -110,6 +110,22 @@ test("clean puts a duplicate in place whose object is missing or damaged, and re
   );
 });
 
+/** Its duplicate stayed, and the next clean brought the object back. disk-objectstore deletes it, too. */
+test("an object that is deleted is not brought back by a duplicate", async () => {
+  const { root, container } = await newContainer({ formatVersion: 1 });
+  const [doomed, kept] = [...smallContents(2, 6)] as [Uint8Array, Uint8Array];
+  await Array.fromAsync(container.insertMany([doomed, kept]));
+  const folder = join(root, "duplicates");
+  mkdirSync(folder, { recursive: true });
+  for (const bytes of [doomed, kept]) writeFileSync(join(folder, `${keyOf(bytes)}.a`), bytes);
+  await Array.fromAsync(container.deleteMany([keyOf(doomed)], { dryRun: true }));
+  assert.equal(readdirSync(folder).length, 2);
+  assert.deepEqual(await container.delete([keyOf(doomed)]), [keyOf(doomed)]);
+  assert.deepEqual(readdirSync(folder), [`${keyOf(kept)}.a`]);
+  assert.equal((await container.clean({ sandboxAgeMs: -1000 })).restoredDuplicates, 0);
+  assert.equal(await container.has(keyOf(doomed)), false);
+});
+
 test("clean makes packs.idx smaller when asked to; version 2 has nothing of the kind", async () => {
   const { root, container } = await newContainer({ formatVersion: 1 });
   const contents = Array.from({ length: 3000 }, (_, i) => Buffer.from(`content ${i}`));

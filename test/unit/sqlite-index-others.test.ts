@@ -7,6 +7,7 @@ import { describe, type TestContext, test } from "node:test";
 import { ENTRY_SIZE, FLAG_NO_CHECKSUM, type RecordBatch, writeRecord } from "../../src/format/entry.ts";
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { Container, isTsdosError } from "../../src/index.ts";
+import { keyOf } from "../../src/key/hash.ts";
 import { BUSY_TIMEOUT_MS, openSqliteIndex, type SqliteIndex } from "../../src/pack-index/sqlite-index.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { LineProcess } from "../support/line-process.ts";
@@ -123,6 +124,48 @@ describe("SqliteIndex beside others", () => {
     await using again = await Container.open(folder);
     assert.equal((await (await again.extract(third))?.bytes())?.length, 5);
     assert.deepEqual((await again.validate()).problems, []);
+  });
+
+  /** The backup got the rows of the one that was gone, and the packs of the other. */
+  test("a container is backed up as it was restored, too", async () => {
+    const [folder, backups] = [join(root, "restored-again"), join(root, "backups")];
+    const [first, second] = [Buffer.from("first"), Buffer.from("second")];
+    const keep = async (text: Buffer): Promise<void> => {
+      await using container = await Container.create(join(root, String(text)), { formatVersion: 1 });
+      await container.insert(text, { to: "packed" });
+    };
+    await keep(first);
+    await keep(second);
+    cpSync(join(root, "first"), folder, { recursive: true });
+    await using container = await Container.open(folder);
+    for (const suffix of ["-wal", "-shm"]) rmSync(join(folder, `packs.idx${suffix}`), { force: true });
+    for (const name of ["packs/0", "packs.idx"]) renameSync(join(root, "second", name), join(folder, name));
+    const { name } = await container.backup(backups);
+    await using copy = await Container.open(join(backups, String(name)));
+    assert.deepEqual(await Array.fromAsync(copy.keys()), [keyOf(second)]);
+    assert.deepEqual((await copy.validate()).problems, []);
+  });
+
+  /** It was valid, but nothing could be stored in its packs. */
+  test("a table without its index is damaged, and repaired unless a key has several rows", async () => {
+    const folder = join(root, "without-index");
+    await using container = await Container.create(folder, { formatVersion: 1 });
+    const { key } = await container.insert(Buffer.from("first"), { to: "packed" });
+    const database = new DatabaseSync(join(folder, "packs.idx"));
+    database.exec("DROP INDEX ix_db_object_hashkey");
+    assert.deepEqual(
+      (await container.validate()).problems.map(({ kind }) => kind),
+      ["database"],
+    );
+    await container.repair();
+    assert.deepEqual((await container.validate()).problems, []);
+    await container.insert(Buffer.from("second"), { to: "packed" });
+    database.exec("DROP INDEX ix_db_object_hashkey");
+    const columns = 'hashkey, compressed, size, "offset", length, pack_id';
+    database.exec(`INSERT INTO db_object (${columns}) SELECT ${columns.replace("length", "0")} FROM db_object`);
+    database.close();
+    assert.ok((await container.repair()).unrepaired.some(({ message }) => message.includes("unique")));
+    assert.ok((await (await container.extract(key))?.bytes())?.length);
   });
 
   test("a file or table that was half made is made where there are no packs, and only there", async () => {

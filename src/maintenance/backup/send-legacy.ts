@@ -77,6 +77,7 @@ async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path:
       if (file !== undefined) held.set(id, file);
     }
     fs.remove(path);
+    index.refresh();
     index.snapshot(path);
     const { ends, objects } = readSnapshot(fs, path);
     const moved = ends.map(([id]) => id).find((id) => fs.stat(files.pathOf(id))?.inode !== held.get(id)?.inode);
