@@ -4,7 +4,7 @@ import { ENTRY_SIZE, type RecordBatch } from "../format/entry.ts";
 import { EMPTY_MANIFEST, type Manifest, type ManifestSegment, type TocDamage } from "../format/manifest.ts";
 import { INDEX_FOLDER, parseSegmentFileName, parseTocFileName, segmentFileName, tocFileName } from "../format/paths.ts";
 import { isCompletePack } from "./complete-pack.ts";
-import { type ManifestState, manifestStamp, readManifest, replaceManifest } from "./manifest-file.ts";
+import { type ManifestState, manifestStamp, readManifest, replaceManifest, withoutSegments } from "./manifest-file.ts";
 import { MemoryIndex } from "./memory-index.ts";
 import { SegmentFile } from "./segment-file.ts";
 import { syncOrSuspect } from "./sync-or-suspect.ts";
@@ -82,8 +82,8 @@ export class IndexState {
   load(): void {
     for (let attempt = 1; attempt <= OPEN_ATTEMPTS; attempt++) {
       this.#loadOnce();
-      // What seems lost may be a pack that a repack has replaced: MANIFEST was then replaced before.
-      if (this.damage.length === 0 || manifestStamp(this.#fs, this.indexFolder) === this.#read.stamp) return;
+      // What seems lost, or is missed, may be a pack that a repack has replaced: MANIFEST was then replaced before.
+      if (!this.#isReplaced()) return;
     }
   }
 
@@ -113,24 +113,32 @@ export class IndexState {
 
   /** Picks up what other processes have committed; true when anything changed. */
   refresh(all = false): boolean {
-    if (manifestStamp(this.#fs, this.indexFolder) !== this.#read.stamp) {
+    const before = this.tail.count;
+    // Looked at again behind the packs: a repack that has replaced MANIFEST meanwhile may have removed some of them on the way.
+    if (this.#isReplaced() || !this.#readNewPacks() || this.#isReplaced()) {
       this.load();
       return true;
-    }
-    const before = this.tail.count;
-    this.#readNewest();
-    while (this.#fs.stat(this.tocPath(this.#newestPack + 1)) !== undefined) {
-      // Once more: what was appended to the last one before the next one was begun.
-      this.#readNewest();
-      if (this.addToc(this.#newestPack + 1).replaces.length > 0) {
-        this.load();
-        return true;
-      }
-      this.#readNewest();
     }
     // A deletion that was interrupted has tombstones of which MANIFEST does not tell.
     if (all) for (const packId of [...this.tocs.keys()]) this.refreshPack(packId);
     return this.tail.count !== before;
+  }
+
+  /** Whether MANIFEST is another one than was read. */
+  #isReplaced(): boolean {
+    return manifestStamp(this.#fs, this.indexFolder) !== this.#read.stamp;
+  }
+
+  /** Reads what was appended to the newest pack, and those behind it; false when one of them has taken the place of others. */
+  #readNewPacks(): boolean {
+    this.#readNewest();
+    while (this.#fs.stat(this.tocPath(this.#newestPack + 1)) !== undefined) {
+      // Once more: what was appended to the last one before the next one was begun.
+      this.#readNewest();
+      if (this.addToc(this.#newestPack + 1).replaces.length > 0) return false;
+      this.#readNewest();
+    }
+    return true;
   }
 
   /** Reads what was appended to the table of contents of one pack. By its name: a repair may have put another file there. */
@@ -168,8 +176,8 @@ export class IndexState {
       if (!isUsable) for (const one of opened) one.release();
     }
     if (isUsable) this.segments = opened;
-    else if (attempt < OPEN_ATTEMPTS && manifestStamp(this.#fs, this.indexFolder) !== this.#read.stamp) return false;
-    else this.#doWithoutSegments();
+    else if (attempt < OPEN_ATTEMPTS && this.#isReplaced()) return false;
+    else this.#read = withoutSegments(this.#read);
     return true;
   }
 
@@ -182,13 +190,6 @@ export class IndexState {
       opened.push(segment);
     }
     return true;
-  }
-
-  /** From now on as if MANIFEST listed none: the TOCs are read from their beginning. Its word on what was valid stays. */
-  #doWithoutSegments(): void {
-    const { manifest, stamp } = this.#read;
-    const { generation, valid } = manifest;
-    this.#read = { manifest: { ...EMPTY_MANIFEST, generation, valid }, damaged: true, stamp };
   }
 
   /** True when a power cut has left segments with entries that no TOC has: none of them had been synced. */

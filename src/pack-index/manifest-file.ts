@@ -30,6 +30,11 @@ export function readManifest(fs: FileSystem, folder: string): ManifestState {
   return { manifest: manifest ?? EMPTY_MANIFEST, damaged: manifest === undefined, stamp };
 }
 
+/** As if MANIFEST listed none: the TOCs are read from their beginning. Its word on what was valid stays. */
+export function withoutSegments({ manifest: { generation, valid }, stamp }: ManifestState): ManifestState {
+  return { manifest: { ...EMPTY_MANIFEST, generation, valid }, damaged: true, stamp };
+}
+
 /** Replaces MANIFEST as a whole: write beside it, sync, rename, sync the folder. */
 export function replaceManifest(fs: FileSystem, folder: string, manifest: Manifest, sync: boolean): void {
   replaceFile(fs, `${folder}/${MANIFEST_FILE}`, printManifest(manifest), { sync });
