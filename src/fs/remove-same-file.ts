@@ -23,16 +23,17 @@ export function removeSameFile(
     throw error;
   }
   const isSame = fs.stat(aside)?.inode === inode;
-  if (!isSame) linkBack(fs, aside, path);
-  fs.remove(aside);
+  if (isSame) fs.remove(aside);
+  else putBack(fs, aside, path);
   return isSame;
 }
 
-function linkBack(fs: FileSystem, aside: string, path: string): void {
+/** Gives a file that was taken away its name back, unless somebody else has that by now. */
+export function putBack(fs: FileSystem, aside: string, path: string): void {
   try {
     fs.link(aside, path);
   } catch (error) {
-    // Somebody else has made the next one already.
     if (!isTsdosError(error) || error.details.errno !== "EEXIST") throw error;
   }
+  fs.remove(aside);
 }

@@ -3,6 +3,7 @@ import { isTsdosError } from "../errors.ts";
 import type { FileStat, FileSystem } from "../file-system.ts";
 import { type LostObject, parseLostObject, printLostObject } from "../format/lost-keys.ts";
 import { ownPath } from "../format/paths.ts";
+import { putBack } from "../fs/remove-same-file.ts";
 import type { StoreContext } from "../store/context.ts";
 import type { PackFiles } from "../store/pack-files.ts";
 import type { Located } from "../store/read-runs.ts";
@@ -78,21 +79,11 @@ export class Quarantine {
       return true;
     }
     if (!isMeant(fs.stat(target))) {
-      this.#putBack(target, path);
+      putBack(fs, target, path);
       return false;
     }
     fs.syncDirectory(this.folder);
     return true;
-  }
-
-  #putBack(target: string, path: string): void {
-    try {
-      this.#fs.link(target, path);
-    } catch (error) {
-      // Or another one since.
-      if (!isTsdosError(error) || error.details.errno !== "EEXIST") throw error;
-    }
-    this.#fs.remove(target);
   }
 
   /** Copies a file in, durably; returns the copy's name. */

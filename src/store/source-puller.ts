@@ -98,6 +98,7 @@ export class SourcePuller<T> {
     this.#pending.catch(() => undefined);
     this.#async?.return?.().catch(() => undefined);
   }
+
   /** As {@link stop}, after a failure, which counts more than what the iterable says to it. */
   async giveUp(): Promise<void> {
     await this.stop().catch(() => undefined);
