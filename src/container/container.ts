@@ -28,6 +28,7 @@ import { validate } from "../maintenance/validate.ts";
 import type { ValidateOptions, ValidateReport } from "../maintenance/validate-reports.ts";
 import type { BulkIterator } from "../store/batch-iterator.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
+import { inSteps } from "../store/context.ts";
 import type { DeleteManyOptions, DeleteResult } from "../store/delete-many.ts";
 import type {
   DeleteOptions,
@@ -99,9 +100,9 @@ export class Container implements ObjectStore, AsyncDisposable {
       if (index.wantsRebuild) {
         await packed.tryExclusively("rebuild the index", () => index.rebuild(true));
       } else if (index.wantsFlush) {
-        await packed.tryExclusively("flush the index", () => {
+        await packed.tryExclusively("flush the index", async () => {
           index.refresh(true);
-          index.flush(true);
+          await inSteps(index.flushing(true));
         });
       }
     } catch (error) {

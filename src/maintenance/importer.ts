@@ -3,7 +3,7 @@ import { keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { type Compressing, compressingOf } from "../store/compressing.ts";
-import { syncs } from "../store/context.ts";
+import { inSteps, syncs } from "../store/context.ts";
 import { EncodedAdder } from "../store/encoded-adder.ts";
 import { addLarge } from "../store/large-object.ts";
 import type { PackWriter } from "../store/pack-writer.ts";
@@ -118,7 +118,7 @@ export class Importer {
 
   async finish(dryRun: boolean): Promise<ImportReport> {
     await this.#commit();
-    if (this.writer !== undefined) this.#store.packed.index.flush(this.#sync);
+    if (this.writer !== undefined) await inSteps(this.#store.packed.index.flushing(this.#sync));
     this.tally.tell();
     const { objects, presentObjects, totals } = this.tally;
     return { importedObjects: objects, presentObjects, ...totals, dryRun };

@@ -3,7 +3,7 @@ import { keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { type Compressing, compressingOf } from "../store/compressing.ts";
-import { Pacer, syncs } from "../store/context.ts";
+import { inSteps, Pacer, syncs } from "../store/context.ts";
 import { InOrder } from "../store/in-order.ts";
 import { LooseReadAhead } from "../store/loose-read-ahead.ts";
 import type { PackWriter } from "../store/pack-writer.ts";
@@ -45,7 +45,7 @@ export async function packLoose(store: CombinedStore, options: PackOptions, prog
       for (let at = 0; at < keys.length; at += TOGETHER) await packer.add(keys.slice(at, at + TOGETHER));
     }
     await packer.end();
-    store.packed.index.flush(sync);
+    await inSteps(store.packed.index.flushing(sync));
     return packer.report();
   } finally {
     writer.close();

@@ -5,6 +5,7 @@ import { FOREIGN_LOCK_AGE_MS } from "../fs/foreign-lock.ts";
 import type { LongOperationOptions } from "../progress.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { compressingOf } from "../store/compressing.ts";
+import { inSteps } from "../store/context.ts";
 import type { CompressMode } from "../store/object-store.ts";
 import type { PackedStore } from "../store/packed-store.ts";
 import { checkThreads } from "../thread-pool.ts";
@@ -85,7 +86,7 @@ export async function repack(store: CombinedStore, options: RepackOptions): Prom
         done.bytesAfter += moved.bytes;
       }
     } finally {
-      packed.index.compact(true);
+      await inSteps(packed.index.compacting(true));
     }
     return { ...done, extraBytes: reportOf(plan).extraBytes, skipped, dryRun: false };
   });

@@ -1,18 +1,18 @@
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
+import { compareBytes } from "../format/bytes.ts";
 import { crc32Of } from "../format/crc32.ts";
-import { isTombstone, recordKey, recordPackId, recordRawSize, recordStoredSize } from "../format/entry.ts";
+import { ENTRY_SIZE, isTombstone, recordKey, recordPackId, recordRawSize, recordStoredSize } from "../format/entry.ts";
 import type { TocDamage } from "../format/manifest.ts";
 import { MANIFEST_FILE } from "../format/paths.ts";
 import { IndexState } from "./index-state.ts";
 import { manifestStamp, readManifest } from "./manifest-file.ts";
 import type { IndexTotals } from "./pack-index.ts";
-import { batchCursor, liveCursor, withoutPacks } from "./record-cursor.ts";
+import { RecordMerge } from "./record-merge.ts";
 import { SegmentFile } from "./segment-file.ts";
 import { TocFile, type VisitEntry } from "./toc-file.ts";
 
-/** Index records that are walked without a rest. */
-const RECORDS_PER_REST = 16_384;
+const KEY_SIZE = 32;
 /** Keys of tombstones that are held at once. */
 const TOMBSTONES_MAX = 200_000;
 /** Bytes of an entry that its record has, too: all but the last four. */
@@ -138,24 +138,28 @@ function* walkLive(state: IndexState, problems: IndexProblem[]): Generator<numbe
       totals: { objects: 0, rawBytes: 0, storedBytes: 0 },
       hasSuperseded: false,
     };
-    const segments = state.segments.map((segment) => segment.cursor()).reverse();
-    const cursors = [batchCursor(state.tail.sorted()), ...segments];
-    const cursor = liveCursor(cursors.map((each) => withoutPacks(each, state.retired)));
+    const segments = state.segments.map((segment) => segment.pieces()).reverse();
+    const live = new RecordMerge([[state.tail.sorted()], ...segments], { final: true, retired: state.retired });
+    const newest = new Uint8Array(KEY_SIZE);
+    let isAny = false;
     try {
-      for (let count = 1; cursor.next(); count++) {
-        const { bytes, at } = cursor;
-        const packId = recordPackId(bytes, at);
-        const sum = walked.sums.get(packId) ?? { count: 0, sum: 0 };
-        if (sum.count === 0) walked.sums.set(packId, sum);
-        addTo(sum, bytes, at);
-        if (cursor.isFirst) {
+      for (const { bytes, count } of live.batches()) {
+        for (let at = 0; at < count * ENTRY_SIZE; at += ENTRY_SIZE) {
+          const packId = recordPackId(bytes, at);
+          const sum = walked.sums.get(packId) ?? { count: 0, sum: 0 };
+          if (sum.count === 0) walked.sums.set(packId, sum);
+          addTo(sum, bytes, at);
+          if (isAny && compareBytes(bytes, at, newest, 0, KEY_SIZE) === 0) {
+            walked.hasSuperseded = true;
+            continue;
+          }
+          isAny = true;
+          for (let i = 0; i < KEY_SIZE; i++) newest[i] = bytes[at + i] as number;
           walked.totals.objects++;
           walked.totals.rawBytes += recordRawSize(bytes, at);
           walked.totals.storedBytes += recordStoredSize(bytes, at);
-        } else {
-          walked.hasSuperseded = true;
         }
-        if (count % RECORDS_PER_REST === 0) yield RECORDS_PER_REST;
+        yield count;
       }
       return walked;
     } catch (error) {

@@ -110,7 +110,8 @@ export class MemoryIndex {
     }
     for (let i = 1; i < starts.length; i++) starts[i] = (starts[i] as number) + (starts[i - 1] as number);
     const order = new Uint32Array(count);
-    for (let i = 0; i < count; i++) {
+    // The newest first, as those of one key are to stand: putting them right would take minutes if there were many.
+    for (let i = count - 1; i >= 0; i--) {
       const bucket = (prefixes[i] as number) >>> shift;
       const to = starts[bucket] as number;
       starts[bucket] = to + 1;

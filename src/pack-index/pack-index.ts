@@ -68,8 +68,12 @@ export interface PackIndex {
   remove(keys: Uint8Array, count: number, sync: boolean): void;
   /** Makes the next open fast; `force` also when there is little to gain. */
   flush(sync: boolean, force?: boolean): void;
+  /** As {@link flush} without `force`, in steps of some milliseconds: whoever takes them lets others run in between. */
+  flushing(sync: boolean): Iterable<void>;
   /** Forgets what index files still say of packs that are gone. */
   compact(sync: boolean): void;
+  /** As {@link compact}, in steps. */
+  compacting(sync: boolean): Iterable<void>;
   readonly repacking: Repacking;
   /** Makes the index anew from the packs' tables of contents; tells now and then how many entries of how many it has read. */
   rebuild(sync: boolean, onRead?: (entries: number, total: number) => void): RebuildCounts;

@@ -1,7 +1,7 @@
 import { copyMemory } from "../copy-memory.ts";
 import { TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
-import { compareBytes, getU32, prefixOf, setU32 } from "../format/bytes.ts";
+import { compareBytes, getU32, prefixOf } from "../format/bytes.ts";
 import { crc32Of } from "../format/crc32.ts";
 import { ENTRY_SIZE, type RecordBatch } from "../format/entry.ts";
 import {
@@ -12,9 +12,8 @@ import {
   pageCount,
   pageTableOffset,
   parseSegmentFooter,
-  printSegmentFooter,
 } from "../format/segment.ts";
-import type { KeptRecords, RecordCursor } from "./record-cursor.ts";
+import { FILTERED_PAGES, KeyFilters } from "./key-filters.ts";
 
 const KEY_SIZE = 32;
 /** A segment is read into memory whole once it has served this many lookups per page, if it is small enough. */
@@ -23,6 +22,9 @@ const LOAD_AFTER_LOOKUPS_PER_PAGE = 0.25;
 const LOAD_MAX_BYTES: number = 8 * 1024 ** 2;
 /** Pages in one read of a sequential walk: 1 MiB. */
 const WALK_PAGES = 256;
+
+/** What filters are made of; nothing is in it for longer. */
+let filtered: Buffer | undefined;
 
 export interface RecordVisitor {
   /** Takes the index record at `at`; true when it wants no more. */
@@ -38,6 +40,7 @@ export class SegmentFile {
   readonly plain: boolean;
   readonly #fs: FileSystem;
   readonly #file: number;
+  readonly #inode: number | undefined;
   readonly #prefixes: Uint32Array;
   readonly #checksums: Uint32Array;
   #users = 1;
@@ -47,6 +50,7 @@ export class SegmentFile {
   readonly #verified: Uint8Array;
   readonly #page: Uint8Array = new Uint8Array(PAGE_SIZE);
   #pageNumber = -1;
+  readonly #filters: KeyFilters;
 
   /**
    * Opens a segment and reads its page table.
@@ -69,6 +73,7 @@ export class SegmentFile {
     this.path = path;
     this.number = number;
     this.#file = file;
+    this.#inode = fs.stat(path)?.inode;
     const size = fs.size(file);
     const footerBytes = new Uint8Array(FOOTER_SIZE);
     const got = size < FOOTER_SIZE ? 0 : fs.read(file, footerBytes, 0, FOOTER_SIZE, size - FOOTER_SIZE);
@@ -88,6 +93,12 @@ export class SegmentFile {
       this.#checksums[page] = getU32(table, page * PAGE_ROW_SIZE + 4);
     }
     this.#verified = new Uint8Array(pages);
+    this.#filters = new KeyFilters(pages);
+  }
+
+  /** True when its name leads to this file: who removes the index folder has numbers given once more. */
+  get isCurrent(): boolean {
+    return this.#inode !== undefined && this.#fs.stat(this.path)?.inode === this.#inode;
   }
 
   retain(): this {
@@ -105,49 +116,46 @@ export class SegmentFile {
     const prefix = prefixOf(keys, at);
     let page = this.#firstPageOf(prefix);
     for (; page < this.#prefixes.length && (this.#prefixes[page] as number) <= prefix; page++) {
+      if (this.#filters.exclude(page, keys, at)) continue;
       const base = this.#load(page);
       const bytes = this.#whole ?? this.#page;
       const end = base + this.#pageBytes(page);
-      for (let record = firstAtLeast(bytes, base, end, keys, at); record < end; record += ENTRY_SIZE) {
-        if (compareBytes(bytes, record, keys, at, KEY_SIZE) !== 0) return false;
+      const first = firstAtLeast(bytes, base, end, keys, at);
+      for (let record = first; record < end; record += ENTRY_SIZE) {
+        if (compareBytes(bytes, record, keys, at, KEY_SIZE) !== 0) {
+          if (record === first) this.#readInVain(page);
+          return false;
+        }
         if (visitor.visit(bytes, record)) return true;
       }
     }
     return false;
   }
 
-  /** All records in order, or from a page in front of those above `after`; read in large pieces that are verified page by page. */
-  cursor(after?: Uint8Array): RecordCursor {
-    const pieces = this.pieces(after);
-    let piece: RecordBatch = { bytes: new Uint8Array(), count: 0 };
-    let index = -1;
-    return {
-      get bytes() {
-        return piece.bytes;
-      },
-      get at() {
-        return index * ENTRY_SIZE;
-      },
-      next: () => {
-        if (++index < piece.count) return true;
-        const next = pieces.next();
-        if (next.done) return false;
-        piece = next.value;
-        index = 0;
-        return true;
-      },
-    };
+  #readInVain(page: number): void {
+    if (this.#whole !== undefined || !this.#filters.readInVain(page)) return;
+    const first = page - (page % FILTERED_PAGES);
+    filtered ??= copyMemory(FILTERED_PAGES * PAGE_SIZE);
+    this.#filters.make(first, filtered, this.#read(first, FILTERED_PAGES, filtered));
   }
 
-  /** The records in batches, or from a page in front of those above `after`; a batch is valid until the next one is asked for. */
+  /** Reads pages and verifies them; answers how many records they have. */
+  #read(page: number, pages: number, bytes: Uint8Array): number {
+    const count = Math.min(pages * PAGE_ENTRIES, this.entries - page * PAGE_ENTRIES);
+    this.#fs.read(this.#file, bytes, 0, count * ENTRY_SIZE, page * PAGE_SIZE);
+    for (let i = 0; i * PAGE_ENTRIES < count; i++) this.#verify(page + i, bytes, i * PAGE_SIZE);
+    return count;
+  }
+
+  /**
+   * All records in order, or from a page in front of those above `after`; read in large pieces that are verified page by page. A batch
+   * is valid until the next one is asked for.
+   */
   *pieces(after?: Uint8Array): Generator<RecordBatch> {
     const bytes = copyMemory(Math.min(WALK_PAGES, this.#prefixes.length) * PAGE_SIZE);
     const pages = this.#prefixes.length;
     for (let page = after === undefined ? 0 : this.#firstPageOf(prefixOf(after, 0)); page < pages; page += WALK_PAGES) {
-      const count = Math.min(WALK_PAGES * PAGE_ENTRIES, this.entries - page * PAGE_ENTRIES);
-      this.#fs.read(this.#file, bytes, 0, count * ENTRY_SIZE, page * PAGE_SIZE);
-      for (let i = 0; i * PAGE_ENTRIES < count; i++) this.#verify(page + i, bytes, i * PAGE_SIZE);
-      yield { bytes, count };
+      yield { bytes, count: this.#read(page, WALK_PAGES, bytes) };
     }
   }
 
@@ -219,36 +227,4 @@ function firstAtLeast(bytes: Uint8Array, from: number, end: number, keys: Uint8A
     else high = middle;
   }
   return from + low * ENTRY_SIZE;
-}
-
-/** Writes records, sorted, as a new segment file and returns how many there were. Every batch but the last must fill its pages. */
-export function writeSegment(fs: FileSystem, path: string, { batches, isPlain }: KeptRecords, sync: boolean): number {
-  const file = fs.open(path, "create");
-  let isComplete = false;
-  try {
-    const table: number[] = [];
-    let entries = 0;
-    for (const { bytes, count } of batches) {
-      const end = count * ENTRY_SIZE;
-      for (let page = 0; page < end; page += PAGE_SIZE) {
-        table.push(prefixOf(bytes, page), crc32Of(bytes, page, Math.min(page + PAGE_SIZE, end)));
-      }
-      fs.write(file, bytes, 0, end, entries * ENTRY_SIZE);
-      entries += count;
-    }
-    const tail = new Uint8Array(table.length * 4 + FOOTER_SIZE);
-    table.forEach((value, i) => {
-      setU32(tail, i * 4, value);
-    });
-    const tableChecksum = crc32Of(tail, 0, table.length * 4);
-    tail.set(printSegmentFooter({ entries, tableChecksum, plain: isPlain() }), table.length * 4);
-    fs.write(file, tail, 0, tail.length, entries * ENTRY_SIZE);
-    if (sync) fs.sync(file);
-    isComplete = true;
-    return entries;
-  } finally {
-    fs.close(file);
-    // It may be most of what has filled the disk.
-    if (!isComplete) fs.remove(path);
-  }
 }

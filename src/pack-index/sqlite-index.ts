@@ -374,7 +374,15 @@ export class SqliteIndex implements PackIndex {
 
   flush(): void {}
 
+  flushing(): Iterable<void> {
+    return [];
+  }
+
   compact(): void {}
+
+  compacting(): Iterable<void> {
+    return [];
+  }
 
   rebuild(): RebuildCounts {
     const { path } = this.#options;

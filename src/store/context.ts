@@ -67,5 +67,11 @@ export class Pacer {
   }
 }
 
+/** Takes all steps of something that is done step by step, and lets others run in between. */
+export async function inSteps(steps: Iterable<void>): Promise<void> {
+  const pacer = new Pacer();
+  for (const _ of steps) if (pacer.due) await pacer.pause();
+}
+
 /** Milliseconds of synchronous work in one go: short enough for a responsive server, long enough to cost nothing. */
 const SLICE_MS = 15;

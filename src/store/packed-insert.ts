@@ -2,7 +2,7 @@ import { keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { checkThreads } from "../thread-pool.ts";
 import { type Compressing, compressingOf } from "./compressing.ts";
-import { syncs } from "./context.ts";
+import { inSteps, syncs } from "./context.ts";
 import { EncodedAdder } from "./encoded-adder.ts";
 import { insertLoop } from "./insert-loop.ts";
 import { addLarge } from "./large-object.ts";
@@ -42,7 +42,7 @@ export async function* insertPacked(
   try {
     using adder = new EncodedAdder(writer, compressing, options.threads, options.program);
     yield* insertLoop(new PackedInserter(store, writer, { ...options, compressing, adder }), sources, options);
-    store.index.flush(sync);
+    await inSteps(store.index.flushing(sync));
   } finally {
     writer.close();
   }

@@ -266,7 +266,7 @@ export class PackedStore extends BaseStore {
       throw error;
     }
     try {
-      work();
+      await work();
     } finally {
       lock.release();
     }

@@ -159,9 +159,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: "tombstones are forgotten when segments are merged",
-    file: "src/pack-index/segmented-index.ts",
-    find: "keptRecords(this.#cursors(merged), keep === 0)",
-    replace: "keptRecords(this.#cursors(merged), true)",
+    file: "src/pack-index/segment-merge.ts",
+    find: "{ final: this.#isFinal, retired: this.#retired }",
+    replace: "{ final: true, retired: this.#retired }",
     caughtBy: "crash explorer",
   },
   {

@@ -104,3 +104,10 @@ seeded("any records in any order are found and sorted", (seed) => {
     }
   }
 });
+
+test("very many records of one key are sorted as soon as others", () => {
+  const records = Array.from({ length: 131_072 }, (_, i) => put(keyBytes(i % 2), { offset: i }));
+  const sorted = sortedOf(indexOf(records));
+  assert.deepEqual(sorted.slice(0, 2), expectedOrder(records).slice(0, 2));
+  assert.equal(sorted.length, records.length);
+});

@@ -3,9 +3,10 @@ import { test } from "node:test";
 import { isTsdosError } from "../../src/errors.ts";
 import { ENTRY_SIZE, readRecord } from "../../src/format/entry.ts";
 import { PAGE_ENTRIES, segmentFileSize } from "../../src/format/segment.ts";
-import { batchCursor, keptRecords, type RecordCursor } from "../../src/pack-index/record-cursor.ts";
-import { SegmentFile, writeSegment } from "../../src/pack-index/segment-file.ts";
-import { MemoryFileSystem } from "../../src/testing.ts";
+import { RecordMerge, type SortedRecords } from "../../src/pack-index/record-merge.ts";
+import { SegmentFile } from "../../src/pack-index/segment-file.ts";
+import { writeSegment } from "../../src/pack-index/segment-writer.ts";
+import { type FileCall, InterceptedFileSystem, MemoryFileSystem } from "../../src/testing.ts";
 import { flipByte, truncate } from "../support/port-files.ts";
 import { batchOf, type KeyedEntry, keyBytes, put, tombstone } from "../support/records.ts";
 
@@ -18,7 +19,8 @@ function sorted(records: readonly KeyedEntry[]): KeyedEntry[] {
 /** Writes records that are given in order. */
 function written(records: readonly KeyedEntry[]): { readonly fs: MemoryFileSystem; readonly segment: SegmentFile } {
   const fs = new MemoryFileSystem();
-  const count = writeSegment(fs, PATH, keptRecords([batchCursor(batchOf(records))], false), true);
+  const merge = new RecordMerge([[batchOf(records)]], { final: false });
+  const count = writeSegment(fs, PATH, merge.batches(), () => merge.isPlain, true);
   assert.equal(count, records.length);
   assert.equal(fs.stat(PATH)?.size, segmentFileSize(count));
   return { fs, segment: SegmentFile.open(fs, PATH, 1) as SegmentFile };
@@ -35,9 +37,10 @@ function offsetsOf(segment: SegmentFile, key: Uint8Array): number[] {
   return offsets;
 }
 
-function offsetsIn(cursor: RecordCursor): number[] {
+function offsetsIn(records: SortedRecords): number[] {
   const offsets: number[] = [];
-  while (cursor.next()) offsets.push(readRecord(cursor.bytes, cursor.at).offset);
+  for (const { bytes, count } of records)
+    for (let i = 0; i < count; i++) offsets.push(readRecord(bytes, i * ENTRY_SIZE).offset);
   return offsets;
 }
 
@@ -54,13 +57,13 @@ for (const count of [0, 1, 2, P - 1, P, P + 1, 2 * P, 64 * P - 1, 64 * P, 64 * P
     }
     for (const edge of [Buffer.alloc(32), Buffer.alloc(32, 0xff)]) assert.deepEqual(offsetsOf(segment, edge), []);
     assert.deepEqual(
-      offsetsIn(segment.cursor()),
+      offsetsIn(segment.pieces()),
       records.map(({ entry }) => entry.offset),
     );
     for (const from of [0, 1, Math.floor(count / 2), count - 1].filter((i) => i >= 0 && i < count)) {
       const after = records[from] as KeyedEntry;
       const rest = records.slice(from + 1).map(({ entry }) => entry.offset);
-      assert.deepEqual(offsetsIn(segment.cursor(after.key)).slice(-rest.length || count), rest);
+      assert.deepEqual(offsetsIn(segment.pieces(after.key)).slice(-rest.length || count), rest);
     }
     segment.release();
   });
@@ -111,7 +114,7 @@ test("a flipped byte anywhere gives the right records or CORRUPT_INDEX", () => {
       const damaged = SegmentFile.open(fs, PATH, 1) as SegmentFile;
       for (const { key, entry } of records) assert.deepEqual(offsetsOf(damaged, key), [entry.offset]);
       assert.deepEqual(
-        offsetsIn(damaged.cursor()),
+        offsetsIn(damaged.pieces()),
         records.map(({ entry }) => entry.offset),
       );
     } catch (error) {
@@ -136,4 +139,56 @@ test("a segment that is cut or longer than it should be is CORRUPT_INDEX", () =>
       `${length} bytes`,
     );
   }
+});
+
+/** A segment that is too large to be read whole, and the sizes of what was read of it. */
+function large(count: number): { fs: MemoryFileSystem; segment: SegmentFile; reads: readonly number[] } {
+  const records = sorted(Array.from({ length: count }, (_, i) => put(keyBytes(i), { offset: i })));
+  const { fs, segment: first } = written(records);
+  first.release();
+  const reads: number[] = [];
+  const files = new InterceptedFileSystem(fs, ({ name, size = 0 }: FileCall) => {
+    if (name === "read") reads.push(size);
+    return undefined;
+  });
+  const segment = SegmentFile.open(files, PATH, 1) as SegmentFile;
+  reads.length = 0;
+  return { fs, segment, reads };
+}
+
+test("a large segment is hardly read any more for keys that it does not have, once that has often been in vain", () => {
+  const count = 140_000;
+  const { segment, reads } = large(count);
+  const readsFor = (from: number, to: number, step: number, found: boolean): number => {
+    const before = reads.length;
+    for (let i = from; i < to; i += step) assert.deepEqual(offsetsOf(segment, keyBytes(i)), found ? [i] : []);
+    return reads.length - before;
+  };
+  assert.ok(readsFor(count, count + 200, 1, false) >= 200, "each is a read at first");
+  readsFor(count, count + 1500, 1, false);
+  const later = readsFor(count + 1500, count + 3500, 1, false);
+  assert.ok(later < 200, `${later} reads for 2,000 keys`);
+  readsFor(0, count, 11, true);
+});
+
+test("who only looks for what is there has no filters made", () => {
+  const { segment, reads } = large(132_000);
+  for (let i = 0; i < 5000; i++) assert.deepEqual(offsetsOf(segment, keyBytes(i)), [i]);
+  assert.ok(reads.every((size) => size <= PAGE_ENTRIES * ENTRY_SIZE));
+});
+
+test("a damaged page is refused also by who makes a filter of it", () => {
+  const { fs, segment } = large(132_000);
+  for (let page = 0; page < 132_000 / PAGE_ENTRIES; page += 256)
+    flipByte(fs, PATH, page * PAGE_ENTRIES * ENTRY_SIZE + 7);
+  let refused = 0;
+  for (let i = 0; i < 3000; i++) {
+    try {
+      assert.deepEqual(offsetsOf(segment, keyBytes(200_000 + i)), []);
+    } catch (error) {
+      assert.ok(isTsdosError(error, "CORRUPT_INDEX"));
+      refused++;
+    }
+  }
+  assert.ok(refused > 8, `${refused} were refused`);
 });

@@ -1,0 +1,81 @@
+import type { FileSystem } from "../file-system.ts";
+import { MANIFEST_FILE, parseSegmentFileName } from "../format/paths.ts";
+import type { IndexState } from "./index-state.ts";
+import { RecordMerge } from "./record-merge.ts";
+import { SegmentFile } from "./segment-file.ts";
+import { SegmentMerge } from "./segment-merge.ts";
+import { writeSegment } from "./segment-writer.ts";
+
+/** Writes segments, merges them, and removes those that nothing refers to: for the holder of the packer lock. */
+export class SegmentsOnDisk {
+  readonly #fs: FileSystem;
+  readonly #state: IndexState;
+  /** Begun, and gone on with at each commit; also by one who has got the lock anew, if its inputs are still those of the index. */
+  #merge: SegmentMerge | undefined;
+
+  constructor(fs: FileSystem, state: IndexState) {
+    this.#fs = fs;
+    this.#state = state;
+  }
+
+  /** Makes a segment of the records that are held in memory. */
+  flushTail(sync: boolean): void {
+    const state = this.#state;
+    const { tail, segments, retired, indexFolder } = state;
+    this.#fs.makeDirectory(indexFolder);
+    const number = state.nextSegmentNumber();
+    const path = state.segmentPath(number);
+    const isFirst = segments.length === 0;
+    const sorted = [tail.sorted()];
+    const records = new RecordMerge([sorted], { final: isFirst, retired });
+    const entries =
+      tail.plain && retired.size === 0
+        ? writeSegment(this.#fs, path, sorted, () => true, sync)
+        : writeSegment(this.#fs, path, records.batches(), () => records.isPlain, sync);
+    // So that MANIFEST never lists a segment whose name a power cut has taken.
+    if (sync) this.#fs.syncDirectory(indexFolder);
+    const stillRetired = isFirst ? new Set<number>() : retired;
+    state.writeManifest([...segments, { number, entries }], state.positions(), sync, stillRetired);
+    const added = SegmentFile.open(this.#fs, path, number) as SegmentFile;
+    // Only now that nothing can fail any more: until then, look-ups go on with all that they had.
+    state.segments = [...segments, added];
+    tail.clear();
+    if (isFirst) retired.clear();
+    this.removeOrphans(false);
+  }
+
+  /** Goes on with the merge that is under way, or begins the one that is due; true when there is nothing more to do. */
+  mergeSome(records: number, sync: boolean, whole: boolean): boolean {
+    const state = this.#state;
+    if (this.#merge?.isValid(state) === false) this.dropMerge();
+    this.#merge ??= SegmentMerge.due(this.#fs, state, sync, whole);
+    const merge = this.#merge;
+    if (merge === undefined) return true;
+    let isUnderWay = false;
+    try {
+      isUnderWay = !merge.advance(records);
+      if (!isUnderWay) merge.finish(state);
+    } finally {
+      if (!isUnderWay) this.dropMerge();
+    }
+    if (!isUnderWay) this.removeOrphans(false);
+    return whole && !isUnderWay;
+  }
+
+  dropMerge(): void {
+    this.#merge?.close();
+    this.#merge = undefined;
+  }
+
+  removeOrphans(dryRun: boolean): number {
+    const { manifest, indexFolder } = this.#state;
+    const listed = new Set(manifest.segments.map(({ number }) => number));
+    const orphans = (this.#fs.list(indexFolder) ?? []).filter((name) => {
+      const number = parseSegmentFileName(name);
+      if (number === undefined) return name === `${MANIFEST_FILE}.tmp`;
+      return !listed.has(number) && number !== this.#merge?.number;
+    });
+    if (!dryRun) for (const name of orphans) this.#fs.remove(`${indexFolder}/${name}`);
+    return orphans.length;
+  }
+}
