@@ -20,6 +20,8 @@ export class SegmentMerge {
   readonly #records: RecordMerge;
   readonly #writer: SegmentWriter;
   readonly #sync: boolean;
+  /** Records that are to be copied, but fewer than a batch. */
+  #due = 0;
   #isClosed = false;
 
   /** The merge that is due; with `whole` that of all segments, if there is anything to gain. */
@@ -53,9 +55,10 @@ export class SegmentMerge {
     return from >= 0 && this.#inputs.every((input, i) => segments[from + i] === input);
   }
 
-  /** Copies this many records, or a few more; true when there are no more. */
+  /** Copies this many records, what is less than a batch of them together with the next ones; true when there are no more. */
   advance(records: number): boolean {
-    for (let copied = 0; copied < records; copied += BATCH_RECORDS) {
+    this.#due += records;
+    for (; this.#due >= BATCH_RECORDS; this.#due -= BATCH_RECORDS) {
       const batch = this.#records.next();
       if (batch === undefined) return true;
       this.#writer.add(batch);

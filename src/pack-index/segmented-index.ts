@@ -1,4 +1,4 @@
-import { TsdosError } from "../errors.ts";
+import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import {
   ENTRY_SIZE,
@@ -49,6 +49,8 @@ export class SegmentedIndex implements PackIndex {
   #closed = false;
   #commits = 0;
   readonly #segments: SegmentsOnDisk;
+  /** The newest segment of those whose merge has failed. */
+  #unmerged: SegmentFile | undefined;
   readonly repacking: SegmentedRepacking;
 
   /** Reads nothing before it is used. A missing or damaged `index` folder only makes it slower. */
@@ -219,7 +221,7 @@ export class SegmentedIndex implements PackIndex {
     if (isNew && sync) syncOrSuspect(state.suspect, packId, () => this.#fs.syncDirectory(state.folder));
     state.addToTail(batch);
     if (state.tail.count >= FLUSH_MAX_RECORDS) this.#recovering(() => this.#segments.flushTail(sync));
-    this.#mergeSome(batch.count * MERGED_PER_COMMITTED, sync);
+    this.#mergeBeside(batch.count * MERGED_PER_COMMITTED, sync);
   }
 
   sync(packId: number): void {
@@ -271,8 +273,8 @@ export class SegmentedIndex implements PackIndex {
   }
 
   *flushing(sync: boolean, force = false): Generator<void> {
-    if (this.#ready().tail.count === 0 || !(force || this.wantsFlush)) return;
-    this.#recovering(() => this.#segments.flushTail(sync));
+    if (this.#ready().tail.count > 0 && (force || this.wantsFlush))
+      this.#recovering(() => this.#segments.flushTail(sync));
     while (!this.#mergeSome(MERGED_PER_STEP, sync)) yield;
   }
 
@@ -290,6 +292,19 @@ export class SegmentedIndex implements PackIndex {
   /** Writes a segment once there are more records outside of segments than should be held in memory. */
   flushLarge(sync: boolean): void {
     if (this.#ready().tail.count >= FLUSH_MAX_RECORDS) this.flush(sync, true);
+  }
+
+  /** What was committed stays committed where there is no room, for example, for a merge: it is tried again with the next segment. */
+  #mergeBeside(records: number, sync: boolean): void {
+    const newest = this.#ready().segments.at(-1);
+    if (newest === this.#unmerged) return;
+    this.#unmerged = undefined;
+    try {
+      this.#mergeSome(records, sync);
+    } catch (error) {
+      if (!isTsdosError(error)) throw error;
+      this.#unmerged = newest;
+    }
   }
 
   #mergeSome(records: number, sync: boolean, whole = false): boolean {

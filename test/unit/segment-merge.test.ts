@@ -85,6 +85,14 @@ test("what is committed, deleted and listed while a merge is under way stays so"
   }
 });
 
+test("the end of an operation ends a merge, also when there is no segment to write", () => {
+  const { fs, index } = underWay();
+  commit(index, 0, entries(2 * EACH, 2 * EACH + 1));
+  index.flush(true);
+  assert.deepEqual(listed(fs), [2 * EACH]);
+  ended(fs, index, 2 * EACH + 1);
+});
+
 test("closing the index removes what was merged so far", () => {
   const { fs, index } = underWay();
   index.close();
@@ -145,9 +153,10 @@ test("a merge that fails leaves nothing on the full disk, and is begun anew by t
   assert.equal(segmentNames(fs).length, 2);
   assert.equal(files.openFiles.filter((path) => path.endsWith(".seg")).length, 2);
   sample(index, 2 * EACH);
+  for (let i = 0; i < 3; i++) commit(index, 0, entries(2 * EACH + 2000 * i, 2 * EACH + 2000 * (i + 1)));
+  assert.deepEqual(listed(fs), [EACH, EACH], "what is only a merge does not have a commit fail");
   room = Number.POSITIVE_INFINITY;
-  commit(index, 0, entries(2 * EACH, 2 * EACH + 1));
-  ended(fs, index, 2 * EACH + 1);
+  ended(fs, index, 2 * EACH + 6000);
   index.close();
   assert.deepEqual(files.openFiles, []);
 });
