@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { ValidationMode } from "../format/history.ts";
 import { ownPath } from "../format/paths.ts";
@@ -99,7 +100,11 @@ export class CheckpointFile {
     const text = printSealedJson(checkpoint);
     this.#ifPossible(() => {
       if (this.#isOwn) replaceOwnFile(this.#context, this.#path, text, false);
-      else replaceFile(this.#context.fs, this.#path, text, { sync: false });
+      else {
+        // What has another name in the user's folder is not ours, whatever it is called.
+        const temporary = `${this.#path}.${randomUUID()}.tmp`;
+        replaceFile(this.#context.fs, this.#path, text, { sync: false, temporary });
+      }
     });
   }
 
