@@ -115,6 +115,28 @@ test("a backup whose configuration is damaged does not hide the others", async (
   );
 });
 
+// The configuration of the newest backup had to be read to know whose the backups are: damaged, it kept all later ones from being made.
+test("a backup whose configuration is damaged does not block others, and is not removed", async () => {
+  const parent = temporaryFolder();
+  const folder = join(parent, "backups");
+  await using container = await Container.create(join(parent, "container"), { durability: "process" });
+  await using other = await Container.create(join(parent, "other"), { durability: "process" });
+  const damage = (name: string | undefined): void =>
+    writeFileSync(join(folder, name as string, "config.json"), "damaged");
+  const { name: first } = await container.backup(folder);
+  damage(first);
+  const { name: second } = await container.backup(folder, { keep: 0 });
+  const { name: third } = await container.backup(folder);
+  damage(third);
+  await assert.rejects(other.backup(folder), (error) => isTsdosError(error, "ALREADY_EXISTS"));
+  const { name: fourth, removed } = await container.backup(folder, { keep: 0 });
+  assert.deepEqual(removed, [second]);
+  assert.deepEqual(
+    (await backupsIn(folder)).map(({ name }) => name),
+    [first, third, fourth],
+  );
+});
+
 // The error was that of a temporary file that could not be removed.
 test("of a disk that fails from some moment on, the first error is told", async () => {
   const folder = temporaryFolder();
