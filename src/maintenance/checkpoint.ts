@@ -1,11 +1,10 @@
-import { randomUUID } from "node:crypto";
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { ValidationMode } from "../format/history.ts";
 import { ownPath } from "../format/paths.ts";
 import { parseSealedJson, printSealedJson } from "../format/sealed-json.ts";
 import { isObjectKey } from "../key/object-key.ts";
 import { readText } from "../read-text.ts";
-import { replaceFile } from "../replace-file.ts";
+import { nameBeside, replaceFile } from "../replace-file.ts";
 import type { StoreContext } from "../store/context.ts";
 import type { SearchMark } from "./damage-search.ts";
 import { replaceOwnFile } from "./replace-own-file.ts";
@@ -102,7 +101,7 @@ export class CheckpointFile {
       if (this.#isOwn) replaceOwnFile(this.#context, this.#path, text, false);
       else {
         // What has another name in the user's folder is not ours, whatever it is called.
-        const temporary = `${this.#path}.${randomUUID()}.tmp`;
+        const temporary = nameBeside(this.#path);
         replaceFile(this.#context.fs, this.#path, text, { sync: false, temporary });
       }
     });
