@@ -57,6 +57,8 @@ export interface FileSystem {
   /** How many files the process may have open at a time; undefined when that is not known. */
   readonly openFilesMax?: number | undefined;
   open(path: string, mode: OpenMode): number;
+  /** As `open` in mode `create`, with the permissions of another file. */
+  createLike(path: string, other: string): number;
   /** As `open` in mode `read`, but undefined when the file is missing. */
   openIfExists(path: string): number | undefined;
   close(file: number): void;
@@ -103,6 +105,8 @@ export interface FileSystem {
   reserve?(file: number, size: number): void;
   truncate(file: number, size: number): void;
   stat(path: string): FileStat | undefined;
+  /** The path without symbolic links of something that is there. */
+  realPath(path: string): string;
   /** The names in a folder, unordered; undefined when there is no such folder. */
   list(path: string): string[] | undefined;
   /** Creates the folder and those above it; no error when it exists. */

@@ -1,4 +1,5 @@
-import { dirname } from "node:path";
+import { randomUUID } from "node:crypto";
+import { dirname, join } from "node:path";
 import { isTsdosError, TsdosError } from "./errors.ts";
 import type { FileSystem } from "./file-system.ts";
 
@@ -16,6 +17,11 @@ export function replaceFile(fs: FileSystem, path: string, text: string, options:
   writeNewFile(fs, temporary, text, sync);
   fs.rename(temporary, path);
   if (sync) fs.syncDirectory(dirname(path));
+}
+
+/** A name in the folder of `path` that nobody else has. It is short: that of `path` may be as long as names can be. */
+export function nameBeside(path: string): string {
+  return join(dirname(path), `.tsdos-${randomUUID()}.tmp`);
 }
 
 /**
@@ -59,7 +65,8 @@ export function nameNewFile(fs: FileSystem, temporary: string, path: string): vo
   fs.remove(temporary);
 }
 
-function tryRemove(fs: FileSystem, path: string): void {
+/** For what is left of something that has failed. */
+export function tryRemove(fs: FileSystem, path: string): void {
   try {
     fs.remove(path);
   } catch {

@@ -11,8 +11,8 @@ export const exitCodes = {
   noSpace: 6,
 } as const;
 
-/** 128 and the signal's number, as shells have it. */
-export const signalExitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+/** 128 and the signal's number, as shells have it. SIGHUP: the terminal was closed. */
+export const signalExitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 const exitCodeOf: Readonly<Record<ErrorCode, number>> = {
   INVALID_KEY: exitCodes.usage,

@@ -10,8 +10,8 @@ import {
   copyFile,
   makeFolder,
   moveFile,
+  PrivateFolder,
   pathInTree,
-  removeFile,
   setMode,
   writeNewFile,
   writeNewLink,
@@ -120,21 +120,18 @@ export class Restorer {
 
   async #writeLarge(object: StoredObject, files: readonly ManifestFile[]): Promise<void> {
     const { destination, force } = this.#options;
-    const whole = `${destination}/.tsdos-restore-${process.pid}`;
-    const copy = `${whole}-copy`;
-    try {
-      await object.toFile(whole);
-      for (const [index, { path, mode }] of files.entries()) {
-        const last = index === files.length - 1;
-        await this.#try(async () => {
-          if (!last) await copyFile(whole, copy);
-          moveFile(last ? whole : copy, this.#pathOf(path), mode & RESTORED_MODE, force);
-          this.#count(object.rawSize);
-        });
-      }
-    } finally {
-      removeFile(whole);
-      removeFile(copy);
+    // Nobody else can have put anything there, nor read it before it has its mode.
+    using folder = new PrivateFolder(`${destination}/.tsdos-restore-`);
+    const whole = `${folder.path}/whole`;
+    await object.toFile(whole);
+    for (const [index, { path, mode }] of files.entries()) {
+      const last = index === files.length - 1;
+      await this.#try(async () => {
+        const from = last ? whole : `${folder.path}/${index}`;
+        if (!last) await copyFile(whole, from);
+        moveFile(from, this.#pathOf(path), mode & RESTORED_MODE, force);
+        this.#count(object.rawSize);
+      });
     }
   }
 

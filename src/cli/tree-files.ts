@@ -149,7 +149,7 @@ export function writeNewLink(at: FilePath, target: Buffer, replace: boolean): vo
 /** Copies in the background, sharing the blocks where the file system can. */
 export async function copyFile(from: string, to: string): Promise<void> {
   try {
-    await fs.promises.copyFile(from, to, fs.constants.COPYFILE_FICLONE);
+    await fs.promises.copyFile(from, to, fs.constants.COPYFILE_FICLONE | fs.constants.COPYFILE_EXCL);
   } catch (error) {
     throw fileError("write", to, error);
   }
@@ -164,6 +164,16 @@ export function moveFile(from: string, to: FilePath, mode: number, replace: bool
   });
 }
 
-export function removeFile(at: FilePath): void {
-  attempt("remove", at, () => fs.rmSync(at, { force: true }));
+/** A new folder that only its owner can look into; removed with all that is left in it. */
+export class PrivateFolder {
+  readonly path: string;
+
+  /** `prefix`: how its path begins. */
+  constructor(prefix: string) {
+    this.path = attempt("write to", path.dirname(prefix), () => fs.mkdtempSync(prefix));
+  }
+
+  [Symbol.dispose](): void {
+    attempt("remove", this.path, () => fs.rmSync(this.path, { recursive: true, force: true }));
+  }
 }

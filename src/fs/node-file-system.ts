@@ -55,6 +55,19 @@ export class NodeFileSystem implements FileSystem {
     }
   }
 
+  createLike(path: string, other: string): number {
+    try {
+      const mode = fs.statSync(other).mode & 0o777;
+      const file = fs.openSync(path, FLAGS.create, mode);
+      this.#paths[file] = path;
+      // The mode given to open is less the umask.
+      fs.fchmodSync(file, mode);
+      return file;
+    } catch (error) {
+      throw fromSystemError(error, "open for writing", path);
+    }
+  }
+
   openIfExists(path: string): number | undefined {
     try {
       const file = this.#openToRead(path);
@@ -200,6 +213,14 @@ export class NodeFileSystem implements FileSystem {
       };
     } catch (error) {
       throw fromSystemError(error, "stat", path);
+    }
+  }
+
+  realPath(path: string): string {
+    try {
+      return fs.realpathSync(path);
+    } catch (error) {
+      throw fromSystemError(error, "find", path);
     }
   }
 

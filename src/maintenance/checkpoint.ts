@@ -4,7 +4,7 @@ import { ownPath } from "../format/paths.ts";
 import { parseSealedJson, printSealedJson } from "../format/sealed-json.ts";
 import { isObjectKey } from "../key/object-key.ts";
 import { readText } from "../read-text.ts";
-import { replaceFile } from "../replace-file.ts";
+import { nameBeside, replaceFile } from "../replace-file.ts";
 import type { StoreContext } from "../store/context.ts";
 import type { SearchMark } from "./damage-search.ts";
 import { replaceOwnFile } from "./replace-own-file.ts";
@@ -99,7 +99,11 @@ export class CheckpointFile {
     const text = printSealedJson(checkpoint);
     this.#ifPossible(() => {
       if (this.#isOwn) replaceOwnFile(this.#context, this.#path, text, false);
-      else replaceFile(this.#context.fs, this.#path, text, { sync: false });
+      else {
+        // What has another name in the user's folder is not ours, whatever it is called.
+        const temporary = nameBeside(this.#path);
+        replaceFile(this.#context.fs, this.#path, text, { sync: false, temporary });
+      }
     });
   }
 

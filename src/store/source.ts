@@ -208,13 +208,11 @@ async function* checked(stream: AsyncIterable<Uint8Array>, what: string): AsyncG
     }
   } catch (error) {
     // A TypeError may also be what a broken network body throws.
-    if (misused || isTsdosError(error)) throw error;
-    throw new TsdosError(
-      "SOURCE_FAILED",
-      `${what} failed: ${(error as Error).message}; nothing of it was stored`,
-      {},
-      error,
-    );
+    // An object of another container that is damaged, for one, is a source that failed, and not a failure of this container.
+    if (misused || isTsdosError(error, "SOURCE_FAILED")) throw error;
+    const said = error instanceof Error ? error.message : String(error);
+    const details = isTsdosError(error) ? error.details : {};
+    throw new TsdosError("SOURCE_FAILED", `${what} failed: ${said}; nothing of it was stored`, details, error);
   }
 }
 

@@ -5,6 +5,7 @@ import type { ObjectKey } from "../key/object-key.ts";
 import { Pacer } from "./context.ts";
 import type { Where } from "./object-store.ts";
 import { LARGE_SIZE } from "./read-pieces.ts";
+import { writeTarget } from "./target-file.ts";
 
 /** How the bytes of one object are read where they are. */
 export interface ObjectReader {
@@ -132,34 +133,19 @@ export class ObjectSlice {
   }
 
   /**
-   * Writes the bytes to a file, which is created, or overwritten. A file that cannot be completed is removed; what is not a regular
-   * file, such as a device, stays.
+   * Writes the bytes to a file, which is created, or replaced once all of them are written; what is no regular file, such as a device,
+   * is written to. When that fails, what was there before is there as it was, and nothing else.
    */
   async toFile(path: string): Promise<void> {
     const { fs } = this.#context;
-    const file = fs.open(path, "update");
-    try {
-      try {
-        await this.#write(file);
-      } finally {
-        fs.close(file);
+    await writeTarget(fs, path, async (file) => {
+      if (this.rawSize >= LARGE_SIZE) fs.reserve?.(file, this.rawSize);
+      let at = 0;
+      for await (const chunk of this.#pieces(true, true)) {
+        fs.write(file, chunk, 0, chunk.length, at);
+        at += chunk.length;
       }
-    } catch (error) {
-      if (fs.stat(path)?.isFile) fs.remove(path);
-      throw error;
-    }
-  }
-
-  async #write(file: number): Promise<void> {
-    const { fs } = this.#context;
-    // Not a new file: cutting it makes ext4 write it to the disk when it is closed.
-    if (fs.size(file) > 0) fs.truncate(file, 0);
-    if (this.rawSize >= LARGE_SIZE) fs.reserve?.(file, this.rawSize);
-    let at = 0;
-    for await (const chunk of this.#pieces(true, true)) {
-      fs.write(file, chunk, 0, chunk.length, at);
-      at += chunk.length;
-    }
+    });
   }
 
   async *#pieces(reuse: boolean, ahead = false): AsyncGenerator<Uint8Array> {

@@ -53,6 +53,13 @@ export class InterceptedFileSystem implements FileSystem {
     return file;
   }
 
+  createLike(path: string, other: string): number {
+    this.#check({ name: "createLike", path });
+    const file = this.#inner.createLike(path, other);
+    this.#paths.set(file, path);
+    return file;
+  }
+
   openIfExists(path: string): number | undefined {
     this.#check({ name: "openIfExists", path });
     const file = this.#inner.openIfExists(path);
@@ -118,6 +125,11 @@ export class InterceptedFileSystem implements FileSystem {
   stat(path: string): FileStat | undefined {
     this.#check({ name: "stat", path });
     return this.#inner.stat(path);
+  }
+
+  realPath(path: string): string {
+    this.#check({ name: "realPath", path });
+    return this.#inner.realPath(path);
   }
 
   list(path: string): string[] | undefined {

@@ -50,6 +50,10 @@ export class MemoryFileSystem implements FileSystem {
     return this.#opened(this.#link(folder, name, this.#newFile()), path);
   }
 
+  createLike(path: string): number {
+    return this.open(path, "create");
+  }
+
   openIfExists(path: string): number | undefined {
     const { node } = this.#locate(path);
     return node === undefined ? undefined : this.#opened(node, path);
@@ -128,6 +132,14 @@ export class MemoryFileSystem implements FileSystem {
     if (node === undefined) return undefined;
     const isFile = node.kind === "file";
     return { isFile, isDirectory: !isFile, size: isFile ? node.size : 0, mtimeMs: node.mtimeMs, inode: node.inode };
+  }
+
+  realPath(path: string): string {
+    const { name, named, node } = this.#locate(path);
+    if (node === undefined) throw fails("NOT_FOUND", "ENOENT", path);
+    if (named === node) return path;
+    const { target = "" } = named as MemoryFile;
+    return this.realPath(target.startsWith("/") ? target : `${path.slice(0, path.lastIndexOf(name))}${target}`);
   }
 
   list(path: string): string[] | undefined {

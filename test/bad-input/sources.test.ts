@@ -5,6 +5,7 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  statSync,
   symlinkSync,
   truncateSync,
   unlinkSync,
@@ -14,10 +15,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { Container } from "../../src/container/container.ts";
 import { isTsdosError, type TsdosError } from "../../src/errors.ts";
+import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { keyOf } from "../../src/key/hash.ts";
 import { fromFile, type Source } from "../../src/store/source.ts";
 import { noise, prose } from "../../src/testing/contents.ts";
 import { temporaryFolder } from "../support/folders.ts";
+import { flipByte } from "../support/port-files.ts";
 
 const NOBODY = 65_534;
 const MIB = 1024 ** 2;
@@ -77,6 +80,22 @@ test("files that cannot be read are SOURCE_FAILED with their name, whatever they
   assert.match((await sourceFails(container, fromFile(path("folder")))).message, /folder/);
   assert.deepEqual(readdirSync(join(folder, "c/sandbox")), []);
   assert.deepEqual((await Array.fromAsync(container.keys())).length, 2);
+});
+
+// It came out as it was, so that a damaged object of another container ended the whole call, and looked like damage in this one.
+test("a source that fails with an error of tsdos is SOURCE_FAILED, and the others go on", async () => {
+  const folder = temporaryFolder();
+  await using container = await Container.create(join(folder, "c"));
+  await using other = await Container.create(join(folder, "other"));
+  for (const size of [1000, 5 * MIB]) {
+    const { key } = await other.insert(noise(size, size), { to: "packed" });
+    const pack = join(folder, "other/packed/0.pack");
+    flipByte(new NodeFileSystem(), pack, statSync(pack).size - 1);
+    const source = await other.extract(key);
+    const error = await sourceFails(container, source as AsyncIterable<Uint8Array>);
+    assert.ok(isTsdosError(error.cause, "CORRUPT_OBJECT"), String(error.cause));
+    assert.deepEqual([error.details.key, error.details.path], [key, pack]);
+  }
 });
 
 test("a file without permission is SOURCE_FAILED with EACCES", async (t) => {

@@ -8,6 +8,8 @@ import type { LockHolder } from "../../src/index.ts";
 import { cliTest, errorOf, hasOpen, lines, Running } from "./support.ts";
 
 for (const [signal, expected] of [
+  // A terminal that was closed ended the program wherever it was.
+  ["SIGHUP", 129],
   ["SIGINT", 130],
   ["SIGTERM", 143],
 ] as const) {
@@ -53,6 +55,14 @@ cliTest("a named pipe is read, and an interrupt does not wait for somebody to wr
   await hasOpen(asking, work.path("pipe"));
   writeFileSync(work.path("pipe"), `${key}\n`);
   assert.deepEqual(lines((await asking.finished).stdout), [`${key}  present`]);
+});
+
+// It heard the signal, and went on waiting.
+cliTest("the other side of a backup ends when it is told to", async (work) => {
+  const serving = work.start(["serve-backup"]);
+  assert.equal(await serving.firstLine(), "tsdos-backup 1");
+  serving.child.kill("SIGTERM");
+  assert.equal((await serving.finished).code, 143);
 });
 
 cliTest("SIGINT in the middle of add -r and of pack leaves a store that goes on from there", async (work) => {

@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { noise } from "../../src/testing/contents.ts";
+import { builtMain } from "../support/built.ts";
 import { cliTest, errorOf, json, lines, type Workspace } from "./support.ts";
 
 /** Every path below `root`, as bytes in latin1, with what `restore` has to bring back. */
@@ -128,6 +129,28 @@ cliTest("restore refuses what is not empty, unless it is forced, and then follow
   assert.deepEqual(readdirSync(work.path("trap/outside")), []);
   assert.equal(readFileSync(work.path("victim"), "utf8"), "mine");
   assert.equal(readFileSync(work.path("trap/out/b"), "utf8"), "other");
+});
+
+// Large objects were written to a name that could be guessed: through a link that stood there, or over a file, which was then removed.
+cliTest("restore leaves alone what stands where it might keep what is not complete", async (work) => {
+  await work.container();
+  work.write("tree/large", noise(5_000_000), 0o600);
+  work.write("tree/same", noise(5_000_000));
+  await work.run(["add", "-r", "tree", "--manifest", "manifest"]);
+  work.write("victim", "mine");
+  mkdirSync(work.path("out"));
+  // The program gets the number of this shell.
+  const { code, stderr } = work.shell(`
+    name=out/.tsdos-restore-$$; ln -s ../victim $name; echo mine > $name-copy
+    exec "${process.execPath}" "${builtMain}" restore --manifest manifest out --force`);
+  assert.deepEqual([code, stderr], [0, ""]);
+  assert.equal(readFileSync(work.path("victim"), "utf8"), "mine");
+  const names = readdirSync(work.path("out")).toSorted();
+  assert.deepEqual(names.slice(2), ["large", "same"]);
+  assert.match(names.join(" "), /^\.tsdos-restore-(\d+) \.tsdos-restore-\1-copy large same$/);
+  assert.ok(lstatSync(work.path("out", names[0] as string)).isSymbolicLink());
+  assert.equal(readFileSync(work.path("out", names[1] as string), "utf8"), "mine\n");
+  assert.deepEqual(describeTree(work.path("out")).slice(-2), describeTree(work.path("tree")).slice(-2));
 });
 
 cliTest("a manifest that is not one, or leads out of the folder, writes nothing", async (work) => {

@@ -178,6 +178,26 @@ function fileSystemConformance(name: string, make: () => { readonly fs: FileSyst
       assert.equal(read(fs, `${root}/second/file`), "2");
     });
 
+    check("the path without symbolic links, of what is there", (fs, root) => {
+      fs.makeDirectory(`${root}/folder`);
+      write(fs, `${root}/folder/file`, "1");
+      fs.symlink("folder/file", `${root}/link`);
+      fs.symlink(`${root}/link`, `${root}/link to link`);
+      fs.symlink("none", `${root}/broken`);
+      for (const name of ["folder/file", "link", "link to link"])
+        assert.equal(fs.realPath(`${root}/${name}`), `${fs.realPath(root)}/folder/file`);
+      for (const name of ["none", "broken"])
+        fails("NOT_FOUND", `${root}/${name}`, () => fs.realPath(`${root}/${name}`));
+    });
+
+    check("createLike makes a new file", (fs, root) => {
+      write(fs, `${root}/one`, "one");
+      fs.close(fs.createLike(`${root}/two`, `${root}/one`));
+      assert.equal(read(fs, `${root}/two`), "");
+      fails("IO_ERROR", `${root}/one`, () => fs.createLike(`${root}/one`, `${root}/two`));
+      fails("NOT_FOUND", `${root}/none/x`, () => fs.createLike(`${root}/none/x`, `${root}/one`));
+    });
+
     check("the time of the last change can be set", (fs, root) => {
       write(fs, `${root}/one`, "one");
       fs.setModified(`${root}/one`, 1_700_000_000_123);

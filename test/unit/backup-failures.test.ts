@@ -15,6 +15,7 @@ import { Connection } from "../../src/maintenance/backup/connection.ts";
 import { Receiver } from "../../src/maintenance/backup/receiver.ts";
 import { RestorePlace } from "../../src/maintenance/backup/restore-place.ts";
 import { sendContainer } from "../../src/maintenance/backup/send-container.ts";
+import { noise } from "../../src/testing/contents.ts";
 import { type Fault, type FileCall, InterceptedFileSystem } from "../../src/testing/intercepted-file-system.ts";
 import { fakeSsh } from "../support/backup.ts";
 import { temporaryFolder } from "../support/folders.ts";
@@ -115,6 +116,28 @@ test("a backup whose configuration is damaged does not hide the others", async (
   );
 });
 
+// The configuration of the newest backup had to be read to know whose the backups are: damaged, it kept all later ones from being made.
+test("a backup whose configuration is damaged does not block others, and is not removed", async () => {
+  const parent = temporaryFolder();
+  const folder = join(parent, "backups");
+  await using container = await Container.create(join(parent, "container"), { durability: "process" });
+  await using other = await Container.create(join(parent, "other"), { durability: "process" });
+  const damage = (name: string | undefined): void =>
+    writeFileSync(join(folder, name as string, "config.json"), "damaged");
+  const { name: first } = await container.backup(folder);
+  damage(first);
+  const { name: second } = await container.backup(folder, { keep: 0 });
+  const { name: third } = await container.backup(folder);
+  damage(third);
+  await assert.rejects(other.backup(folder), (error) => isTsdosError(error, "ALREADY_EXISTS"));
+  const { name: fourth, removed } = await container.backup(folder, { keep: 0 });
+  assert.deepEqual(removed, [second]);
+  assert.deepEqual(
+    (await backupsIn(folder)).map(({ name }) => name),
+    [first, third, fourth],
+  );
+});
+
 // The error was that of a temporary file that could not be removed.
 test("of a disk that fails from some moment on, the first error is told", async () => {
   const folder = temporaryFolder();
@@ -172,14 +195,19 @@ test("backups whose files are protected from writing are no hindrance to the nex
 
 describe("of another machine", () => {
   /** Backs up through a program in the place of ssh. */
-  const through = async (program: string): Promise<string | undefined> => {
+  const through = async (
+    program: string,
+    signal?: AbortSignal,
+    content: Uint8Array = Buffer.from("one"),
+  ): Promise<string | undefined> => {
     const folder = temporaryFolder();
     const { remoteCommand, ssh } = fakeSsh(folder);
     const path = join(folder, "program");
     writeFileSync(path, `#!/bin/sh\n${program.replace("SSH", ssh)}\n`, { mode: 0o755 });
     await using container = await Container.create(join(folder, "container"));
-    await container.insert(Buffer.from("one"));
-    const { name } = await container.backup(`h:${folder}/backups`, { ssh: path, remoteCommand });
+    await container.insert(content);
+    const options = { ssh: path, remoteCommand, ...(signal && { signal }) };
+    const { name } = await container.backup(`h:${folder}/backups`, options);
     return name;
   };
 
@@ -195,6 +223,50 @@ describe("of another machine", () => {
     const lost = /was lost.*\(host h: .* ended with exit code 255\) \(it said: broken pipe\)/;
     const dying = "printf 'tsdos-backup 1\\n'; head -c 20 >/dev/null; echo broken pipe >&2; exit 255";
     await assert.rejects(through(dying), (error) => isTsdosError(error, "IO_ERROR") && lost.test(error.message));
+  });
+
+  const greeting = "printf 'tsdos-backup 1\\n'";
+  /** Prints a frame: the digit of its type, and its payload. */
+  const frame = (type: number, payload: string): string =>
+    `printf '\\0${payload.length.toString(8)}\\0\\0\\0\\0${type}%s' '${payload}'`;
+  const isLost = (error: unknown): boolean =>
+    isTsdosError(error, "IO_ERROR") && /the connection .*was lost/.test(error.message);
+
+  // The answers that nobody had asked for were passed over, while what the other side did not read was waited for.
+  test("one that answers without being asked is told as one that is lost", { timeout: 30_000 }, async () => {
+    const answer = frame(4, '{"ok":[0]}');
+    const answers = `${answer}; `.repeat(40);
+    const content = noise(4_000_000);
+    await Promise.all(
+      [`${answers} exec sleep 60`, `while ${answer}; do :; done`, `${frame(2, "data")}; exec sleep 60`].map((does) =>
+        assert.rejects(through(`${greeting}; ${does}`, undefined, content), isLost),
+      ),
+    );
+  });
+
+  test("what is no answer to what was asked is told as a lost connection", { timeout: 30_000 }, async () => {
+    for (const wrong of ["null", "7", '"x"', "[{}]", '["x"]', "[-1]", "{}"]) {
+      const answers = `${frame(4, '{"ok":null}')}; ${frame(4, `{"ok":${wrong}}`)}; `;
+      await assert.rejects(through(`${greeting}; ${answers} cat >/dev/null`), isLost);
+    }
+  });
+
+  // It was waited for without end, also by who had given up.
+  test("one that does not end when it is told to is killed", { timeout: 60_000 }, async () => {
+    const stubborn = "trap '' TERM HUP INT PIPE; exec 2>/dev/null";
+    const waiting = "while :; do sleep 0.1; done";
+    const reason = new Error("enough");
+    const lateAbort = (): AbortSignal => {
+      const controller = new AbortController();
+      setTimeout(() => controller.abort(reason), 300);
+      return controller.signal;
+    };
+    const isReason = (error: unknown): boolean => error === reason;
+    await Promise.all([
+      assert.rejects(through(`${stubborn}; ${waiting}`, lateAbort()), isReason),
+      assert.rejects(through(`${stubborn}; ${greeting}; ${waiting}`, lateAbort()), isReason),
+      assert.rejects(through(`${stubborn}; ${greeting}; ${frame(2, "data")}; ${waiting}`), isLost),
+    ]);
   });
 
   test("another version of the protocol is told as one", async () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { readConfig } from "../../src/container/config-file.ts";
@@ -152,6 +152,25 @@ test("a file that is no checkpoint is refused, and left as it is", async () => {
   const empty = join(root, "..", "empty");
   writeFileSync(empty, "");
   assert.equal((await container.validate({ checkpoint: empty })).valid, true);
+});
+
+// Every checkpoint was written as FILE.tmp first, and what had that name was removed before.
+test("a checkpoint is written beside what else is in its folder", async () => {
+  const { root, container } = await newContainer();
+  await Array.fromAsync(container.insertMany([...smallContents(700, 15)]));
+  const folder = join(root, "../beside");
+  mkdirSync(folder);
+  writeFileSync(join(folder, "checkpoint.tmp"), "mine");
+  const stop = new AbortController();
+  const onProgress = ({ phase, objects }: Progress): void => {
+    if (phase === "validate" && objects > 0) stop.abort(new Error("enough"));
+  };
+  const checkpoint = join(folder, "checkpoint");
+  await assert.rejects(container.validate({ signal: stop.signal, onProgress, checkpoint }), /enough/);
+  assert.deepEqual(readdirSync(folder).sort(), ["checkpoint", "checkpoint.tmp"]);
+  assert.ok((await container.validate({ resume: true, checkpoint })).resumed !== undefined);
+  assert.deepEqual(readdirSync(folder), ["checkpoint.tmp"]);
+  assert.equal(readFileSync(join(folder, "checkpoint.tmp"), "utf8"), "mine");
 });
 
 test("a resumed validation does not read what was read before", async () => {

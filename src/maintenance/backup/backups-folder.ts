@@ -12,7 +12,7 @@ import {
   unfinishedName,
 } from "../../format/backup-paths.ts";
 import { CONFIG_FILE } from "../../format/paths.ts";
-import { type ConfigFacts, readConfigFacts } from "./config-facts.ts";
+import { containerIdOf } from "./config-facts.ts";
 import { type Base, type Completed, makeDurableFolder, type Place, type Prepared } from "./place.ts";
 import { removeTree } from "./remove-tree.ts";
 import type { BackupSubject } from "./target.ts";
@@ -39,6 +39,7 @@ export class BackupsFolder implements Place {
   readonly #fs: FileSystem;
   readonly #folder: string;
   readonly #lock: BackupLock;
+  #containerId: string | undefined;
 
   /** `folder` is absolute. */
   constructor(fs: FileSystem, folder: string, lock: BackupLock) {
@@ -48,6 +49,7 @@ export class BackupsFolder implements Place {
   }
 
   async prepare(subject: BackupSubject, dryRun: boolean): Promise<Prepared> {
+    this.#containerId = subject.containerId;
     // Before anything is made in it, and again when nobody else makes anything.
     this.#refuseForeign(subject);
     if (!dryRun) {
@@ -74,12 +76,13 @@ export class BackupsFolder implements Place {
     if (!stat.isDirectory) refuse("is a file");
     const names = this.#fs.list(folder) ?? [];
     if (names.includes(CONFIG_FILE)) refuse("is a container");
-    const last = completeBackups(this.#fs, folder).at(-1);
+    const complete = completeBackups(this.#fs, folder);
     const foreign = names.find((name) => !isNameInBackups(name));
-    if (last === undefined && foreign !== undefined) refuse(`is not a folder of backups (it has ${foreign})`);
-    if (last === undefined) return;
-    const { containerId } = readConfigFacts(this.#fs, `${folder}/${last}`) as ConfigFacts;
-    if (containerId !== subject.containerId) refuse("has backups of another container");
+    if (complete.length === 0 && foreign !== undefined) refuse(`is not a folder of backups (it has ${foreign})`);
+    // The newest one tells, unless its configuration is damaged. Where all of them are, nothing speaks against it.
+    const ids = complete.reverse().map((name) => containerIdOf(this.#fs, `${folder}/${name}`));
+    if (ids.some((id) => id === subject.containerId) || ids.every((id) => id === undefined)) return;
+    refuse("has backups of another container");
   }
 
   /** Interrupted backups, the newest first, then the last complete one. */
@@ -135,10 +138,11 @@ export class BackupsFolder implements Place {
     }
   }
 
-  /** All but the `keep` newest complete ones. */
+  /** All but the `keep` newest complete ones. One whose configuration is damaged stays: it may be that of another container. */
   removable(keep: number | undefined): string[] {
     if (keep === undefined) return [];
-    const previous = completeBackups(this.#fs, this.#folder);
+    const isOwn = (name: string): boolean => containerIdOf(this.#fs, `${this.#folder}/${name}`) === this.#containerId;
+    const previous = completeBackups(this.#fs, this.#folder).filter(isOwn);
     return previous.slice(0, Math.max(0, previous.length - keep));
   }
 

@@ -1,3 +1,4 @@
+import { isTsdosError } from "../../errors.ts";
 import type { FileSystem } from "../../file-system.ts";
 import { parseConfig } from "../../format/config.ts";
 import { CONFIG_FILE } from "../../format/paths.ts";
@@ -8,11 +9,21 @@ import type { BackupSubject } from "./target.ts";
 const MAX_SIZE = 1024 ** 2;
 
 /** What tells containers apart. */
-export type ConfigFacts = BackupSubject;
+type ConfigFacts = BackupSubject;
 
 /** Ids are written with hyphens or without. */
 export function plainId(containerId: string): string {
   return containerId.replaceAll("-", "").toLowerCase();
+}
+
+/** The id of a container; undefined when its configuration is missing or damaged. */
+export function containerIdOf(fs: FileSystem, root: string): string | undefined {
+  try {
+    return readConfigFacts(fs, root)?.containerId;
+  } catch (error) {
+    if (isTsdosError(error, "INVALID_CONFIG")) return undefined;
+    throw error;
+  }
 }
 
 /** Reads the configuration of a container; undefined when there is none. */

@@ -68,6 +68,11 @@ export class Connection {
     return this.#frames.shift();
   }
 
+  /** Gives it up: who waits to send something is told. */
+  abandon(): void {
+    this.#output.destroy();
+  }
+
   end(): void {
     this.#output.end();
   }

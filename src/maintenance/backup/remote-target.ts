@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
+import { frameTypes } from "../../format/backup-protocol.ts";
 import type { Pieces } from "../pieces.ts";
-import { type Connection, ConnectionLost, errorFromFields, fieldsOf } from "./connection.ts";
+import { type Connection, ConnectionLost, errorFromFields, type Fields, fieldsOf } from "./connection.ts";
 import type {
   BackupSubject,
   BackupTarget,
@@ -37,15 +38,18 @@ export class RemoteTarget implements BackupTarget {
   async #readAnswers(): Promise<void> {
     try {
       for (let frame = await this.#connection.next(); frame !== undefined; frame = await this.#connection.next()) {
+        const waiting = frame.type === frameTypes.reply ? this.#waiting.shift() : undefined;
+        if (waiting === undefined) throw unexpected(`a frame of type ${frame.type} was not asked for`);
         const { ok, error } = fieldsOf(frame);
-        const waiting = this.#waiting.shift();
-        if (error === undefined) waiting?.resolve(ok);
-        else waiting?.reject(errorFromFields(error));
+        if (error === undefined) waiting.resolve(ok);
+        else waiting.reject(errorFromFields(error));
       }
       throw new ConnectionLost();
     } catch (error) {
       this.#failure ??= { error };
       for (const { reject } of this.#waiting.splice(0)) reject(error);
+      // What is being sent would wait until it is read, which may be never.
+      this.#connection.abandon();
     }
   }
 
@@ -71,11 +75,12 @@ export class RemoteTarget implements BackupTarget {
   }
 
   async offer(files: readonly FileOffer[]): Promise<readonly number[]> {
-    return (await this.#ask("offer", { files })) as number[];
+    const wanted = await this.#ask("offer", { files });
+    return listOf(wanted, (one): one is number => Number.isInteger(one) && files[one as number] !== undefined);
   }
 
   async find(path: string, hashUpTo?: number): Promise<readonly FoundFile[]> {
-    return (await this.#ask("find", { path, hashUpTo })) as FoundFile[];
+    return listOf(await this.#ask("find", { path, hashUpTo }), isFoundFile);
   }
 
   async put(file: PutFile, chunks: Pieces): Promise<void> {
@@ -104,14 +109,35 @@ export class RemoteTarget implements BackupTarget {
 
   async finish(options: FinishOptions): Promise<FinishReport> {
     await Promise.all(this.#unanswered.splice(0));
-    return (await this.#ask("finish", { options })) as FinishReport;
+    const report = await this.#ask("finish", { options });
+    const { name, removed, hardLinks } = Object(report) as Fields;
+    if (typeof name !== "string" || typeof hardLinks !== "boolean") throw unexpected("an answer names no backup");
+    return { name, removed: listOf(removed, isText), hardLinks };
   }
 
   async removable(keep: number | undefined): Promise<readonly string[]> {
-    return (await this.#ask("removable", { keep })) as string[];
+    return listOf(await this.#ask("removable", { keep }), isText);
   }
 
   async close(): Promise<void> {
     this.#connection.end();
   }
+}
+
+function unexpected(what: string): ConnectionLost {
+  return new ConnectionLost(new Error(what));
+}
+
+/** An answer that is a list. The other side may be another program, or say anything. */
+function listOf<T>(answer: unknown, isItem: (one: unknown) => one is T): T[] {
+  if (Array.isArray(answer) && answer.every(isItem)) return answer;
+  throw unexpected("an answer is not what was asked for");
+}
+
+const isText = (one: unknown): one is string => typeof one === "string";
+
+function isFoundFile(one: unknown): one is FoundFile {
+  const { base, size, mtimeMs, sha256 } = Object(one) as Fields;
+  const isCounted = Number.isInteger(base) && Number.isSafeInteger(size) && Number.isFinite(mtimeMs);
+  return isCounted && (sha256 === undefined || isText(sha256));
 }

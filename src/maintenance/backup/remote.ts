@@ -21,8 +21,10 @@ export interface RemotePlace {
 
 /** Characters of what the other side prints as messages that are kept. */
 const MESSAGES_MAX = 4000;
-/** Milliseconds that the other side has to end once it was told to. */
+/** Milliseconds that the other side has to end once there is nothing more to do. */
 const END_MS = 5000;
+/** Milliseconds that it has once it was told to. */
+const KILL_MS = 2000;
 /** Milliseconds that its last messages have to come once it has ended. */
 const MESSAGES_MS = 500;
 
@@ -57,10 +59,9 @@ export interface RemoteTsdos {
 export async function connectRemote(place: RemotePlace, hello: Fields, options: RemoteOptions): Promise<RemoteTsdos> {
   const [program = "ssh", ...words] = (options.ssh ?? "ssh").split(" ").filter((word) => word !== "");
   const command = `${options.remoteCommand ?? "tsdos"} serve-backup`;
-  const child = spawn(program, [...words, "--", place.host, command], {
-    stdio: ["pipe", "pipe", "pipe"],
-    ...(options.signal !== undefined && { signal: options.signal }),
-  });
+  const { signal } = options;
+  signal?.throwIfAborted();
+  const child = spawn(program, [...words, "--", place.host, command], { stdio: ["pipe", "pipe", "pipe"] });
   let messages = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     messages = `${messages}${text}`.slice(-MESSAGES_MAX);
@@ -78,12 +79,25 @@ export async function connectRemote(place: RemotePlace, hello: Fields, options: 
     });
   });
   child.stdin.on("error", () => undefined);
+  let timer: NodeJS.Timeout | undefined;
+  const kill = (): void => {
+    child.kill();
+    clearTimeout(timer);
+    timer = setTimeout(() => child.kill("SIGKILL"), KILL_MS);
+  };
+  // Whoever waits for what it says is told, whether it heeds the signal or not.
+  const stop = (): void => {
+    child.stdout.destroy();
+    kill();
+  };
+  signal?.addEventListener("abort", stop, { once: true });
   const end = async (): Promise<void> => {
     // Nothing more is wanted; unread, it would keep the process from being over.
     child.stdout.destroy();
-    const timer = setTimeout(() => child.kill(), END_MS);
+    timer ??= setTimeout(kill, END_MS);
     await ended;
     clearTimeout(timer);
+    signal?.removeEventListener("abort", stop);
     child.stderr.destroy();
   };
   const said = (): string => (messages.trim() === "" ? "" : ` (it said: ${messages.trim()})`);
@@ -95,8 +109,8 @@ export async function connectRemote(place: RemotePlace, hello: Fields, options: 
     return new TsdosError("IO_ERROR", `cannot reach tsdos on ${place.host}: ${reason}${said()}; ${advice}`);
   };
   const input = child.stdout[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
-  const rest = await readGreeting(input, options.signal);
-  options.signal?.throwIfAborted();
+  const rest = await readGreeting(input, signal);
+  signal?.throwIfAborted();
   if (rest === undefined) throw await failure();
   if (typeof rest === "string") throw await failure(`it printed ${JSON.stringify(rest)}, which is not ${whoIs(rest)}`);
   const connection = new Connection(input, child.stdin, rest);
@@ -108,7 +122,7 @@ export async function connectRemote(place: RemotePlace, hello: Fields, options: 
       await end();
     },
     async explain(error) {
-      options.signal?.throwIfAborted();
+      signal?.throwIfAborted();
       if (!(error instanceof ConnectionLost)) return error;
       child.stdin.end();
       await end();
