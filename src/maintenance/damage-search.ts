@@ -158,16 +158,17 @@ export class DamageSearch {
     }
   }
 
+  readonly #onLooked = (objects: number): void => {
+    this.#looked += objects;
+  };
+
   #tellLooked(more: number): void {
     this.#looked += more;
     this.#options.onProgress?.({ phase: "structure", objects: this.#looked, bytes: 0 });
   }
 
   #places(): Generator<Finding[]> {
-    const onLooked = (objects: number): void => {
-      this.#looked += objects;
-    };
-    return checkPlaces(this.#store.packed, this.#known, onLooked);
+    return checkPlaces(this.#store.packed, this.#known, this.#onLooked);
   }
 
   *#strays(): Generator<readonly Finding[]> {
@@ -186,14 +187,9 @@ export class DamageSearch {
 
   *#index(): Generator<readonly Finding[]> {
     const { files, context } = this.#store.packed;
-    const steps = auditIndex(context.fs, files.folder);
-    let step = steps.next();
-    for (; !step.done; step = steps.next()) {
-      this.#looked += step.value;
-      yield [];
-    }
-    const { problems, packs, totals } = step.value;
-    this.#known = step.value;
+    const audit = yield* auditIndex(context.fs, files.folder, this.#onLooked);
+    const { problems, packs, totals } = audit;
+    this.#known = audit;
     this.#expectPacked(totals);
     yield problems;
     const listed = new Set(packs.map(({ packId }) => packId));

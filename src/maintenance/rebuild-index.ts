@@ -46,13 +46,15 @@ function refuseLoss({ context, files }: PackedStore, { onlyIndexed }: IndexAudit
 
 async function audited(packed: PackedStore, signal: AbortSignal | undefined): Promise<IndexAudit> {
   const pacer = new Pacer();
-  const steps = auditIndex(packed.context.fs, packed.files.folder);
-  let step = steps.next();
-  for (; !step.done; step = steps.next()) {
+  const audits: IndexAudit[] = [];
+  const steps = function* (): Generator<unknown> {
+    audits.push(yield* auditIndex(packed.context.fs, packed.files.folder, () => undefined));
+  };
+  for (const _ of steps()) {
     signal?.throwIfAborted();
     if (pacer.due) await pacer.pause();
   }
-  return step.value;
+  return audits[0] as IndexAudit;
 }
 
 /** One segment is what a rebuild of up to 131,072 entries makes; of more, their number depends on how they are merged. */

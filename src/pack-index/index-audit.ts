@@ -17,6 +17,9 @@ const KEY_SIZE = 32;
 const TOMBSTONES_MAX = 200_000;
 /** Bytes of an entry that its record has, too: all but the last four. */
 const COMMON_SIZE = 60;
+/** No findings: the caller may do something else meanwhile. */
+type Rest = readonly never[];
+const REST: Rest = [];
 /** Others may replace MANIFEST meanwhile: then all is looked at again, so often at most. */
 const ATTEMPTS = 5;
 
@@ -50,15 +53,20 @@ export interface IndexAudit {
 
 /**
  * Reads MANIFEST, every segment and every table of contents as one who opens the container would, verifies their checksums, and
- * compares them: numbers and sums of the live entries of each pack, which take no memory. Rests now and then, and says how many
- * records and entries it has looked at since.
+ * compares them: numbers and sums of the live entries of each pack, which take no memory. Rests now and then, and tells `onLooked`
+ * how many records and entries it has looked at since. It has files open, so whoever leaves it early must end it: as `yield*` and
+ * loops do.
  */
-export function* auditIndex(fs: FileSystem, folder: string): Generator<number, IndexAudit> {
+export function* auditIndex(
+  fs: FileSystem,
+  folder: string,
+  onLooked: (entries: number) => void,
+): Generator<Rest, IndexAudit> {
   for (let attempt = 1; ; attempt++) {
     const state = new IndexState(fs, folder);
     try {
       const stamp = manifestStamp(fs, state.indexFolder);
-      const audit = yield* auditOnce(fs, state);
+      const audit = yield* auditOnce(fs, state, onLooked);
       const isStill = stamp === manifestStamp(fs, state.indexFolder);
       if (audit.problems.length === 0 || isStill || attempt === ATTEMPTS) return audit;
     } finally {
@@ -78,14 +86,18 @@ function addTo(sum: Sum, bytes: Uint8Array, at: number): void {
   sum.sum = (sum.sum + crc32Of(bytes, at, at + COMMON_SIZE)) % 2 ** 52;
 }
 
-function* auditOnce(fs: FileSystem, state: IndexState): Generator<number, IndexAudit> {
+function* auditOnce(
+  fs: FileSystem,
+  state: IndexState,
+  onLooked: (entries: number) => void,
+): Generator<Rest, IndexAudit> {
   const problems: IndexProblem[] = [...indexFileProblems(fs, state)];
   state.load();
-  const walked = yield* walkLive(state, problems);
+  const walked = yield* walkLive(state, problems, onLooked);
   const packs: AuditedPack[] = [];
   const onlyIndexed: number[] = [];
   for (const { packId, position } of [...state.tocs.values()].sort((a, b) => a.packId - b.packId)) {
-    const toc = yield* sumToc(fs, state, packId, position);
+    const toc = yield* sumToc(fs, state, { packId, end: position, onLooked });
     for (const damage of toc.damage) problems.push(tocProblem(fs, state, damage));
     const indexed = walked.sums.get(packId) ?? { count: 0, sum: 0 };
     if (indexed.count !== toc.live.count || indexed.sum !== toc.live.sum) {
@@ -131,7 +143,11 @@ interface Walked {
 }
 
 /** Walks all live records, which verifies every page; without the segments that turn out to be damaged. */
-function* walkLive(state: IndexState, problems: IndexProblem[]): Generator<number, Walked> {
+function* walkLive(
+  state: IndexState,
+  problems: IndexProblem[],
+  onLooked: (entries: number) => void,
+): Generator<Rest, Walked> {
   for (;;) {
     const walked: Walked = {
       sums: new Map(),
@@ -159,7 +175,8 @@ function* walkLive(state: IndexState, problems: IndexProblem[]): Generator<numbe
           walked.totals.rawBytes += recordRawSize(bytes, at);
           walked.totals.storedBytes += recordStoredSize(bytes, at);
         }
-        yield count;
+        onLooked(count);
+        yield REST;
       }
       return walked;
     } catch (error) {
@@ -176,9 +193,17 @@ interface SummedToc {
 }
 
 /** The live entries of a table of contents up to `end`. */
-function* sumToc(fs: FileSystem, state: IndexState, packId: number, end: number): Generator<number, SummedToc> {
+function* sumToc(
+  fs: FileSystem,
+  state: IndexState,
+  {
+    packId,
+    end,
+    onLooked,
+  }: { readonly packId: number; readonly end: number; readonly onLooked: (entries: number) => void },
+): Generator<Rest, SummedToc> {
   const knownValid = state.manifest.valid.get(packId) ?? 0;
-  const scan = function* (visit: VisitEntry): Generator<number, TocDamage[]> {
+  const scan = function* (visit: VisitEntry): Generator<Rest, TocDamage[]> {
     const toc = new TocFile(fs, state.tocPath(packId), packId);
     try {
       let looked = 0;
@@ -188,8 +213,9 @@ function* sumToc(fs: FileSystem, state: IndexState, packId: number, end: number)
       });
       let step = pieces.next();
       for (; !step.done; step = pieces.next()) {
-        yield looked;
+        onLooked(looked);
         looked = 0;
+        yield REST;
       }
       const damage = step.value;
       const offset = toc.invalidEnd;

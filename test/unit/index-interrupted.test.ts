@@ -45,7 +45,7 @@ function killed(fs: MemoryFileSystem, last: number, work: (on: InterceptedFileSy
 }
 
 function audit(fs: MemoryFileSystem): IndexAudit {
-  const steps = auditIndex(fs, FOLDER);
+  const steps = auditIndex(fs, FOLDER, () => undefined);
   for (;;) {
     const { done, value } = steps.next();
     if (done) return value;
