@@ -2,11 +2,13 @@ import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { ENTRY_SIZE, type RecordBatch } from "../format/entry.ts";
 import { EMPTY_MANIFEST, type Manifest, type ManifestSegment, type TocDamage } from "../format/manifest.ts";
-import { INDEX_FOLDER, parseSegmentFileName, parseTocFileName, segmentFileName, tocFileName } from "../format/paths.ts";
+import { INDEX_FOLDER, parseTocFileName, segmentFileName, tocFileName } from "../format/paths.ts";
 import { isCompletePack } from "./complete-pack.ts";
 import { type ManifestState, manifestStamp, readManifest, replaceManifest, withoutSegments } from "./manifest-file.ts";
 import { MemoryIndex } from "./memory-index.ts";
+import { packsWithoutToc } from "./packs-without-toc.ts";
 import { SegmentFile } from "./segment-file.ts";
+import { addFromSpares, segmentNumbers } from "./spare-segments.ts";
 import { syncOrSuspect } from "./sync-or-suspect.ts";
 import { TocFile } from "./toc-file.ts";
 
@@ -40,6 +42,11 @@ export class IndexState {
   #newestPack = -1;
   /** Segments that were found damaged. */
   readonly #distrusted = new Set<number>();
+  #isAhead = false;
+  /** Packs whose TOCs are lost, as these say that are left. */
+  #lostTocs: ReadonlySet<number> = new Set();
+  /** True while segments that MANIFEST does not list may have what damaged TOCs have lost, and no listed one has it yet. */
+  needsSpares = false;
 
   constructor(fs: FileSystem, folder: string) {
     this.#fs = fs;
@@ -54,28 +61,6 @@ export class IndexState {
   /** True when MANIFEST or a segment is damaged. */
   get isDamaged(): boolean {
     return this.#read.damaged;
-  }
-
-  /** How many records `load` would read from TOCs into memory; looks at sizes only. */
-  backlog(): number {
-    const covered = this.#coveredOnDisk();
-    const ids = (this.#fs.list(this.folder) ?? []).map(parseTocFileName).filter((id) => id !== undefined);
-    const bytes = ids.map((id) => Math.max(0, (this.#fs.stat(this.tocPath(id))?.size ?? 0) - (covered.get(id) ?? 0)));
-    return bytes.reduce((sum, one) => sum + one, 0) / ENTRY_SIZE;
-  }
-
-  /** False when the segments may have what the TOCs have lost; reads the TOCs as far as the segments reach. */
-  tocsHaveAll(): boolean {
-    return [...this.#coveredOnDisk()].every(([packId, end]) =>
-      new TocFile(this.#fs, this.tocPath(packId), packId).isValidBetween(0, end),
-    );
-  }
-
-  /** How far MANIFEST's segments reach, where they are there. */
-  #coveredOnDisk(): ReadonlyMap<number, number> {
-    const { manifest } = readManifest(this.#fs, this.indexFolder);
-    const isLost = manifest.segments.some(({ number }) => this.#fs.stat(this.segmentPath(number)) === undefined);
-    return isLost ? EMPTY_MANIFEST.covered : manifest.covered;
   }
 
   /** Reads everything anew: MANIFEST, its segments, and the TOCs behind what they cover. */
@@ -103,12 +88,22 @@ export class IndexState {
     const { manifest } = this.#read;
     this.resetTocs();
     this.damage = manifest.damaged.filter(({ packId }) => !this.#isGone(packId));
-    for (const packId of [...manifest.covered.keys(), ...manifest.valid.keys()]) {
+    this.#lostTocs = this.segments.length === 0 ? packsWithoutToc(this.#fs, this.folder) : new Set();
+    for (const packId of [...manifest.covered.keys(), ...manifest.valid.keys(), ...this.#lostTocs]) {
       if (!this.tocs.has(packId) && !this.#isGone(packId)) this.addToc(packId);
     }
     for (const toc of this.tocs.values()) {
-      this.readTail(toc, manifest.covered.get(toc.packId) ?? 0, manifest.valid.get(toc.packId) ?? 0);
+      this.readTail(toc, manifest.covered.get(toc.packId) ?? 0, this.knownValid(toc.packId));
     }
+    this.needsSpares = this.segments.length === 0 && this.damage.length > 0;
+    // What power cuts have taken from the TOCs may have others in its place.
+    if (this.needsSpares && !this.#isAhead)
+      addFromSpares(this.#fs, this.indexFolder, this.tail, new Set(this.damage.map(({ packId }) => packId)));
+  }
+
+  /** Bytes of a TOC that were valid once, as MANIFEST says, or the bytes of its pack. */
+  knownValid(packId: number): number {
+    return this.#read.manifest.valid.get(packId) ?? (this.#lostTocs.has(packId) ? ENTRY_SIZE : 0);
   }
 
   /** Picks up what other processes have committed; true when anything changed. */
@@ -171,7 +166,8 @@ export class IndexState {
     const opened: SegmentFile[] = [];
     let isUsable = false;
     try {
-      isUsable = this.#openAll(old, opened) && !this.#isAheadOfTocs();
+      this.#isAhead = this.#isAheadOfTocs();
+      isUsable = this.#openAll(old, opened) && !this.#isAhead;
     } finally {
       if (!isUsable) for (const one of opened) one.release();
     }
@@ -217,6 +213,7 @@ export class IndexState {
     this.segments = [];
     this.tail.clear();
     this.damage = [];
+    this.needsSpares = false;
     this.resetTocs();
   }
 
@@ -329,6 +326,7 @@ export class IndexState {
       retired: segments.length === 0 ? [] : [...retired],
     };
     replaceManifest(this.#fs, this.indexFolder, manifest, sync);
+    if (segments.length > 0) this.needsSpares = false;
     this.#read = { manifest, damaged: false, stamp: manifestStamp(this.#fs, this.indexFolder) };
   }
 
@@ -376,8 +374,7 @@ export class IndexState {
 
   /** A number that no segment has had, as far as can be seen. */
   nextSegmentNumber(): number {
-    const numbers = (this.#fs.list(this.indexFolder) ?? []).map(parseSegmentFileName).filter((n) => n !== undefined);
-    return [...numbers, ...this.#distrusted].reduce((a, b) => Math.max(a, b), 0) + 1;
+    return [...segmentNumbers(this.#fs, this.indexFolder), ...this.#distrusted].reduce((a, b) => Math.max(a, b), 0) + 1;
   }
 
   segmentPath(number: number): string {

@@ -1,5 +1,5 @@
 import { copyMemory } from "../copy-memory.ts";
-import { TsdosError } from "../errors.ts";
+import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { compareBytes, getU32, prefixOf, setU32 } from "../format/bytes.ts";
 import { crc32Of } from "../format/crc32.ts";
@@ -148,6 +148,19 @@ export class SegmentFile {
       this.#fs.read(this.#file, bytes, 0, count * ENTRY_SIZE, page * PAGE_SIZE);
       for (let i = 0; i * PAGE_ENTRIES < count; i++) this.#verify(page + i, bytes, i * PAGE_SIZE);
       yield { bytes, count };
+    }
+  }
+
+  /** The records page by page, without the damaged pages; a batch is valid until the next one is asked for. */
+  *intactPages(): Generator<RecordBatch> {
+    for (let page = 0; page < this.#prefixes.length; page++) {
+      try {
+        const base = this.#load(page);
+        const bytes = (this.#whole ?? this.#page).subarray(base, base + this.#pageBytes(page));
+        yield { bytes, count: bytes.length / ENTRY_SIZE };
+      } catch (error) {
+        if (!isTsdosError(error, "CORRUPT_INDEX")) throw error;
+      }
     }
   }
 

@@ -19,6 +19,7 @@ import { above, batchCursor, keptRecords, liveBatches, type RecordCursor, withou
 import { SegmentFile, writeSegment } from "./segment-file.ts";
 import { SegmentedRepacking } from "./segmented-repacking.ts";
 import { syncOrSuspect } from "./sync-or-suspect.ts";
+import { UnreadIndex } from "./unread-index.ts";
 import { liveEntries, NewestLive, visitRecords } from "./visit-records.ts";
 
 const KEY_SIZE = 32;
@@ -76,7 +77,8 @@ export class SegmentedIndex implements PackIndex {
   }
 
   get wantsRebuild(): boolean {
-    return !this.#loaded && this.#state.backlog() > FLUSH_MAX_RECORDS && this.#state.tocsHaveAll();
+    const unread = new UnreadIndex(this.#fs, this.#state.folder);
+    return !this.#loaded && unread.backlog() > FLUSH_MAX_RECORDS && unread.tocsHaveAll();
   }
 
   get wantsFlush(): boolean {
@@ -344,11 +346,11 @@ export class SegmentedIndex implements PackIndex {
   }
 
   removeOrphans(dryRun: boolean): number {
-    const { manifest, indexFolder } = this.#ready();
+    const { manifest, indexFolder, needsSpares } = this.#ready();
     const listed = new Set(manifest.segments.map(({ number }) => number));
     const orphans = (this.#fs.list(indexFolder) ?? []).filter((name) => {
       const number = parseSegmentFileName(name);
-      return number === undefined ? name === `${MANIFEST_FILE}.tmp` : !listed.has(number);
+      return number === undefined ? name === `${MANIFEST_FILE}.tmp` : !needsSpares && !listed.has(number);
     });
     if (!dryRun) for (const name of orphans) this.#fs.remove(`${indexFolder}/${name}`);
     return orphans.length;
