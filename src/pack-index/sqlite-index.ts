@@ -361,6 +361,19 @@ export class SqliteIndex implements PackIndex {
     });
   }
 
+  /**
+   * Does something while no other program can change a row.
+   * @throws TsdosError `LOCKED` when one is doing so, and goes on
+   */
+  exclusively(work: () => void): void {
+    this.refresh();
+    this.#database.transaction(() => {
+      const { path } = this.#options;
+      if (this.#isReplaced()) throw new TsdosError("LOCKED", `${path} is being replaced; run it again`, { path });
+      work();
+    });
+  }
+
   #write(sync: boolean, work: () => void): void {
     this.#writes++;
     if (!sync) this.#unsyncedCommits++;
