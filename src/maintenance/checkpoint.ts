@@ -8,6 +8,7 @@ import { nameBeside, replaceFile } from "../replace-file.ts";
 import type { StoreContext } from "../store/context.ts";
 import type { SearchMark } from "./damage-search.ts";
 import { replaceOwnFile } from "./replace-own-file.ts";
+import type { PackStamp } from "./rewritten-packs.ts";
 import type { Sample } from "./sample.ts";
 import type { Problem } from "./validate-reports.ts";
 
@@ -27,6 +28,8 @@ export interface Checkpoint {
   /** ISO 8601: when the first of the runs began. */
   readonly since: string;
   readonly mark: SearchMark;
+  /** Version 1: the packs as they were when the search began, or went on. */
+  readonly packs?: readonly PackStamp[];
   readonly objects: number;
   readonly bytes: number;
   /** Of objects: those that are listed, and how many there are. */
@@ -122,15 +125,14 @@ export class CheckpointFile {
 
 /** The checksum was right, but the file may be another one that the user has named, or that of another version. */
 function isCheckpoint(fields: unknown, formatVersion: 1 | 2): fields is Checkpoint {
-  const { format, containerId, mode, sample, since, mark, objects, bytes, problems, problemCount } = fields as Record<
-    string,
-    unknown
-  >;
+  const { format, containerId, mode, sample, since, mark, packs, objects, bytes, problems, problemCount } =
+    fields as Record<string, unknown>;
   return (
     format === 1 &&
     [containerId, mode, since].every((value) => typeof value === "string") &&
     [objects, bytes, problemCount].every((value) => isCount(value)) &&
     isMark(mark, formatVersion) &&
+    (packs === undefined || (Array.isArray(packs) && packs.every(isStamp))) &&
     (sample === undefined || hasNumbers(sample, ["part", "seed"])) &&
     Array.isArray(problems) &&
     problems.every((each) => typeof each?.code === "string" && typeof each.message === "string")
@@ -138,6 +140,8 @@ function isCheckpoint(fields: unknown, formatVersion: 1 | 2): fields is Checkpoi
 }
 
 const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+
+const isStamp = (stamp: unknown): boolean => Array.isArray(stamp) && stamp.length === 3 && stamp.every(Number.isFinite);
 
 function hasNumbers(value: unknown, names: readonly string[]): boolean {
   const given = Object(value) as Record<string, unknown>;

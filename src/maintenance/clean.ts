@@ -1,3 +1,4 @@
+import { isTsdosError, type TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { SANDBOX_FOLDER } from "../format/paths.ts";
 import type { ObjectKey } from "../key/object-key.ts";
@@ -5,6 +6,9 @@ import { SqliteIndex } from "../pack-index/sqlite-index.ts";
 import type { LongOperationOptions } from "../progress.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { Pacer } from "../store/context.ts";
+import { collectKeys } from "../store/key-windows.ts";
+import { knownEntry } from "../store/known-entry.ts";
+import type { PackedReader } from "../store/packed-reader.ts";
 import { readsBack } from "../store/read-to-end.ts";
 import { removeLeftovers } from "../store/repack-leftovers.ts";
 import { tidyDuplicates } from "./duplicates.ts";
@@ -12,6 +16,19 @@ import { recoverLegacy } from "./legacy-repack.ts";
 import { looseTotal } from "./progress-totals.ts";
 import type { CleanOptions, CleanReport } from "./reports.ts";
 import { type FoundFile, STALE_MS, staleFiles, unfinishedRepairs } from "./stale-files.ts";
+
+interface Copy {
+  /** Of the packed one. */
+  readonly reader: PackedReader;
+  readonly size: number;
+}
+
+interface RemovedCopies {
+  readonly objects: number;
+  readonly bytes: number;
+  /** Version 1: another program writes to `packs.idx`, and goes on; the other copies stay. */
+  readonly lockedOut?: TsdosError;
+}
 
 /**
  * Removes the loose copies of objects whose packed copies are durable and were read back and verified just now (I4).
@@ -21,30 +38,44 @@ export async function removePackedCopies(
   store: CombinedStore,
   keys: readonly ObjectKey[],
   options: LongOperationOptions & { readonly dryRun?: boolean },
-): Promise<{ objects: number; bytes: number }> {
+): Promise<RemovedCopies> {
   const { loose, packed } = store;
   const pacer = new Pacer();
-  let objects = 0;
-  let bytes = 0;
+  const removed = { objects: 0, bytes: 0 };
   for (const run of packed.readMany(packed.findMany(keys).found, { verify: "hash" })) {
+    const copies: Copy[] = [];
     for (const reader of run) {
-      const { key } = reader;
       options.signal?.throwIfAborted();
-      const size = loose.sizeOf(key);
+      const size = loose.sizeOf(reader.key);
       if (size === undefined || !(await readsBack(reader, options.signal))) continue;
-      if (!options.dryRun) {
-        if (!packed.ensureDurable(reader.entry)) continue;
-        // Version 1: disk-objectstore deletes rows without a lock, and somebody may have stored the object again since.
-        const now = packed.find(key);
-        if (now?.packId !== reader.entry.packId || now.offset !== reader.entry.offset) continue;
-        packed.context.fs.remove(loose.pathOf(key));
+      if (options.dryRun || packed.ensureDurable(reader.entry)) copies.push({ reader, size });
+    }
+    const remove = (): void => {
+      for (const { reader, size } of copies) {
+        if (!options.dryRun && !removeCopy(store, reader)) continue;
+        removed.objects++;
+        removed.bytes += size;
       }
-      objects++;
-      bytes += size;
+    };
+    try {
+      // disk-objectstore deletes rows without our lock, and somebody may have stored the object again since.
+      if (packed.index instanceof SqliteIndex && !options.dryRun) packed.index.exclusively(remove);
+      else remove();
+    } catch (error) {
+      if (!isTsdosError(error, "LOCKED")) throw error;
+      return { ...removed, lockedOut: error };
     }
     if (pacer.due) await pacer.pause();
   }
-  return { objects, bytes };
+  return removed;
+}
+
+/** True when readers still find the packed copy that was read back. */
+function removeCopy({ loose, packed }: CombinedStore, { key, entry }: PackedReader): boolean {
+  const now = knownEntry(packed.index, collectKeys([key]), 0);
+  if (now?.packId !== entry.packId || now.offset !== entry.offset) return false;
+  packed.context.fs.remove(loose.pathOf(key));
+  return true;
 }
 
 /** Removes what is not needed: loose copies of packed objects, and files that interrupted operations have left. */
@@ -61,7 +92,8 @@ export async function clean(store: CombinedStore, options: CleanOptions): Promis
     let looseObjects = 0;
     let looseBytes = 0;
     for (const keys of store.loose.sortedKeys()) {
-      const { objects, bytes } = await removePackedCopies(store, keys, { ...options, dryRun });
+      const { objects, bytes, lockedOut } = await removePackedCopies(store, keys, { ...options, dryRun });
+      if (lockedOut !== undefined) throw lockedOut;
       looseObjects += objects;
       looseBytes += bytes;
       examined += keys.length;

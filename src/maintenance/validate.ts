@@ -6,6 +6,7 @@ import { DamageSearch } from "./damage-search.ts";
 import { remainingProblems } from "./earlier-problems.ts";
 import { LISTED_MAX, ProblemList } from "./findings.ts";
 import { recordHistory } from "./history.ts";
+import { markBefore, packStamps } from "./rewritten-packs.ts";
 import type { Sample } from "./sample.ts";
 import type { Problem, ValidateOptions, ValidateReport } from "./validate-reports.ts";
 
@@ -29,7 +30,11 @@ export async function validate(store: CombinedStore, options: ValidateOptions): 
   for await (const findings of search.structure()) for (const finding of findings) structure.add(finding);
   const problems = new ProblemList(before && (await earlierProblems(store, before, options)));
   const since = before?.since ?? new Date().toISOString();
-  if (before !== undefined) Object.assign(search, { mark: before.mark, objects: before.objects, bytes: before.bytes });
+  const packs = packStamps(store.packed);
+  if (before !== undefined) {
+    const mark = packs === undefined ? before.mark : markBefore(before.mark, before.packs, packs);
+    Object.assign(search, { mark, objects: before.objects, bytes: before.bytes });
+  }
   const checkpoint = (): Checkpoint => ({
     format: 1,
     containerId: context.config.containerId,
@@ -37,6 +42,7 @@ export async function validate(store: CombinedStore, options: ValidateOptions): 
     ...(sample && { sample }),
     since,
     mark: search.mark,
+    ...(packs && { packs }),
     objects: search.objects,
     bytes: search.bytes,
     problems: problems.listed,

@@ -2,11 +2,12 @@ import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { ENTRY_SIZE, type RecordBatch } from "../format/entry.ts";
 import { EMPTY_MANIFEST, type Manifest, type ManifestSegment, type TocDamage } from "../format/manifest.ts";
-import { INDEX_FOLDER, parseSegmentFileName, parseTocFileName, segmentFileName, tocFileName } from "../format/paths.ts";
+import { INDEX_FOLDER, parseTocFileName, segmentFileName, tocFileName } from "../format/paths.ts";
 import { isCompletePack } from "./complete-pack.ts";
 import { type ManifestState, manifestStamp, readManifest, replaceManifest, withoutSegments } from "./manifest-file.ts";
 import { MemoryIndex } from "./memory-index.ts";
 import { SegmentFile } from "./segment-file.ts";
+import { addFromSpares, segmentNumbers } from "./spare-segments.ts";
 import { syncOrSuspect } from "./sync-or-suspect.ts";
 import { TocFile } from "./toc-file.ts";
 
@@ -40,6 +41,9 @@ export class IndexState {
   #newestPack = -1;
   /** Segments that were found damaged. */
   readonly #distrusted = new Set<number>();
+  #isAhead = false;
+  /** True while segments that MANIFEST does not list may have what damaged TOCs have lost, and no listed one has it yet. */
+  needsSpares = false;
 
   constructor(fs: FileSystem, folder: string) {
     this.#fs = fs;
@@ -54,28 +58,6 @@ export class IndexState {
   /** True when MANIFEST or a segment is damaged. */
   get isDamaged(): boolean {
     return this.#read.damaged;
-  }
-
-  /** How many records `load` would read from TOCs into memory; looks at sizes only. */
-  backlog(): number {
-    const covered = this.#coveredOnDisk();
-    const ids = (this.#fs.list(this.folder) ?? []).map(parseTocFileName).filter((id) => id !== undefined);
-    const bytes = ids.map((id) => Math.max(0, (this.#fs.stat(this.tocPath(id))?.size ?? 0) - (covered.get(id) ?? 0)));
-    return bytes.reduce((sum, one) => sum + one, 0) / ENTRY_SIZE;
-  }
-
-  /** False when the segments may have what the TOCs have lost; reads the TOCs as far as the segments reach. */
-  tocsHaveAll(): boolean {
-    return [...this.#coveredOnDisk()].every(([packId, end]) =>
-      new TocFile(this.#fs, this.tocPath(packId), packId).isValidBetween(0, end),
-    );
-  }
-
-  /** How far MANIFEST's segments reach, where they are there. */
-  #coveredOnDisk(): ReadonlyMap<number, number> {
-    const { manifest } = readManifest(this.#fs, this.indexFolder);
-    const isLost = manifest.segments.some(({ number }) => this.#fs.stat(this.segmentPath(number)) === undefined);
-    return isLost ? EMPTY_MANIFEST.covered : manifest.covered;
   }
 
   /** Reads everything anew: MANIFEST, its segments, and the TOCs behind what they cover. */
@@ -109,6 +91,10 @@ export class IndexState {
     for (const toc of this.tocs.values()) {
       this.readTail(toc, manifest.covered.get(toc.packId) ?? 0, manifest.valid.get(toc.packId) ?? 0);
     }
+    this.needsSpares = this.segments.length === 0 && this.damage.length > 0;
+    // What power cuts have taken from the TOCs may have others in its place.
+    if (this.needsSpares && !this.#isAhead)
+      addFromSpares(this.#fs, this.indexFolder, this.tail, new Set(this.damage.map(({ packId }) => packId)));
   }
 
   /** Picks up what other processes have committed; true when anything changed. */
@@ -171,7 +157,8 @@ export class IndexState {
     const opened: SegmentFile[] = [];
     let isUsable = false;
     try {
-      isUsable = this.#openAll(old, opened) && !this.#isAheadOfTocs();
+      this.#isAhead = this.#isAheadOfTocs();
+      isUsable = this.#openAll(old, opened) && !this.#isAhead;
     } finally {
       if (!isUsable) for (const one of opened) one.release();
     }
@@ -217,6 +204,7 @@ export class IndexState {
     this.segments = [];
     this.tail.clear();
     this.damage = [];
+    this.needsSpares = false;
     this.resetTocs();
   }
 
@@ -329,6 +317,7 @@ export class IndexState {
       retired: segments.length === 0 ? [] : [...retired],
     };
     replaceManifest(this.#fs, this.indexFolder, manifest, sync);
+    if (segments.length > 0) this.needsSpares = false;
     this.#read = { manifest, damaged: false, stamp: manifestStamp(this.#fs, this.indexFolder) };
   }
 
@@ -376,8 +365,7 @@ export class IndexState {
 
   /** A number that no segment has had, as far as can be seen. */
   nextSegmentNumber(): number {
-    const numbers = (this.#fs.list(this.indexFolder) ?? []).map(parseSegmentFileName).filter((n) => n !== undefined);
-    return [...numbers, ...this.#distrusted].reduce((a, b) => Math.max(a, b), 0) + 1;
+    return [...segmentNumbers(this.#fs, this.indexFolder), ...this.#distrusted].reduce((a, b) => Math.max(a, b), 0) + 1;
   }
 
   segmentPath(number: number): string {

@@ -70,9 +70,7 @@ export interface PackIndex {
   flush(sync: boolean, force?: boolean): void;
   /** As {@link flush} without `force`, in steps of some milliseconds: whoever takes them lets others run in between. */
   flushing(sync: boolean): Iterable<void>;
-  /** Forgets what index files still say of packs that are gone. */
-  compact(sync: boolean): void;
-  /** As {@link compact}, in steps. */
+  /** Forgets what index files still say of packs that are gone, in such steps. */
   compacting(sync: boolean): Iterable<void>;
   readonly repacking: Repacking;
   /** Makes the index anew from the packs' tables of contents; tells now and then how many entries of how many it has read. */

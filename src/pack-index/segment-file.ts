@@ -1,5 +1,5 @@
 import { copyMemory } from "../copy-memory.ts";
-import { TsdosError } from "../errors.ts";
+import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { compareBytes, getU32, prefixOf } from "../format/bytes.ts";
 import { crc32Of } from "../format/crc32.ts";
@@ -156,6 +156,19 @@ export class SegmentFile {
     const pages = this.#prefixes.length;
     for (let page = after === undefined ? 0 : this.#firstPageOf(prefixOf(after, 0)); page < pages; page += WALK_PAGES) {
       yield { bytes, count: this.#read(page, WALK_PAGES, bytes) };
+    }
+  }
+
+  /** The records page by page, without the damaged pages; a batch is valid until the next one is asked for. */
+  *intactPages(): Generator<RecordBatch> {
+    for (let page = 0; page < this.#prefixes.length; page++) {
+      try {
+        const base = this.#load(page);
+        const bytes = (this.#whole ?? this.#page).subarray(base, base + this.#pageBytes(page));
+        yield { bytes, count: bytes.length / ENTRY_SIZE };
+      } catch (error) {
+        if (!isTsdosError(error, "CORRUPT_INDEX")) throw error;
+      }
     }
   }
 

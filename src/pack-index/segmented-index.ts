@@ -19,6 +19,7 @@ import type { SegmentFile } from "./segment-file.ts";
 import { SegmentedRepacking } from "./segmented-repacking.ts";
 import { SegmentsOnDisk } from "./segments-on-disk.ts";
 import { syncOrSuspect } from "./sync-or-suspect.ts";
+import { UnreadIndex } from "./unread-index.ts";
 import { liveEntries, NewestLive, visitRecords } from "./visit-records.ts";
 
 const KEY_SIZE = 32;
@@ -85,7 +86,8 @@ export class SegmentedIndex implements PackIndex {
   }
 
   get wantsRebuild(): boolean {
-    return !this.#loaded && this.#state.backlog() > FLUSH_MAX_RECORDS && this.#state.tocsHaveAll();
+    const unread = new UnreadIndex(this.#fs, this.#state.folder);
+    return !this.#loaded && unread.backlog() > FLUSH_MAX_RECORDS && unread.tocsHaveAll();
   }
 
   get wantsFlush(): boolean {

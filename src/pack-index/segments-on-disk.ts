@@ -68,12 +68,12 @@ export class SegmentsOnDisk {
   }
 
   removeOrphans(dryRun: boolean): number {
-    const { manifest, indexFolder } = this.#state;
+    const { manifest, indexFolder, needsSpares } = this.#state;
     const listed = new Set(manifest.segments.map(({ number }) => number));
     const orphans = (this.#fs.list(indexFolder) ?? []).filter((name) => {
       const number = parseSegmentFileName(name);
       if (number === undefined) return name === `${MANIFEST_FILE}.tmp`;
-      return !listed.has(number) && number !== this.#merge?.number;
+      return !needsSpares && !listed.has(number) && number !== this.#merge?.number;
     });
     if (!dryRun) for (const name of orphans) this.#fs.remove(`${indexFolder}/${name}`);
     return orphans.length;

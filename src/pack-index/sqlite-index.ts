@@ -361,6 +361,19 @@ export class SqliteIndex implements PackIndex {
     });
   }
 
+  /**
+   * Does something while no other program can change a row.
+   * @throws TsdosError `LOCKED` when one is doing so, and goes on
+   */
+  exclusively(work: () => void): void {
+    this.refresh();
+    this.#database.transaction(() => {
+      const { path } = this.#options;
+      if (this.#isReplaced()) throw new TsdosError("LOCKED", `${path} is being replaced; run it again`, { path });
+      work();
+    });
+  }
+
   #write(sync: boolean, work: () => void): void {
     this.#writes++;
     if (!sync) this.#unsyncedCommits++;
@@ -374,15 +387,8 @@ export class SqliteIndex implements PackIndex {
 
   flush(): void {}
 
-  flushing(): Iterable<void> {
-    return [];
-  }
-
-  compact(): void {}
-
-  compacting(): Iterable<void> {
-    return [];
-  }
+  readonly flushing: () => readonly undefined[] = () => [];
+  readonly compacting: () => readonly undefined[] = () => [];
 
   rebuild(): RebuildCounts {
     const { path } = this.#options;

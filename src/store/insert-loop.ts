@@ -24,6 +24,11 @@ export async function* insertLoop(
   let added: number[] = [];
   let since = 0;
   let isLate = false;
+  /** Of a source that is not read yet. */
+  let underWay: Promise<void> | undefined;
+  /** What became durable while a source had its reader wait, and who is told. */
+  let early: InsertResult[] = [];
+  let onEarly: (() => void) | undefined;
   const settle = async (): Promise<InsertResult[]> => {
     const stored = await inserter.settle();
     const results = stored as (Stored & { index: number })[];
@@ -35,6 +40,20 @@ export async function* insertLoop(
     onProgress?.({ phase: "insert", objects, bytes });
     return results;
   };
+  if (inserter.reader !== undefined) {
+    inserter.reader.meanwhile = {
+      get isWanted() {
+        return added.length > 0;
+      },
+      get due() {
+        return performance.now() - since > BATCH_MS;
+      },
+      async work() {
+        early = await settle();
+        onEarly?.();
+      },
+    };
+  }
   try {
     for (;;) {
       signal?.throwIfAborted();
@@ -48,10 +67,19 @@ export async function* insertLoop(
       if (next.done) return;
       if (added.length === 0) since = performance.now();
       try {
-        const adding = inserter.add(next.value);
-        if (adding !== undefined) await adding;
+        underWay = inserter.add(next.value);
+        if (underWay !== undefined) {
+          const isEarly = new Promise<void>((resolve) => {
+            onEarly = resolve;
+          });
+          await Promise.race([underWay, isEarly]);
+          if (early.length > 0) yield early;
+          early = [];
+          await underWay;
+        }
         added.push(index);
       } catch (error) {
+        underWay = undefined;
         if (!isTsdosError(error, "SOURCE_FAILED")) throw error;
         if (onSourceError === undefined) {
           const results = await settle();
@@ -70,6 +98,9 @@ export async function* insertLoop(
     await puller.giveUp();
     throw error;
   } finally {
+    // Who has what came early may not want the rest.
+    inserter.reader?.stop();
+    await underWay?.catch(() => undefined);
     await puller.stop();
   }
 }

@@ -30,7 +30,7 @@ export class LooseWriter implements Inserter {
   readonly #sync: boolean;
   readonly #options: InsertOptions;
   readonly #elsewhere: Elsewhere | undefined;
-  readonly #reader: SourceReader;
+  readonly reader: SourceReader;
   readonly #names: string;
   readonly #windowFiles: number;
   #counter = 0;
@@ -43,7 +43,7 @@ export class LooseWriter implements Inserter {
     this.#options = options;
     this.#sync = syncs(context, options);
     this.#elsewhere = elsewhere;
-    this.#reader = new SourceReader(context.fs, options.signal);
+    this.reader = new SourceReader(context.fs, options.signal);
     this.#windowFiles = keptOpen(context.fs, WINDOW_FILES, "window");
     this.#names = `${context.root}/${SANDBOX_FOLDER}/${process.pid}-${randomBytes(6).toString("hex")}`;
   }
@@ -59,7 +59,7 @@ export class LooseWriter implements Inserter {
 
   /** Takes the next source. Small contents from memory and files are handled without a promise. */
   add(source: Source): Promise<void> | undefined {
-    const content = this.#reader.read(source);
+    const content = this.reader.read(source);
     if (content instanceof Promise) return content.then((opened) => this.#addContent(opened));
     return this.#addContent(content);
   }

@@ -1,7 +1,7 @@
 import type { TsdosError } from "../errors.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { LongOperationOptions } from "../progress.ts";
-import type { Source } from "./source.ts";
+import type { Source, SourceReader } from "./source.ts";
 import type { StoredObject } from "./stored-object.ts";
 
 /** Where an object is kept. */
@@ -82,6 +82,8 @@ export interface Inserter {
   add(source: Source): Promise<void> | undefined;
   /** Makes everything as durable as asked and gives out one result for each added source, in their order. */
   settle(): Stored[] | Promise<Stored[]>;
+  /** Reads the sources, and does what it is told to while one of them has its reader wait. */
+  readonly reader?: SourceReader;
 }
 
 /** A result without its position. */

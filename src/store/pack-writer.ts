@@ -61,8 +61,10 @@ export class PackWriter {
   #closed = false;
   /** The end of the pack, with what is buffered. */
   #end = 0;
-  /** The end at the last commit. */
+  /** The end at the last commit; what stands behind it, or was only begun then, can be taken back. */
   #committed = 0;
+  /** Where the object starts that was begun, until it is finished. */
+  #begun: number | undefined;
   readonly #pending = new MemoryIndex();
   readonly #record = Buffer.alloc(ENTRY_SIZE);
 
@@ -118,6 +120,7 @@ export class PackWriter {
       this.#leave();
     }
     if (this.#file === undefined) this.#enter();
+    this.#begun = this.#end;
     return this.#end;
   }
 
@@ -171,6 +174,7 @@ export class PackWriter {
   /** Takes back the object that was begun at `start`. */
   rollback(start: number): void {
     if (this.#closed) return;
+    if (start === this.#begun) this.#begun = undefined;
     const flushedEnd = this.#end - this.#buffered;
     if (start >= flushedEnd) {
       this.#buffered = start - flushedEnd;
@@ -196,11 +200,12 @@ export class PackWriter {
       dictionaryId: 0,
       checksum: stored.checksum,
     });
+    this.#begun = undefined;
     this.#pending.add(this.#record, 0);
     this.storedTotal += stored.storedSize;
   }
 
-  /** Makes everything added so far visible, and as durable as asked. */
+  /** Makes everything added so far visible, and as durable as asked; not what was only begun. */
   commit(): void {
     this.#refuseClosed();
     const { context, files, index, namedDurably, suspect } = this.#shared;
@@ -215,7 +220,7 @@ export class PackWriter {
         namedDurably.set(this.#packId, this.#inode);
       }
       // From here on the bytes stay: if the index fails half-way, it may have entries that point to them.
-      this.#committed = this.#end;
+      this.#committed = this.#begun ?? this.#end;
       const isShared = context.config.containerVersion === 1;
       const check = isShared ? (): void => this.#refuseDisturbed() : undefined;
       const { withheld } = this;

@@ -58,14 +58,14 @@ class PackedInserter implements Inserter {
   readonly #store: PackedStore;
   readonly #writer: PackWriter;
   readonly #options: InserterOptions;
-  readonly #reader: SourceReader;
+  readonly reader: SourceReader;
   #results: Stored[] = [];
 
   constructor(store: PackedStore, writer: PackWriter, options: InserterOptions) {
     this.#store = store;
     this.#writer = writer;
     this.#options = options;
-    this.#reader = new SourceReader(store.context.fs, options.signal);
+    this.reader = new SourceReader(store.context.fs, options.signal);
   }
 
   get waiting(): number {
@@ -89,7 +89,7 @@ class PackedInserter implements Inserter {
   }
 
   add(source: Source): Promise<void> | undefined {
-    const content = this.#reader.read(source);
+    const content = this.reader.read(source);
     if (content instanceof Promise) return content.then((opened) => this.#addContent(opened));
     return this.#addContent(content);
   }

@@ -46,11 +46,22 @@ export async function orStop<T>(content: LargeContent, work: () => Promise<T>): 
   }
 }
 
+/** What can be done while a stream has its reader wait, or goes on for long. */
+export interface Meanwhile {
+  readonly isWanted: boolean;
+  /** True when it is not to wait for a pause any more. */
+  readonly due: boolean;
+  readonly work: () => Promise<void>;
+}
+
 /** Reads sources. One reader serves one call: small contents share its buffer, and are valid until the next `read`. */
 export class SourceReader {
   readonly #fs: FileSystem;
   readonly #signal: AbortSignal | undefined;
   #buffer: Uint8Array = new Uint8Array(64 * 1024);
+  /** Ends the wait for the streams that were opened; made for the first of them. */
+  #ending: AbortController | undefined;
+  meanwhile: Meanwhile | undefined;
 
   /** With `signal`, an abort ends the wait for a stream that gives nothing. */
   constructor(fs: FileSystem, signal?: AbortSignal) {
@@ -66,9 +77,9 @@ export class SourceReader {
     if (source instanceof Uint8Array) return fromMemory(source);
     if (isFileSource(source)) return this.#readFile(source.path);
     if (source instanceof Blob)
-      return readStream(source.stream() as unknown as AsyncIterable<Uint8Array>, "a Blob", this.#signal);
+      return this.#readStream(source.stream() as unknown as AsyncIterable<Uint8Array>, "a Blob");
     if (typeof source === "object" && source !== null && Symbol.asyncIterator in source) {
-      return readStream(source as AsyncIterable<Uint8Array>, "a stream", this.#signal);
+      return this.#readStream(source as AsyncIterable<Uint8Array>, "a stream");
     }
     throw new TypeError(
       "a source is a Uint8Array, Blob, ReadableStream, Readable, AsyncIterable of Uint8Array, or fromFile(path)",
@@ -110,6 +121,58 @@ export class SourceReader {
       throw readFailed(path, error);
     }
     if (got < size) throw sourceFailed(path, `it was cut from ${size} bytes to ${got} while it was read`);
+  }
+
+  /** The stream that is being read fails soon, whatever it waits for. */
+  stop(): void {
+    this.#ending?.abort();
+  }
+
+  async #readStream(stream: AsyncIterable<Uint8Array>, what: string): Promise<Content> {
+    this.#ending ??= new AbortController();
+    const ends = this.#ending.signal;
+    const signal = this.#signal === undefined ? ends : AbortSignal.any([this.#signal, ends]);
+    const puller = new SourcePuller(checked(stream, what), signal);
+    const head: Uint8Array[] = [];
+    let size = 0;
+    try {
+      while (size <= SMALL_MAX) {
+        // A piece is valid until the next one is asked for.
+        const last = head.at(-1);
+        if (last !== undefined) head[head.length - 1] = new Uint8Array(last);
+        const next = await this.#nextOf(puller);
+        if (next.done) return { small: head.length === 1 ? (head[0] as Uint8Array) : Buffer.concat(head) };
+        head.push(next.value);
+        size += next.value.length;
+      }
+    } catch (error) {
+      await puller.giveUp();
+      throw error;
+    }
+    return { chunks: this.#resumed(head, puller), size: undefined, stop: () => puller.stop() };
+  }
+
+  async *#resumed(head: Uint8Array[], rest: SourcePuller<Uint8Array>): AsyncGenerator<Uint8Array> {
+    try {
+      while (head.length > 0) yield head.shift() as Uint8Array;
+      for (;;) {
+        const next = await this.#nextOf(rest);
+        if (next.done) return;
+        yield next.value;
+      }
+    } finally {
+      await rest.stop();
+    }
+  }
+
+  async #nextOf(puller: SourcePuller<Uint8Array>): Promise<IteratorResult<Uint8Array>> {
+    for (;;) {
+      const { meanwhile } = this;
+      const isWanted = meanwhile?.isWanted ?? false;
+      const next = await puller.next(isWanted);
+      if (isWanted && (next === IDLE || meanwhile?.due)) await meanwhile?.work();
+      if (next !== IDLE) return next;
+    }
   }
 
   #attempt<T>(path: string, call: () => T): T {
@@ -167,32 +230,6 @@ function sourceFailed(path: string, reason: string, cause?: unknown): TsdosError
   );
 }
 
-async function readStream(
-  stream: AsyncIterable<Uint8Array>,
-  what: string,
-  signal: AbortSignal | undefined,
-): Promise<Content> {
-  const puller = new SourcePuller(checked(stream, what), signal);
-  const head: Uint8Array[] = [];
-  let size = 0;
-  try {
-    while (size <= SMALL_MAX) {
-      // A piece is valid until the next one is asked for.
-      const last = head.at(-1);
-      if (last !== undefined) head[head.length - 1] = new Uint8Array(last);
-      const next = await puller.next(false);
-      if (next === IDLE || next.done)
-        return { small: head.length === 1 ? (head[0] as Uint8Array) : Buffer.concat(head) };
-      head.push(next.value);
-      size += next.value.length;
-    }
-  } catch (error) {
-    await puller.giveUp();
-    throw error;
-  }
-  return { chunks: resumed(head, puller), size: undefined, stop: () => puller.stop() };
-}
-
 /** The stream's pieces; what it throws, or pieces that are not bytes, become `SOURCE_FAILED`. */
 async function* checked(stream: AsyncIterable<Uint8Array>, what: string): AsyncGenerator<Uint8Array> {
   let misused = false;
@@ -213,18 +250,5 @@ async function* checked(stream: AsyncIterable<Uint8Array>, what: string): AsyncG
     const said = error instanceof Error ? error.message : String(error);
     const details = isTsdosError(error) ? error.details : {};
     throw new TsdosError("SOURCE_FAILED", `${what} failed: ${said}; nothing of it was stored`, details, error);
-  }
-}
-
-async function* resumed(head: Uint8Array[], rest: SourcePuller<Uint8Array>): AsyncGenerator<Uint8Array> {
-  try {
-    while (head.length > 0) yield head.shift() as Uint8Array;
-    for (;;) {
-      const next = await rest.next(false);
-      if (next === IDLE || next.done) return;
-      yield next.value;
-    }
-  } finally {
-    await rest.stop();
   }
 }

@@ -69,8 +69,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: "a loose copy is removed before the packed one is durable",
     file: "src/maintenance/clean.ts",
-    find: "        if (!packed.ensureDurable(reader.entry)) continue;\n",
-    replace: "",
+    find: "if (options.dryRun || packed.ensureDurable(reader.entry)) copies.push",
+    replace: "copies.push",
     caughtBy: "crash explorer",
   },
   {
