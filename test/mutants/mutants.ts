@@ -111,7 +111,7 @@ export const mutants: readonly Mutant[] = [
   {
     bug: "a failed append leaves the pack shorter than its entries say",
     file: "src/store/pack-writer.ts",
-    find: "      this.#committed = this.#end;\n      const isShared",
+    find: "      this.#committed = this.#begun ?? this.#end;\n      const isShared",
     replace: "      const isShared",
     caughtBy: "faults",
   },
