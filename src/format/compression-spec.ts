@@ -15,7 +15,7 @@ const LEVELS = { zlib: { min: 1, max: 9, default: 1 }, zstd: { min: -131_072, ma
  * @throws TsdosError `INVALID_CONFIG` for an unknown codec or a level out of its range.
  */
 export function parseCompression(text: string): CompressionSpec {
-  const trimmed = text.trim();
+  const trimmed = typeof text === "string" ? text.trim() : "";
   if (trimmed === "none") return { codec: "none" };
   const match = /^(zlib|zstd)\s*(?::\s*([+-]?\d+)|([+-]\d+))?$/.exec(trimmed);
   if (match !== null) {

@@ -4,6 +4,7 @@ import { SANDBOX_FOLDER } from "../format/paths.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { SqliteIndex } from "../pack-index/sqlite-index.ts";
 import type { LongOperationOptions } from "../progress.ts";
+import { checkMilliseconds } from "../store/check-option.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { Pacer } from "../store/context.ts";
 import { collectKeys } from "../store/key-windows.ts";
@@ -80,7 +81,8 @@ function removeCopy({ loose, packed }: CombinedStore, { key, entry }: PackedRead
 
 /** Removes what is not needed: loose copies of packed objects, and files that interrupted operations have left. */
 export async function clean(store: CombinedStore, options: CleanOptions): Promise<CleanReport> {
-  const dryRun = options.dryRun ?? false;
+  const { dryRun = false, sandboxAgeMs = STALE_MS } = options;
+  checkMilliseconds("sandboxAgeMs", sandboxAgeMs);
   const { context, files } = store.packed;
   const { fs, root } = context;
   // What repacks have left is counted before it is removed.
@@ -99,7 +101,7 @@ export async function clean(store: CombinedStore, options: CleanOptions): Promis
       examined += keys.length;
       options.onProgress?.({ phase: "clean", objects: examined, bytes: looseBytes, ...total });
     }
-    const before = Date.now() - (options.sandboxAgeMs ?? STALE_MS);
+    const before = Date.now() - sandboxAgeMs;
     const sandbox = removeFiles(fs, staleFiles(fs, `${root}/${SANDBOX_FOLDER}`, before), dryRun);
     const duplicates = await tidyDuplicates(store, before, dryRun);
     const leftovers = recoverLegacy(store, before, dryRun);

@@ -15,8 +15,13 @@ export function checkReadOptions({ verify, from }: ExtractOptions): void {
   checkOption("from", from, ["loose", "packed"]);
 }
 
+/** @throws RangeError when it is no time */
+export function checkMilliseconds(name: string, value: number): void {
+  if (typeof value !== "number" || !(value >= 0))
+    throw new RangeError(`${name} must be 0 or more milliseconds, not ${value}`);
+}
+
 /** @throws RangeError when it is no time to wait */
 export function checkLockTimeout(timeoutMs: number): void {
-  if (typeof timeoutMs !== "number" || !(timeoutMs >= 0))
-    throw new RangeError(`lockTimeoutMs must be 0 or more milliseconds, not ${timeoutMs}`);
+  checkMilliseconds("lockTimeoutMs", timeoutMs);
 }

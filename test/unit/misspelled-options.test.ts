@@ -39,6 +39,9 @@ test("options that are misspelled are refused, and nothing is done", async () =>
     ["threads", () => Array.fromAsync(container.insertMany([noise(20)], { threads: 65 }))],
     ["threads", () => container.validate({ threads: 65 })],
     ["lockTimeoutMs", () => container.clean({ lockTimeoutMs: -1 })],
+    // Nothing was removed, and nobody was told why.
+    ["sandboxAgeMs", () => container.clean(wrong({ sandboxAgeMs: "1h" }))],
+    ["sandboxAgeMs", () => container.clean({ sandboxAgeMs: -1 })],
   ];
   for (const [name, call] of refused) {
     await assert.rejects(
@@ -47,6 +50,8 @@ test("options that are misspelled are refused, and nothing is done", async () =>
       String(call),
     );
   }
+  for (const compression of [{ codec: "none" }, 5])
+    await assert.rejects(Container.create(join(folder, "other"), wrong({ compression })), { code: "INVALID_CONFIG" });
   // None of them has kept the lock.
   await container.rebuildIndex({ lockTimeoutMs: 0 });
   assert.deepEqual(await Array.fromAsync(container.keys()), [key]);
