@@ -4,7 +4,7 @@ import { SANDBOX_FOLDER } from "../format/paths.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { SqliteIndex } from "../pack-index/sqlite-index.ts";
 import type { LongOperationOptions } from "../progress.ts";
-import { checkMilliseconds } from "../store/check-option.ts";
+import { checkAge } from "../store/check-option.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { Pacer } from "../store/context.ts";
 import { collectKeys } from "../store/key-windows.ts";
@@ -82,7 +82,7 @@ function removeCopy({ loose, packed }: CombinedStore, { key, entry }: PackedRead
 /** Removes what is not needed: loose copies of packed objects, and files that interrupted operations have left. */
 export async function clean(store: CombinedStore, options: CleanOptions): Promise<CleanReport> {
   const { dryRun = false, sandboxAgeMs = STALE_MS } = options;
-  checkMilliseconds("sandboxAgeMs", sandboxAgeMs);
+  checkAge("sandboxAgeMs", sandboxAgeMs);
   const { context, files } = store.packed;
   const { fs, root } = context;
   // What repacks have left is counted before it is removed.

@@ -92,7 +92,10 @@ export class SegmentMerge {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#writer.close();
-    for (const input of this.#inputs) input.release();
+    try {
+      this.#writer.close();
+    } finally {
+      for (const input of this.#inputs) input.release();
+    }
   }
 }

@@ -1,3 +1,4 @@
+import { isTsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { prefixOf, setU32 } from "../format/bytes.ts";
 import { crc32Of } from "../format/crc32.ts";
@@ -24,7 +25,12 @@ export class SegmentWriter {
     this.#fs = fs;
     this.#sync = sync;
     this.#file = fs.open(path, "create");
-    this.#inode = fs.stat(path)?.inode;
+    try {
+      this.#inode = fs.stat(path)?.inode;
+    } catch (error) {
+      fs.close(this.#file);
+      throw error;
+    }
   }
 
   /** Adds sorted records. Every batch but the last must fill its pages. */
@@ -62,13 +68,18 @@ export class SegmentWriter {
     return inode !== undefined && inode === this.#inode;
   }
 
-  /** Removes the file again unless it is finished: it may be most of what has filled the disk. */
+  /** Removes the file again unless it is finished: it may be most of what has filled the disk. What is left is an orphan. */
   close(): void {
     if (this.#state === "closed") return;
     const isFinished = this.#state === "finished";
     this.#state = "closed";
     this.#fs.close(this.#file);
-    if (!isFinished && this.#isThere()) this.#fs.remove(this.path);
+    if (isFinished) return;
+    try {
+      if (this.#isThere()) this.#fs.remove(this.path);
+    } catch (error) {
+      if (!isTsdosError(error)) throw error;
+    }
   }
 }
 

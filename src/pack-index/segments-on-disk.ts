@@ -63,8 +63,9 @@ export class SegmentsOnDisk {
   }
 
   dropMerge(): void {
-    this.#merge?.close();
+    const merge = this.#merge;
     this.#merge = undefined;
+    merge?.close();
   }
 
   removeOrphans(dryRun: boolean): number {

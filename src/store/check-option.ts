@@ -15,13 +15,14 @@ export function checkReadOptions({ verify, from }: ExtractOptions): void {
   checkOption("from", from, ["loose", "packed"]);
 }
 
-/** @throws RangeError when it is no time */
-export function checkMilliseconds(name: string, value: number): void {
-  if (typeof value !== "number" || !(value >= 0))
-    throw new RangeError(`${name} must be 0 or more milliseconds, not ${value}`);
-}
-
 /** @throws RangeError when it is no time to wait */
 export function checkLockTimeout(timeoutMs: number): void {
-  checkMilliseconds("lockTimeoutMs", timeoutMs);
+  if (typeof timeoutMs !== "number" || !(timeoutMs >= 0))
+    throw new RangeError(`lockTimeoutMs must be 0 or more milliseconds, not ${timeoutMs}`);
+}
+
+/** @throws RangeError when it is no age; one below zero is also that of what was changed just now */
+export function checkAge(name: string, ageMs: number): void {
+  if (typeof ageMs !== "number" || Number.isNaN(ageMs))
+    throw new RangeError(`${name} must be milliseconds, not ${ageMs}`);
 }
