@@ -244,11 +244,18 @@ export function requirePlainFile(at: string): void {
   throw new UsageError(`${inputName(at)} is no plain file, and would have to be read twice`);
 }
 
-/** The path without links; of a path that does not exist, the absolute path. */
+/** The path without links; of one that does not exist, as far as it does. */
 export function realPath(at: string): string {
   try {
     return fs.realpathSync(at);
   } catch {
-    return path.resolve(at);
+    const absolute = path.resolve(at);
+    return absolute === "/" ? absolute : path.join(realPath(path.dirname(absolute)), path.basename(absolute));
   }
+}
+
+/** @throws UsageError for what is to be written in the folder of a container, whose own files it might replace */
+export function refuseInside(container: string, at: string): void {
+  if (`${realPath(at)}/`.startsWith(`${realPath(container)}/`))
+    throw new UsageError(`${escapePath(at)} is in the container ${escapePath(container)}: choose another place`);
 }
