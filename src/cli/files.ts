@@ -99,13 +99,28 @@ async function openStream(from: FilePath): Promise<Readable> {
   return new Socket({ fd: fs.openSync(from, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK), writable: false });
 }
 
-/** The bytes of a file as a source for the store: opened when they are asked for, and failing with the file's name. */
+/**
+ * The bytes of a file as a source for the store: opened when they are asked for, and failing with the file's name, also when it is cut
+ * meanwhile.
+ */
 export async function* fileBytes(from: FilePath, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   try {
-    yield* await byteStream(from, signal);
+    const size = from === "-" ? 0 : plainSize(from);
+    let got = 0;
+    for await (const chunk of (await byteStream(from, signal)) as AsyncIterable<Uint8Array>) {
+      got += chunk.length;
+      yield chunk;
+    }
+    if (got < size) throw new Error(`it was cut from ${size} bytes to ${got} while it was read`);
   } catch (error) {
-    throw signal.aborted ? error : fileError("read", inputName(from), error, "SOURCE_FAILED");
+    throw signal.aborted ? error : fileError("read", from === "-" ? "standard input" : from, error, "SOURCE_FAILED");
   }
+}
+
+/** What a plain file has to give at least; 0 of anything else. */
+function plainSize(at: FilePath): number {
+  const stat = fs.statSync(at);
+  return stat.isFile() ? stat.size : 0;
 }
 
 /** The bytes of a file (`-` is standard input) in pieces of whole lines, as they come; only the last line may lack its line feed. */
@@ -126,7 +141,7 @@ export async function* readWholeLines(from: string, signal: AbortSignal): AsyncG
     }
   } catch (error) {
     if (signal.aborted || error instanceof UsageError) throw error;
-    throw fileError("read", inputName(from), error, "SOURCE_FAILED");
+    throw fileError("read", from === "-" ? "standard input" : from, error, "SOURCE_FAILED");
   }
   if (restSize > 0) yield Buffer.concat(rest);
 }
@@ -244,11 +259,18 @@ export function requirePlainFile(at: string): void {
   throw new UsageError(`${inputName(at)} is no plain file, and would have to be read twice`);
 }
 
-/** The path without links; of a path that does not exist, the absolute path. */
+/** The path without links; of one that does not exist, as far as it does. */
 export function realPath(at: string): string {
   try {
     return fs.realpathSync(at);
   } catch {
-    return path.resolve(at);
+    const absolute = path.resolve(at);
+    return absolute === "/" ? absolute : path.join(realPath(path.dirname(absolute)), path.basename(absolute));
   }
+}
+
+/** @throws UsageError for what is to be written in the folder of a container, whose own files it might replace */
+export function refuseInside(container: string, at: string): void {
+  if (`${realPath(at)}/`.startsWith(`${realPath(container)}/`))
+    throw new UsageError(`${escapePath(at)} is in the container ${escapePath(container)}: choose another place`);
 }

@@ -1,7 +1,8 @@
+import path from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { type Container, type StoredObject, TsdosError } from "../index.ts";
 import { escapePath } from "./escape.ts";
-import type { FilePath } from "./files.ts";
+import { type FilePath, realPath } from "./files.ts";
 import { missing } from "./keys.ts";
 import type { ManifestEntry, ManifestFile, ManifestFolder, ManifestLink } from "./manifest.ts";
 import { readManifest } from "./manifest-file.ts";
@@ -38,6 +39,8 @@ export class Restorer {
   readonly #session: Session;
   readonly #store: Container;
   readonly #options: RestoreOptions;
+  /** From the destination, latin1, one character for each byte. */
+  readonly #container: string;
   /** Folders that are there, and are no links. */
   readonly #folders = new Set<string>();
   /** Done last: nothing can be written through a link that is not there yet. */
@@ -49,6 +52,8 @@ export class Restorer {
     this.#session = session;
     this.#store = store;
     this.#options = options;
+    const container = path.relative(realPath(options.destination), realPath(store.path));
+    this.#container = Buffer.from(container).toString("latin1");
   }
 
   async restore(manifest: string): Promise<void> {
@@ -104,9 +109,16 @@ export class Restorer {
       throw new TsdosError("CORRUPT_OBJECT", message, { key });
     }
     if (object === undefined) return;
-    for (const { path } of files) this.#makeFolder(parentOf(path));
-    if (object.rawSize <= IN_MEMORY_BYTES) await this.#writeSmall(await object.bytes(), files);
-    else await this.#writeLarge(object, files);
+    const withFolder: ManifestFile[] = [];
+    for (const file of files) {
+      await this.#try(() => {
+        this.#makeFolder(parentOf(file.path));
+        withFolder.push(file);
+      });
+    }
+    if (withFolder.length === 0) return;
+    if (object.rawSize <= IN_MEMORY_BYTES) await this.#writeSmall(await object.bytes(), withFolder);
+    else await this.#writeLarge(object, withFolder);
   }
 
   async #writeSmall(bytes: Uint8Array, files: readonly ManifestFile[]): Promise<void> {
@@ -150,8 +162,14 @@ export class Restorer {
     this.#folders.add(name);
   }
 
+  /** @throws TsdosError `ALREADY_EXISTS` for what would take the place of the container, which may be in the destination. */
   #pathOf(name: Buffer): FilePath {
-    return pathInTree(this.#options.destination, name);
+    const at = pathInTree(this.#options.destination, name);
+    if (!this.#container.startsWith("../") && `${name.toString("latin1")}/`.startsWith(`${this.#container}/`))
+      throw new TsdosError("ALREADY_EXISTS", `${escapePath(at)} belongs to the container itself`, {
+        path: escapePath(at),
+      });
+    return at;
   }
 
   #count(bytes: number): void {

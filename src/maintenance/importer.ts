@@ -10,6 +10,7 @@ import type { PackWriter } from "../store/pack-writer.ts";
 import { checkThreads } from "../thread-pool.ts";
 import type { CopyTally } from "./copy-tally.ts";
 import type { ImportOptions, ImportReport } from "./import-reports.ts";
+import { insertOwn } from "./insert-own.ts";
 import type { Pieces } from "./pieces.ts";
 
 /** A commit is made when this much waits. */
@@ -99,7 +100,8 @@ export class Importer {
   /** Adds content of any size as a loose object. */
   async addLoose(chunks: Pieces): Promise<void> {
     const durability = this.#sync ? "full" : "process";
-    await this.#store.loose.insert(asSource(chunks), { durability, ...(this.#signal && { signal: this.#signal }) });
+    const options = { durability, ...(this.#signal && { signal: this.#signal }) } as const;
+    await insertOwn(this.#store.loose, asSource(chunks), options);
   }
 
   /** To be called after each object. */

@@ -11,6 +11,7 @@ import type { Located } from "../store/read-runs.ts";
 import { readsBack, readToEnd } from "../store/read-to-end.ts";
 import type { ObjectReader, StoredObject } from "../store/stored-object.ts";
 import { type Finding, LISTED_MAX, ProblemList } from "./findings.ts";
+import { insertOwn } from "./insert-own.ts";
 import { printRecord } from "./located-batches.ts";
 import { otherCopies } from "./other-copies.ts";
 import { findOrUndefined } from "./placed-entries.ts";
@@ -212,7 +213,7 @@ export class ObjectRepair {
     if (this.#dryRun) return this.#isReadable(object);
     // Whatever else fails is the disk that it is written to.
     const stored = await readable(
-      () => loose.insert(object, { durability: "full", checkExisting: true }),
+      () => insertOwn(loose, object, { durability: "full", checkExisting: true }),
       ["SOURCE_FAILED", "CORRUPT_OBJECT"],
     );
     return stored?.key === key;

@@ -122,6 +122,38 @@ cliTest("a new file does not take the place of where standard output and error g
   assert.deepEqual(await work.allKeys(), []);
 });
 
+// An archive took the place of config.json, or of a pack, when it was given that name.
+cliTest("nothing is written in the container but by the store", async (work) => {
+  const [key = ""] = await work.container(["content"]);
+  work.write("folder/file", "x");
+  symlinkSync("container", work.path("link"));
+  symlinkSync("../container/config.json", work.path("folder/link"));
+  const before = readFileSync(work.path("container/config.json"));
+  work.write("manifest", `# tsdos manifest 1\n${key}\t7\t100644\tconfig.json\n`);
+  for (const line of [
+    "add -r folder --manifest container/config.json",
+    "add -r folder --manifest folder/link",
+    "export --archive link/config.json",
+    "export --archive container/new",
+    "validate --checkpoint container/new",
+    "restore --manifest manifest container --force",
+    "restore --manifest manifest link --force",
+    "restore --manifest manifest link/new/folder",
+  ]) {
+    const { code, stderr } = await work.run(line.split(" "));
+    assert.match(stderr, /is in the container/, line);
+    assert.equal(code, 2);
+  }
+  work.write("manifest", `# tsdos manifest 1\n${key}\t7\t100644\tcontainer/config.json\n${key}\t7\t100644\tother\n`);
+  const above = await work.run(["restore", "--manifest", "manifest", ".", "--force"]);
+  assert.match(above.stderr, /container belongs to the container itself/);
+  assert.equal(above.code, 1);
+  assert.equal(readFileSync(work.path("other"), "utf8"), "content");
+  assert.deepEqual(readFileSync(work.path("container/config.json")), before);
+  assert.deepEqual(readdirSync(work.path("container")).toSorted(), ["config.json", "loose", "packed", "sandbox"]);
+  assert.deepEqual(await work.allKeys(), [key]);
+});
+
 cliTest("an error is one line that names what and where, or JSON, and a stack only when asked for", async (work) => {
   await work.container();
   const plain = await work.run(["cat", absent]);

@@ -131,6 +131,26 @@ cliTest("restore refuses what is not empty, unless it is forced, and then follow
   assert.equal(readFileSync(work.path("trap/out/b"), "utf8"), "other");
 });
 
+// None of the files with the same content was restored when the folder of one could not be made, and the others were not told of.
+cliTest("a folder that cannot be made keeps no file from other folders", async (work) => {
+  await work.container();
+  for (const name of ["tree/a/one", "tree/b/two", "tree/three"]) work.write(name, "the same");
+  for (const name of ["tree/a/large", "tree/b/large"]) work.write(name, noise(5_000_000));
+  await work.run(["add", "-r", "tree", "--manifest", "manifest"]);
+  work.write("out/a", "in the way");
+  const { code, stderr } = await work.run(["restore", "--manifest", "manifest", "out", "--force"]);
+  assert.equal(code, 1);
+  assert.match(stderr, /cannot make out\/a: EEXIST/);
+  assert.deepEqual(readdirSync(work.path("out"), { recursive: true }).toSorted(), [
+    "a",
+    "b",
+    "b/large",
+    "b/two",
+    "three",
+  ]);
+  assert.equal(readFileSync(work.path("out/a"), "utf8"), "in the way");
+});
+
 // Large objects were written to a name that could be guessed: through a link that stood there, or over a file, which was then removed.
 cliTest("restore leaves alone what stands where it might keep what is not complete", async (work) => {
   await work.container();

@@ -9,7 +9,7 @@ import {
 } from "../../src/format/archive.ts";
 import { sealTocEntry } from "../../src/format/entry.ts";
 import { keyOf } from "../../src/key/hash.ts";
-import { noise, prose } from "../../src/testing/contents.ts";
+import { noise, prose, smallContents } from "../../src/testing/contents.ts";
 import { archiveOf, filled, make, pieces } from "../support/archives.ts";
 import { readAll } from "../support/backup.ts";
 import { property, randomBytes, spoiled } from "../support/random.ts";
@@ -30,6 +30,20 @@ describe("a damaged archive", () => {
     assert.equal((await target.validate()).valid, true);
     return { keys: await readAll(target), messages: report.problems.map(({ message }) => message) };
   };
+
+  test("version 1: a large object that is not that of its key does not keep the others from being imported", async () => {
+    await using source = await make();
+    const large = await source.insert(prose(6_000_000), { to: "packed" });
+    await Array.fromAsync(source.insertMany([...smallContents(10, 1)], { to: "packed" }));
+    const archive = await archiveOf(source);
+    const { at } = records(archive).find(({ key }) => key === large.key)!;
+    archive[at + 10]! ^= 1;
+    sealTocEntry(archive, at);
+    await using target = await make({ formatVersion: 1 });
+    const report = await target.importArchive([archive]);
+    assert.equal(report.importedObjects, 10);
+    assert.match(report.problems[0]?.message ?? "", /whose content is not that of its key/);
+  });
 
   test("gives everything but what is damaged, and says what", async () => {
     await using source = await filled();

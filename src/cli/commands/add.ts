@@ -5,7 +5,7 @@ import { Adder } from "../adder.ts";
 import { checkRecompress, RECOMPRESS, threadsOption } from "../arguments.ts";
 import { escapePath } from "../escape.ts";
 import { UsageError } from "../exit-codes.ts";
-import { type FilePath, NewFile, realPath } from "../files.ts";
+import { type FilePath, NewFile, realPath, refuseInside } from "../files.ts";
 import { MANIFEST_HEADER, printManifestEntry } from "../manifest.ts";
 import type { Session } from "../session.ts";
 import { count, humanSize } from "../units.ts";
@@ -54,6 +54,7 @@ async function add(session: Session, paths: readonly string[], flags: AddFlags):
   checkRecompress(flags.recompress, flags.compress ?? "auto");
   if (manifestPath === "-") throw new UsageError("--manifest writes a file, and not to standard output");
   const container = realPath(session.options.path);
+  if (manifestPath !== undefined) refuseInside(container, manifestPath);
   const plan = await planAdd(session, paths, { recursive, container, treeOnly: manifestPath !== undefined });
   await using store = await session.open();
   using manifest = manifestPath === undefined ? undefined : new NewFile(manifestPath);

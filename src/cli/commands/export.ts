@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { Container, type ExportArchiveReport, isTsdosError } from "../../index.ts";
 import { type CounterpartFlags, copyOptions, counterpartOf, withCopyOptions } from "../counterpart.ts";
 import { UsageError } from "../exit-codes.ts";
-import { NewFile } from "../files.ts";
+import { NewFile, refuseInside } from "../files.ts";
 import { printImportReport, tellProblems } from "../import-report.ts";
 import type { Session } from "../session.ts";
 import { count, exactSize, humanNumber } from "../units.ts";
@@ -68,6 +68,7 @@ async function exportArchive(
     await session.summary(`${count(report.objects, "object")}, ${exactSize(report.archiveBytes)}`);
   } else {
     output.goOnWithoutReader();
+    refuseInside(container.path, file);
     using target = new NewFile(file);
     report = await container.exportArchive((bytes) => target.bytes(bytes), options);
     target.commit();

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { requirePlainFile } from "../files.ts";
+import { refuseInside, requirePlainFile } from "../files.ts";
 import { checkManifest } from "../manifest-file.ts";
 import { Restorer } from "../restorer.ts";
 import type { Session } from "../session.ts";
@@ -27,6 +27,7 @@ async function restore(
 ): Promise<void> {
   const { output, signal } = session;
   output.goOnWithoutReader();
+  refuseInside(session.options.path, destination);
   requirePlainFile(manifest);
   // All of the manifest is checked before anything is written.
   const total = await checkManifest(manifest, signal);

@@ -3,7 +3,7 @@ import type { ValidateOptions, ValidateReport } from "../../index.ts";
 import { parseInteger, parsePart, threadsOption } from "../arguments.ts";
 import { problemRows } from "../damage.ts";
 import { exitCodes, UsageError } from "../exit-codes.ts";
-import { requireReplaceable } from "../files.ts";
+import { refuseInside, requireReplaceable } from "../files.ts";
 import { longOperation } from "../long-operation.ts";
 import type { Session } from "../session.ts";
 import { count, exactSize, humanNumber } from "../units.ts";
@@ -27,7 +27,10 @@ export function validateCommand(session: Session): Command {
 async function validate(session: Session, flags: Flags): Promise<void> {
   if (flags.quick && flags.sample !== undefined) throw new UsageError("--quick and --sample are two ways; choose one");
   if (flags.seed !== undefined && flags.sample === undefined) throw new UsageError("--seed is for --sample");
-  if (flags.checkpoint !== undefined) requireReplaceable(flags.checkpoint);
+  if (flags.checkpoint !== undefined) {
+    refuseInside(session.options.path, flags.checkpoint);
+    requireReplaceable(flags.checkpoint);
+  }
   const { output } = session;
   output.goOnWithoutReader();
   // What opening would mend is to be seen.
