@@ -44,7 +44,9 @@ for (const formatVersion of [1, 2] as const) {
       await setImmediate();
     }
     const closing = container.close();
-    await assert.rejects(Array.fromAsync(next.insertMany(fresh, { to: "packed", lockTimeoutMs: 0 })), { code: "LOCKED" });
+    await assert.rejects(Array.fromAsync(next.insertMany(fresh, { to: "packed", lockTimeoutMs: 0 })), {
+      code: "LOCKED",
+    });
     assert.ok(!isEnded);
     await closing;
     await Array.fromAsync(next.insertMany(fresh, { to: "packed" }));
