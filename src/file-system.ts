@@ -26,6 +26,8 @@ export interface FileWindow {
    * be read after all.
    */
   load(): Promise<boolean>;
+  /** Whether the file is still that long: what was shown behind its end must not be touched. */
+  reaches(end: number): boolean;
   /** What was shown is gone; nothing may be under way. The file stays open. */
   close(): void;
 }

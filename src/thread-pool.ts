@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { Worker, type WorkerOptions } from "node:worker_threads";
+import { parentPort, Worker, type WorkerOptions } from "node:worker_threads";
 
 /** Tasks that a thread has at a time: while it posts an answer, the next one waits already. */
 const TASKS_PER_THREAD = 2;
@@ -8,6 +8,21 @@ const TASKS_PER_THREAD = 2;
  * that each thread takes 50 MB more. One for which these are not enough fails, and its work is done in the caller's.
  */
 const LIMITS = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 32 };
+
+/** Posted to a thread that is to end. */
+const END = null;
+
+/**
+ * In the program of a thread: hands over the tasks that are posted to it. Told to end, it has `onEnd` keep its promise first, and
+ * comes to its own end: a thread that is terminated while it makes a codec ends the whole process (an assertion in Node 24).
+ */
+export function serveTasks<Task>(onTask: (task: Task) => void, onEnd?: () => Promise<unknown>): void {
+  parentPort?.on("message", async (task: Task | typeof END) => {
+    if (task !== END) return onTask(task);
+    await onEnd?.();
+    parentPort?.close();
+  });
+}
 
 /** Starts a thread without the flags of the process: some, as `--input-type`, make a thread fail. */
 export function startThread(program: URL, options: Pick<WorkerOptions, "workerData" | "resourceLimits">): Worker {
@@ -124,14 +139,15 @@ export class ThreadPool<Task, Answer> implements Disposable {
     return thread;
   }
 
-  /** Ends the threads, whatever they are doing. */
+  /** Ends the threads, once they have done what they are doing: nobody waits for that. */
   [Symbol.dispose](): void {
     this.#running = [];
     for (const { worker, waiting } of this.#threads.splice(0)) {
       // An error that nobody listens to would end the process.
       worker.on("error", () => undefined);
       waiting.length = 0;
-      void worker.terminate();
+      worker.unref();
+      worker.postMessage(END);
     }
   }
 }

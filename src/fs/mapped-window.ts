@@ -67,10 +67,14 @@ export class MappedWindow implements FileWindow {
     return (await this.#libc.madvise(this.#shown, this.#shown.length, MADV_POPULATE_READ)) === 0;
   }
 
+  reaches(end: number): boolean {
+    return this.#fileSize() >= end;
+  }
+
   /** Whether nothing has to be read: an error of the disk is thrown by a read, and ends the process here. */
   #isInMemory(from: number, until: number): boolean {
     // What is shown of a last page is zeros behind the end of the file.
-    if (this.#fileSize() < until) return false;
+    if (!this.reaches(until)) return false;
     this.#range[0] = BigInt(from);
     this.#range[1] = BigInt(until - from);
     if (this.#libc.cachestat(this.#file, this.#range, this.#counts) === -1) return false;

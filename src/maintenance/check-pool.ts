@@ -109,7 +109,7 @@ export class CheckPool implements Disposable {
     return answerOf(await result);
   }
 
-  /** Ends the threads, whatever they are doing. */
+  /** Ends the threads: nobody waits for what they are doing. */
   [Symbol.dispose](): void {
     this.#threads[Symbol.dispose]();
   }

@@ -65,6 +65,8 @@ export class PackWriter {
   #committed = 0;
   /** Where the object starts that was begun, until it is finished. */
   #begun: number | undefined;
+  /** How far the pack may reach by our hand. */
+  #reach = 0;
   readonly #pending = new MemoryIndex();
   readonly #record = Buffer.alloc(ENTRY_SIZE);
 
@@ -182,6 +184,7 @@ export class PackWriter {
       this.#buffered = 0;
       this.#keep();
       this.#shared.context.fs.truncate(this.#file as number, start);
+      this.#reach = start;
     }
     this.#end = start;
   }
@@ -247,8 +250,13 @@ export class PackWriter {
     if (isOurs && (repack === undefined || repack === this.#besideRepack)) return;
     // What others have appended is not cut off.
     this.#committed = Number.POSITIVE_INFINITY;
+    throw this.#disturbed();
+  }
+
+  #disturbed(): TsdosError {
+    const path = this.#shared.files.pathOf(this.#packId);
     const message = `another program rewrites or extends ${path}; the objects that waited for their commit are not stored, add them again when it has finished`;
-    throw new TsdosError("LOCKED", message, { path });
+    return new TsdosError("LOCKED", message, { path });
   }
 
   /** The inode of pack -1, while a repack by disk-objectstore goes on; one that was interrupted long ago does not count. */
@@ -303,12 +311,11 @@ export class PackWriter {
       throw new TsdosError("NO_SPACE", `there are no more pack ids after ${last}`, { path: files.folder });
     lock.enterPack(packId);
     try {
-      if (isFull) {
-        context.fs.makeDirectory(files.folder);
-        // Before the pack: one that is not empty and has no table of contents has lost it. So no number is left out, either:
-        // readers look for the next one only.
-        index.commit(packId, { bytes: new Uint8Array(), count: 0 }, this.#sync);
-      }
+      if (isFull) context.fs.makeDirectory(files.folder);
+      // Before the pack: one that is not empty and has no table of contents has lost it. So no number is left out, either: readers
+      // look for the next one only. Version 1: rsdos knows no lock, but extends packs within transactions: this waits for their end.
+      // (It does not begin while a lock of ours is there: it takes that for a pack, and fails.)
+      if (isFull || this.formatVersion === 1) index.commit(packId, { bytes: new Uint8Array(), count: 0 }, this.#sync);
       this.#openPack(packId);
     } catch (error) {
       lock.leavePack();
@@ -328,6 +335,7 @@ export class PackWriter {
     }
     // Only now: what is behind `#committed` is cut at the end.
     this.#committed = this.#end;
+    this.#reach = this.#end;
     this.#packId = packId;
     this.#file = file;
   }
@@ -346,6 +354,8 @@ export class PackWriter {
   #keep(): void {
     try {
       this.#shared.lock.keepPack();
+      const size = this.formatVersion === 1 ? this.#shared.context.fs.size(this.#file as number) : 0;
+      if (size > this.#reach) throw this.#disturbed();
     } catch (error) {
       this.#committed = Number.POSITIVE_INFINITY;
       throw error;
@@ -362,6 +372,7 @@ export class PackWriter {
   #write(bytes: Uint8Array, length: number, position: number): void {
     this.#keep();
     const file = this.#file as number;
+    this.#reach = Math.max(this.#reach, position + length);
     this.#shared.context.fs.write(file, bytes, 0, length, position);
     this.#behind?.wrote(file, position, position + length);
   }

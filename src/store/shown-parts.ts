@@ -7,6 +7,8 @@ const PIECE_SIZE: number = 1024 ** 2;
 const UNSHOWN_SIZE: number = 64 * 1024 ** 2;
 /** Bytes that are shown at a time: fewer cost more calls, more cost memory. */
 const PART_SIZE: number = 4 * 1024 ** 2;
+/** Milliseconds that a caller has a piece before the file is looked at again: longer ones, as of a slow network, are for others to cut it in. */
+const SLOW_MS = 20;
 /** Those that have a tag of their own, where something is done with each part beside the caller. */
 const BESIDE_SIZE: number = GMAC_PIECE_SIZE;
 /** Such parts that are shown at the same time, the one among them that is looked at. */
@@ -40,6 +42,8 @@ export class ShownParts {
   readonly #coming: Part[] = [];
   /** Where the part begins that is shown next. */
   #next: number;
+  /** When the last piece was given, or the file was looked at. */
+  #givenMs: number = performance.now();
 
   private constructor(window: FileWindow, size: number, options: ShownOptions) {
     this.#window = window;
@@ -58,12 +62,12 @@ export class ShownParts {
 
   /** All bytes; those that cannot be shown as `read` gives them, which also updates the checksum. */
   async *pieces(read: Read): AsyncGenerator<Uint8Array> {
-    const { end, checksum } = this.#options;
+    const { end } = this.#options;
     try {
       while (this.#next < end || this.#coming.length > 0) {
         const part = this.#take();
         if (part !== undefined && (part.ready === undefined || (await part.ready))) {
-          yield* piecesOf(part, checksum);
+          if (!(yield* this.#piecesOf(part))) return;
           continue;
         }
         const from = part?.at ?? this.#next;
@@ -105,12 +109,18 @@ export class ShownParts {
     this.#next += bytes.length;
     return true;
   }
-}
 
-function* piecesOf({ bytes, isSummed }: Part, checksum: RunningChecksum | undefined): Generator<Uint8Array> {
-  for (let from = 0; from < bytes.length; from += PIECE_SIZE) {
-    const piece = bytes.subarray(from, from + PIECE_SIZE);
-    if (!isSummed) checksum?.update(piece);
-    yield piece;
+  /** False when somebody has cut the file: whoever touches what was behind its end now ends the process. */
+  *#piecesOf({ bytes, at, isSummed }: Part): Generator<Uint8Array, boolean> {
+    const { checksum } = this.#options;
+    for (let from = 0; from < bytes.length; from += PIECE_SIZE) {
+      const isLate = performance.now() - this.#givenMs > SLOW_MS;
+      if (isLate && !this.#window.reaches(at + bytes.length)) return false;
+      const piece = bytes.subarray(from, from + PIECE_SIZE);
+      if (!isSummed) checksum?.update(piece);
+      this.#givenMs = performance.now();
+      yield piece;
+    }
+    return true;
   }
 }

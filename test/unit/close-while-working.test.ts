@@ -30,6 +30,8 @@ for (const formatVersion of [1, 2] as const) {
     const packSizeTarget = old.length * MIB;
     const { root, container } = await newContainer({ formatVersion, packSizeTarget });
     await Array.fromAsync(container.insertMany(old, { to: "packed" }));
+    // Opened before, so that it is there while the repack goes on, which has not far to go once its entries are there.
+    await using next = await Container.open(root);
     const newFile = join(root, formatVersion === 1 ? "packs/1" : "packed/1.toc.tmp");
     let isEnded = false;
     const repack = container.repack({ all: true }).finally(() => {
@@ -41,10 +43,12 @@ for (const formatVersion of [1, 2] as const) {
       assert.ok(!isEnded);
       await setImmediate();
     }
-    await container.close();
-    await setImmediate();
-    await setImmediate();
-    await using next = await Container.open(root);
+    const closing = container.close();
+    await assert.rejects(Array.fromAsync(next.insertMany(fresh, { to: "packed", lockTimeoutMs: 0 })), {
+      code: "LOCKED",
+    });
+    assert.ok(!isEnded);
+    await closing;
     await Array.fromAsync(next.insertMany(fresh, { to: "packed" }));
     await assert.rejects(repack, { code: "CLOSED" });
     await hasAll(root);
