@@ -23,6 +23,8 @@ const CUTS = `
     for await (const piece of (await container.extract(key)).pieces()) {
       sum += piece[0] + piece[piece.length - 1];
       if (pieces++ > 0) continue;
+      // Until what is computed of the next pieces, beside this, is done.
+      await new Promise((resolve) => setTimeout(resolve, 500));
       truncateSync(file, 0);
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
