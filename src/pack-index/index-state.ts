@@ -195,7 +195,7 @@ export class IndexState {
   /** Adds the segments that MANIFEST lists to `opened`; false when one of them cannot be used. */
   #openAll(old: readonly SegmentFile[], opened: SegmentFile[]): boolean {
     for (const { number } of this.#read.manifest.segments) {
-      const known = old.find((one) => one.number === number && !this.#distrusted.has(number));
+      const known = old.find((one) => one.number === number && one.isStillNamed && !this.#distrusted.has(number));
       const segment = known?.retain() ?? this.#tryOpen(number);
       if (segment === undefined) return false;
       opened.push(segment);

@@ -36,6 +36,8 @@ export class SegmentFile {
   readonly entries: number;
   /** True when every record is live and the only one of its key. */
   readonly plain: boolean;
+  /** Of the file: no other one can have it while this is open. */
+  readonly #inode: number | undefined;
   readonly #fs: FileSystem;
   readonly #file: number;
   readonly #prefixes: Uint32Array;
@@ -69,6 +71,7 @@ export class SegmentFile {
     this.path = path;
     this.number = number;
     this.#file = file;
+    this.#inode = fs.stat(path)?.inode;
     const size = fs.size(file);
     const footerBytes = new Uint8Array(FOOTER_SIZE);
     const got = size < FOOTER_SIZE ? 0 : fs.read(file, footerBytes, 0, FOOTER_SIZE, size - FOOTER_SIZE);
@@ -88,6 +91,12 @@ export class SegmentFile {
       this.#checksums[page] = getU32(table, page * PAGE_ROW_SIZE + 4);
     }
     this.#verified = new Uint8Array(pages);
+  }
+
+  /** False when its name leads to another file by now: the number of a segment that was lost may be used once more. */
+  get isStillNamed(): boolean {
+    const now = this.#fs.stat(this.path)?.inode;
+    return now === undefined || now === this.#inode;
   }
 
   retain(): this {
