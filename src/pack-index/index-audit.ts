@@ -173,7 +173,7 @@ interface SummedToc {
 
 /** The live entries of a table of contents up to `end`. */
 function* sumToc(fs: FileSystem, state: IndexState, packId: number, end: number): Generator<number, SummedToc> {
-  const knownValid = state.knownValid(packId);
+  const knownValid = state.manifest.valid.get(packId) ?? 0;
   const scan = function* (visit: VisitEntry): Generator<number, TocDamage[]> {
     const toc = new TocFile(fs, state.tocPath(packId), packId);
     try {

@@ -8,7 +8,6 @@ import { FolderIdentity } from "./folder-identity.ts";
 import { hiddenByDamage } from "./hidden-by-damage.ts";
 import { type ManifestState, manifestStamp, readManifest, replaceManifest, withoutSegments } from "./manifest-file.ts";
 import { MemoryIndex } from "./memory-index.ts";
-import { packsWithoutToc } from "./packs-without-toc.ts";
 import type { SegmentFile } from "./segment-file.ts";
 import { addFromSpares, openIntact, segmentNumbers } from "./spare-segments.ts";
 import { syncOrSuspect } from "./sync-or-suspect.ts";
@@ -46,8 +45,6 @@ export class IndexState {
   /** Segments that were found damaged. */
   readonly #distrusted = new Set<number>();
   #isAhead = false;
-  /** Packs whose TOCs are lost, as these say that are left. */
-  #lostTocs: ReadonlySet<number> = new Set();
   /** True while segments that MANIFEST does not list may have what damaged TOCs have lost, and no listed one has it yet. */
   needsSpares = false;
 
@@ -94,22 +91,16 @@ export class IndexState {
     const { manifest } = this.#read;
     this.resetTocs();
     this.damage = manifest.damaged.filter(({ packId }) => !this.#isGone(packId));
-    this.#lostTocs = this.segments.length === 0 ? packsWithoutToc(this.#fs, this.folder) : new Set();
-    for (const packId of [...manifest.covered.keys(), ...manifest.valid.keys(), ...this.#lostTocs]) {
+    for (const packId of [...manifest.covered.keys(), ...manifest.valid.keys()]) {
       if (!this.tocs.has(packId) && !this.#isGone(packId)) this.addToc(packId);
     }
     for (const toc of this.tocs.values()) {
-      this.readTail(toc, manifest.covered.get(toc.packId) ?? 0, this.knownValid(toc.packId));
+      this.readTail(toc, manifest.covered.get(toc.packId) ?? 0, manifest.valid.get(toc.packId) ?? 0);
     }
     this.needsSpares = this.segments.length === 0 && this.damage.length > 0;
     // What power cuts have taken from the TOCs may have others in its place.
     if (this.needsSpares && !this.#isAhead)
       addFromSpares(this.#fs, this.indexFolder, this.tail, new Set(this.damage.map(({ packId }) => packId)));
-  }
-
-  /** Bytes of a TOC that were valid once, as MANIFEST says, or the bytes of its pack. */
-  knownValid(packId: number): number {
-    return this.#read.manifest.valid.get(packId) ?? (this.#lostTocs.has(packId) ? ENTRY_SIZE : 0);
   }
 
   /** Picks up what other processes have committed; true when anything changed. */
