@@ -9,6 +9,12 @@ const TASKS_PER_THREAD = 2;
  */
 const LIMITS = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 32 };
 
+/**
+ * Milliseconds after which threads that have nothing to do are ended: whoever forgets an iteration does not end them. They are started
+ * anew when there is more.
+ */
+const IDLE_END_MS = 10_000;
+
 /** Posted to a thread that is to end. */
 const END = null;
 
@@ -37,6 +43,8 @@ export interface ThreadPoolOptions<Task, Answer> {
   readonly threads: number;
   /** Does a task in the caller's thread: where no other is free, or the one that had it has failed. */
   readonly here: (task: Task) => Promise<Answer>;
+  /** Instead of {@link IDLE_END_MS}, for tests. */
+  readonly idleEndMs?: number | undefined;
 }
 
 /** Each takes some 15 MB at once, whatever there is to do: a number that was meant for something else would take all memory. */
@@ -81,6 +89,8 @@ export class ThreadPool<Task, Answer> implements Disposable {
   #threads: Thread<Task, Answer>[] = [];
   #running: Thread<Task, Answer>[] = [];
   #started = false;
+  /** Until idle threads are ended. */
+  #idle: NodeJS.Timeout | undefined;
 
   constructor(options: ThreadPoolOptions<Task, Answer>) {
     this.#options = options;
@@ -107,6 +117,17 @@ export class ThreadPool<Task, Answer> implements Disposable {
     } catch {
       // As many as there are.
     }
+    this.#idle = setTimeout(() => this.#endIdle(), this.#options.idleEndMs ?? IDLE_END_MS).unref();
+  }
+
+  #endIdle(): void {
+    const areStarting = this.#running.length < this.#threads.length;
+    if (areStarting || this.#threads.some(({ waiting }) => waiting.length > 0)) {
+      this.#idle?.refresh();
+      return;
+    }
+    this[Symbol.dispose]();
+    this.#started = false;
   }
 
   run(task: Task): Promise<Answer> {
@@ -126,6 +147,7 @@ export class ThreadPool<Task, Answer> implements Disposable {
     worker.once("online", () => this.#running.push(thread));
     worker.on("message", (answer: Answer) => {
       thread.waiting.shift()?.resolve(answer);
+      this.#idle?.refresh();
       if (thread.waiting.length === 0) worker.unref();
     });
     // What a thread that fails has not done is done here.
@@ -141,6 +163,8 @@ export class ThreadPool<Task, Answer> implements Disposable {
 
   /** Ends the threads, once they have done what they are doing: nobody waits for that. */
   [Symbol.dispose](): void {
+    clearTimeout(this.#idle);
+    this.#idle = undefined;
     this.#running = [];
     for (const { worker, waiting } of this.#threads.splice(0)) {
       // An error that nobody listens to would end the process.

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import type { ContainerConfig } from "../format/config.ts";
@@ -57,8 +58,13 @@ export function openStores(options: OpenStoresOptions): OpenStores {
   const removals = removalLock(options, folder);
   const context: StoreContext = { fs, root, config, durability, removals };
   const files = new PackFiles(fs, folder, config.containerVersion);
-  const { index, lock } = config.containerVersion === 1 ? legacyParts(options, folder, files) : parts(options, folder);
-  const packed = new PackedStore({ context, files, index, lock, lockTimeoutMs, onLockWait });
+  const onMoved = (): void => {
+    refuseOther(options);
+    packed.forgetFiles();
+  };
+  const { index, lock } =
+    config.containerVersion === 1 ? legacyParts(options, folder, files) : parts(options, folder, onMoved);
+  const packed: PackedStore = new PackedStore({ context, files, index, lock, lockTimeoutMs, onLockWait });
   return {
     combined: new CombinedStore(context, new LooseStore(context), packed),
     prepareLocks() {
@@ -88,7 +94,8 @@ export function openStoresAt(fs: FileSystem, root: string): OpenStores {
 /** Milliseconds; it is held for a few thousand removals, or one commit. */
 const REMOVALS_TIMEOUT_MS = 30_000;
 
-function removalLock({ fs, root, config }: OpenStoresOptions, packs: string): RemovalLock & Preparable {
+function removalLock(options: OpenStoresOptions, packs: string): RemovalLock & Preparable {
+  const { fs, root, config } = options;
   const isLegacy = config.containerVersion === 1;
   const folder = isLegacy ? `${root}/${SANDBOX_FOLDER}` : packs;
   const lock = isLegacy
@@ -96,6 +103,7 @@ function removalLock({ fs, root, config }: OpenStoresOptions, packs: string): Re
     : new OsLock(`${folder}/${REMOVALS_LOCK_FILE}`, `${folder}/${REMOVALS_LOCK_HOLDER_FILE}`);
   return {
     hold(work) {
+      refuseGone(options);
       fs.makeDirectory(folder);
       return holdLock(lock, "commit or delete", REMOVALS_TIMEOUT_MS, work);
     },
@@ -114,12 +122,31 @@ interface Parts {
   readonly lock: PackerLock & Preparable;
 }
 
-function parts({ fs, config }: OpenStoresOptions, folder: string): Parts {
+function parts(options: OpenStoresOptions, folder: string, onMoved: () => void): Parts {
+  const { fs, config } = options;
   const lock = new OsLock(`${folder}/${LOCK_FILE}`, `${folder}/${LOCK_HOLDER_FILE}`);
   return {
-    index: new SegmentedIndex({ fs, folder, containerId: config.containerId }),
-    lock: new FolderLock(lock, () => fs.makeDirectory(folder)),
+    index: new SegmentedIndex({ fs, folder, containerId: config.containerId, onMoved }),
+    lock: new FolderLock(lock, () => {
+      refuseGone(options);
+      fs.makeDirectory(folder);
+    }),
   };
+}
+
+/** Throws `NOT_A_CONTAINER` when the container is not at its place any more. */
+function refuseGone({ fs, root }: OpenStoresOptions): void {
+  if (fs.stat(root) === undefined) readConfig(fs, root);
+}
+
+/**
+ * Throws `NOT_A_CONTAINER` when another container has taken the place of the one that was opened. It may be a copy of that, as a backup
+ * that was restored is.
+ */
+function refuseOther({ fs, root, config }: OpenStoresOptions): void {
+  if (isDeepStrictEqual(readConfig(fs, root), config)) return;
+  const message = `another container has taken the place of the one that was opened at ${root}; open it again`;
+  throw new TsdosError("NOT_A_CONTAINER", message, { path: root });
 }
 
 function legacyParts({ fs, root, create }: OpenStoresOptions, folder: string, files: PackFiles): Parts {

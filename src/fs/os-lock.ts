@@ -25,6 +25,8 @@ export class OsLock {
   readonly #holderPath: string;
   /** Stays open between acquisitions; without a transaction it holds no lock. */
   #database: SqliteDatabase | undefined;
+  /** Of the file that is open. */
+  #inode: number | undefined;
   #held = false;
   /** Then the file is open only while the lock is held. */
   #isToClose = false;
@@ -44,6 +46,8 @@ export class OsLock {
 
   /** Makes the lock's file, which costs some syncs, before the lock is first needed. */
   prepare(): void {
+    // Another container may stand in the place of the one that it was opened in: nobody there would be kept out.
+    if (this.#database !== undefined && this.#inodeNow() !== this.#inode) this.#closeFile();
     this.#database ??= this.#open();
   }
 
@@ -141,8 +145,13 @@ export class OsLock {
     this.#database = undefined;
   }
 
+  #inodeNow(): number | undefined {
+    return fs.statSync(this.path, { throwIfNoEntry: false })?.ino;
+  }
+
   #open(): SqliteDatabase {
     const database = this.#openFile();
+    this.#inode = this.#inodeNow();
     try {
       if (fs.statSync(this.path).size === 0) {
         database.exec("BEGIN EXCLUSIVE; COMMIT");

@@ -4,6 +4,7 @@ import {
   FLAG_TOMBSTONE,
   isTombstone,
   isValidTocEntry,
+  type PackEntry,
   readRecord,
   recordKey,
   recordPackId,
@@ -196,9 +197,10 @@ export class TocRepair {
       return;
     }
     if (findOrUndefined(this.#packed, key) !== undefined) return;
-    const { flags, offset, storedSize, rawSize, codec } = readRecord(bytes, 0);
+    const fields = readRecord(bytes, 0);
     // A deletion that is lost leaves an object more, not less.
-    if ((flags & FLAG_TOMBSTONE) !== 0 || (offset === 0 && storedSize === 0 && rawSize === 0)) return;
+    if (isLikeTombstone(fields)) return;
+    const { offset, storedSize, rawSize, codec } = fields;
     const { files } = this.#packed;
     const reason = `the entry at byte ${at} of ${files.folder}/${tocFileName(packId)} is damaged, the key perhaps, too`;
     const path = this.#quarantine.relative(files.pathOf(packId));
@@ -261,6 +263,12 @@ export class TocRepair {
     const copies = [{ ...copy, quarantined }];
     this.#objects.list({ at: new Date().toISOString(), reason, copies });
   }
+}
+
+/** By most of its fields: its flags may be damaged, or only look like those of one. */
+function isLikeTombstone({ flags, offset, storedSize, rawSize, checksum }: PackEntry): boolean {
+  const zeros = [offset, storedSize, rawSize, checksum].filter((field) => field === 0).length;
+  return zeros >= 3 && ((flags & FLAG_TOMBSTONE) !== 0 || offset === 0);
 }
 
 function placeOf(bytes: Buffer, at: number): string {

@@ -1,13 +1,15 @@
-import { isTsdosError, TsdosError } from "../errors.ts";
+import { isTsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { ENTRY_SIZE, type RecordBatch } from "../format/entry.ts";
 import { EMPTY_MANIFEST, type Manifest, type ManifestSegment, type TocDamage } from "../format/manifest.ts";
 import { INDEX_FOLDER, parseTocFileName, segmentFileName, tocFileName } from "../format/paths.ts";
 import { isCompletePack } from "./complete-pack.ts";
+import { FolderIdentity } from "./folder-identity.ts";
+import { hiddenByDamage } from "./hidden-by-damage.ts";
 import { type ManifestState, manifestStamp, readManifest, replaceManifest, withoutSegments } from "./manifest-file.ts";
 import { MemoryIndex } from "./memory-index.ts";
-import { SegmentFile } from "./segment-file.ts";
-import { addFromSpares, segmentNumbers } from "./spare-segments.ts";
+import type { SegmentFile } from "./segment-file.ts";
+import { addFromSpares, openIntact, segmentNumbers } from "./spare-segments.ts";
 import { syncOrSuspect } from "./sync-or-suspect.ts";
 import { TocFile } from "./toc-file.ts";
 
@@ -19,6 +21,7 @@ const OPEN_ATTEMPTS = 20;
 /** What an index knows of its files: MANIFEST, the segments, and in memory what the TOCs hold behind them. */
 export class IndexState {
   readonly folder: string;
+  readonly identity: FolderIdentity;
   readonly indexFolder: string;
   /** From the oldest to the newest. */
   segments: SegmentFile[] = [];
@@ -45,8 +48,10 @@ export class IndexState {
   /** True while segments that MANIFEST does not list may have what damaged TOCs have lost, and no listed one has it yet. */
   needsSpares = false;
 
-  constructor(fs: FileSystem, folder: string) {
+  /** `onMoved` as {@link FolderIdentity} calls it. */
+  constructor(fs: FileSystem, folder: string, onMoved: () => void = () => undefined) {
     this.#fs = fs;
+    this.identity = new FolderIdentity(fs, folder, onMoved);
     this.folder = folder;
     this.indexFolder = `${folder}/${INDEX_FOLDER}`;
   }
@@ -62,6 +67,7 @@ export class IndexState {
 
   /** Reads everything anew: MANIFEST, its segments, and the TOCs behind what they cover. */
   load(): void {
+    if (this.identity.follow()) this.#forgetFolder();
     for (let attempt = 1; attempt <= OPEN_ATTEMPTS; attempt++) {
       this.#loadOnce();
       // What seems lost, or is missed, may be a pack that a repack has replaced: MANIFEST was then replaced before.
@@ -101,13 +107,22 @@ export class IndexState {
   refresh(all = false): boolean {
     const before = this.tail.count;
     // Looked at again behind the packs: a repack that has replaced MANIFEST meanwhile may have removed some of them on the way.
-    if (this.#isReplaced() || !this.#readNewPacks() || this.#isReplaced()) {
+    if (this.identity.isMoved || this.#isReplaced() || !this.#readNewPacks() || this.#isReplaced()) {
       this.load();
       return true;
     }
     // A deletion that was interrupted has tombstones of which MANIFEST does not tell.
     if (all) for (const packId of [...this.tocs.keys()]) this.refreshPack(packId);
     return this.tail.count !== before;
+  }
+
+  /** Files of the same names are others. */
+  #forgetFolder(): void {
+    for (const segment of this.segments) segment.release();
+    this.segments = [];
+    this.suspect.clear();
+    this.#whole.clear();
+    this.#distrusted.clear();
   }
 
   /** Whether MANIFEST is another one than was read. */
@@ -171,7 +186,7 @@ export class IndexState {
   /** Adds the segments that MANIFEST lists to `opened`; false when one of them cannot be used. */
   #openAll(old: readonly SegmentFile[], opened: SegmentFile[]): boolean {
     for (const { number } of this.#read.manifest.segments) {
-      const known = old.find((one) => one.number === number && !this.#distrusted.has(number) && one.isCurrent);
+      const known = old.find((one) => one.number === number && one.isStillNamed && !this.#distrusted.has(number));
       const segment = known?.retain() ?? this.#tryOpen(number);
       if (segment === undefined) return false;
       opened.push(segment);
@@ -188,13 +203,7 @@ export class IndexState {
   }
 
   #tryOpen(number: number): SegmentFile | undefined {
-    if (this.#distrusted.has(number)) return undefined;
-    try {
-      return SegmentFile.open(this.#fs, this.segmentPath(number), number);
-    } catch (error) {
-      if (isTsdosError(error, "CORRUPT_INDEX")) return undefined;
-      throw error;
-    }
+    return this.#distrusted.has(number) ? undefined : openIntact(this.#fs, this.segmentPath(number), number);
   }
 
   /** Forgets all segments and entries; MANIFEST's word on which parts of the TOCs were valid stays. */
@@ -380,13 +389,7 @@ export class IndexState {
   refuseDamage(): void {
     const [first] = this.damage;
     if (first === undefined) return;
-    const path = this.tocPath(first.packId);
-    throw new TsdosError(
-      "CORRUPT_INDEX",
-      `${path} has damaged entries (${this.damage.length} in all, the first at byte ${first.offset}): an object that is not found may be ` +
-        "one of them; restore the file from a backup, or run validate to see what is affected",
-      { path, offset: first.offset },
-    );
+    throw hiddenByDamage(this.tocPath(first.packId), first.offset, this.damage.length);
   }
 
   close(): void {

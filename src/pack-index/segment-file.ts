@@ -38,6 +38,7 @@ export class SegmentFile {
   readonly entries: number;
   /** True when every record is live and the only one of its key. */
   readonly plain: boolean;
+  /** Of the file: no other one can have it while this is open. */
   readonly #fs: FileSystem;
   readonly #file: number;
   readonly #inode: number | undefined;
@@ -96,9 +97,10 @@ export class SegmentFile {
     this.#filters = new KeyFilters(pages);
   }
 
-  /** True when its name leads to this file: who removes the index folder has numbers given once more. */
-  get isCurrent(): boolean {
-    return this.#inode !== undefined && this.#fs.stat(this.path)?.inode === this.#inode;
+  /** False when its name leads to another file by now: the number of a segment that was lost may be used once more. */
+  get isStillNamed(): boolean {
+    const now = this.#fs.stat(this.path)?.inode;
+    return now === undefined || now === this.#inode;
   }
 
   retain(): this {

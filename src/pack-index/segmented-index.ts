@@ -38,6 +38,8 @@ export interface SegmentedIndexOptions {
   /** The folder with the packs and their TOCs. */
   readonly folder: string;
   readonly containerId: string;
+  /** As `FolderIdentity` calls it. */
+  readonly onMoved?: () => void;
 }
 
 /** The index of format version 2: TOC logs are the truth, sorted segments the cache, the newest entries are held in memory. */
@@ -58,7 +60,7 @@ export class SegmentedIndex implements PackIndex {
   constructor(options: SegmentedIndexOptions) {
     this.#fs = options.fs;
     this.#containerId = options.containerId;
-    this.#state = new IndexState(options.fs, options.folder);
+    this.#state = new IndexState(options.fs, options.folder, options.onMoved);
     this.#segments = new SegmentsOnDisk(options.fs, this.#state);
     this.repacking = new SegmentedRepacking(options, this, (work) => this.#wholly(work));
   }
@@ -207,6 +209,7 @@ export class SegmentedIndex implements PackIndex {
 
   commit(packId: number, batch: RecordBatch, sync: boolean): void {
     const state = this.#ready();
+    state.identity.refuseMoved();
     const toc = state.tocs.get(packId) ?? state.addToc(packId);
     // Whatever stands there already is read, and so kept: an append cuts what is behind the last entry that it knows. By its name.
     toc.close();

@@ -58,7 +58,8 @@ function visitSpares(
   }
 }
 
-function openIntact(fs: FileSystem, path: string, number: number): SegmentFile | undefined {
+/** Undefined for a segment that is missing, or whose footer or page table is damaged. */
+export function openIntact(fs: FileSystem, path: string, number: number): SegmentFile | undefined {
   try {
     return SegmentFile.open(fs, path, number);
   } catch (error) {

@@ -106,8 +106,9 @@ export class CombinedStore extends BaseStore {
   }
 
   #insertLoose(sources: Sources, options: InsertManyOptions): AsyncGenerator<readonly InsertResult[]> {
-    const inserted = this.loose.insertBatches(sources, options, this.#inPacks(options));
-    return this.#withoutDamagedTwins(inserted, new Set(), options);
+    const insert = (): AsyncIterable<readonly InsertResult[]> =>
+      this.loose.insertBatches(sources, options, this.#inPacks(options));
+    return this.#withoutDamagedTwins(insert, new Set(), options);
   }
 
   #insertPacked(
@@ -116,25 +117,26 @@ export class CombinedStore extends BaseStore {
     writer?: PackWriter,
   ): AsyncGenerator<readonly InsertResult[]> {
     const damaged = new Set<ObjectKey>();
-    const elsewhere = this.#inLoose(options, damaged);
-    const inserted = insertPacked(this.packed, sources, {
-      ...options,
-      elsewhere,
-      ...(writer === undefined ? {} : { writer }),
-    });
-    return this.#withoutDamagedTwins(inserted, damaged, options);
+    const insert = (): AsyncIterable<readonly InsertResult[]> =>
+      insertPacked(this.packed, sources, {
+        ...options,
+        elsewhere: this.#inLoose(options, damaged),
+        ...(writer === undefined ? {} : { writer }),
+      });
+    return this.#withoutDamagedTwins(insert, damaged, options);
   }
 
   /**
+   * Begins with `insert` when the first result is asked for, and gives out its results.
    * A damaged loose copy would hide the intact one that is in a pack now: it is removed before the result is given. So would one
    * that was removed without a sync, when a power cut brings it back: it may never have been written to the disk.
    */
   async *#withoutDamagedTwins(
-    batches: AsyncIterable<readonly InsertResult[]>,
+    insert: () => AsyncIterable<readonly InsertResult[]>,
     damaged: Set<ObjectKey>,
     options: InsertOptions,
   ): AsyncGenerator<readonly InsertResult[]> {
-    for await (const batch of batches) {
+    for await (const batch of insert()) {
       const packed = batch.filter(
         ({ key, where }) => where === "packed" && (options.checkExisting || damaged.has(key)),
       );

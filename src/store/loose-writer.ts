@@ -250,7 +250,8 @@ export class LooseWriter implements Inserter {
     try {
       return this.#context.fs.open(temporary, "create");
     } catch (error) {
-      if (!isTsdosError(error, "NOT_FOUND")) throw error;
+      // A container that was moved away is not begun anew.
+      if (!isTsdosError(error, "NOT_FOUND") || this.#context.fs.stat(this.#context.root) === undefined) throw error;
       this.#context.fs.makeDirectory(`${this.#context.root}/${SANDBOX_FOLDER}`);
       return this.#context.fs.open(temporary, "create");
     }

@@ -330,6 +330,15 @@ export class PackedStore extends BaseStore {
     this.#verified.clear();
   }
 
+  /** Forgets what is known of the files: others stand in their places. */
+  forgetFiles(): void {
+    this.files.closeOpen();
+    this.#verified.clear();
+    this.#durable.clear();
+    this.#suspect.clear();
+    this.#namedDurably.clear();
+  }
+
   /** True when the stored copy reads back with the right hash. */
   isIntact(key: ObjectKey, entry: PackEntry, signal?: AbortSignal): Promise<boolean> {
     return readsBack(this.reader(key, entry, { verify: "hash" }), signal);

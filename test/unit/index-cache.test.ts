@@ -147,3 +147,23 @@ test("an error half-way through a refresh or a rebuild never makes an object see
     }
   }
 });
+
+// The index was made anew, and the number given once more, after the segment was lost. Who still had the old one open took that for the
+// new one, and said of objects that they were not there.
+test("a segment that has the number of one that was lost is not taken for that", () => {
+  const fs = emptyFolder();
+  const writer = open(fs);
+  commit(writer, 0, entries(0, 10));
+  writer.flush(true, true);
+  const reader = open(fs);
+  holds(reader, 0, 10);
+  const [name] = segmentNames(fs);
+  fs.remove(`${FOLDER}/index/${name}`);
+  const second = open(fs);
+  commit(second, 0, entries(10, 20));
+  second.flush(true, true);
+  assert.deepEqual(segmentNames(fs), [name]);
+  commit(open(fs), 1, entries(20, 21));
+  reader.refresh();
+  holds(reader, 0, 21);
+});
