@@ -8,9 +8,14 @@ import { temporaryFolder } from "../support/folders.ts";
 import { threadsEnd } from "../support/threads.ts";
 
 function echo(): URL {
-  const file = join(temporaryFolder(), "echo.mjs");
-  const text =
-    "import { parentPort } from 'node:worker_threads';\nparentPort.on('message', (task) => parentPort.postMessage(task));\n";
+  return programOf("(task) => parentPort.postMessage(task)");
+}
+
+/** A thread that does each task by a function. */
+function programOf(onTask: string): URL {
+  const file = join(temporaryFolder(), "thread.mjs");
+  const pools = JSON.stringify(new URL("../../src/thread-pool.ts", import.meta.url));
+  const text = `import { parentPort } from "node:worker_threads";\nimport { serveTasks } from ${pools};\nserveTasks(${onTask});\n`;
   writeFileSync(file, text);
   return pathToFileURL(file);
 }
@@ -38,12 +43,9 @@ test("threads that have nothing to do are ended, and started anew when there is 
 });
 
 test("threads that are busy for longer than that are not ended", async () => {
-  const file = join(temporaryFolder(), "slow.mjs");
-  const text =
-    "import { parentPort } from 'node:worker_threads';\nparentPort.on('message', (task) => setTimeout(() => parentPort.postMessage(task), 100));\n";
-  writeFileSync(file, text);
+  const program = programOf("(task) => setTimeout(() => parentPort.postMessage(task), 100)");
   const here = (): Promise<number> => Promise.resolve(-1);
-  using pool = new ThreadPool<number, number>({ program: pathToFileURL(file), threads: 1, here, idleEndMs: 5 });
+  using pool = new ThreadPool<number, number>({ program, threads: 1, here, idleEndMs: 5 });
   let result = -1;
   // It may be ended before it has got the task.
   for (let attempt = 0; attempt < 50 && result < 0; attempt++) {
