@@ -1,8 +1,9 @@
 import type { FileSystem } from "../file-system.ts";
 import type { IndexState } from "./index-state.ts";
 import { BATCH_RECORDS, RecordMerge } from "./record-merge.ts";
-import { SegmentFile } from "./segment-file.ts";
+import type { SegmentFile } from "./segment-file.ts";
 import { SegmentWriter } from "./segment-writer.ts";
+import { useSegment } from "./use-segment.ts";
 
 /** A segment is merged with the newer ones once they hold more than a third of its records: O(log n) segments. */
 const MERGE_RATIO = 3;
@@ -68,24 +69,16 @@ export class SegmentMerge {
 
   /** Puts the new segment in place of its inputs, when {@link advance} has come to the end. */
   finish(state: IndexState): void {
-    const entries = this.#writer.finish(this.#records.isPlain);
-    const { number } = this;
-    if (entries === undefined || !this.isValid(state)) return;
-    // So that MANIFEST never lists a segment whose name a power cut has taken.
-    if (this.#sync) this.#fs.syncDirectory(state.indexFolder);
+    if (!this.#writer.finish(this.#records.isPlain) || !this.isValid(state)) return;
+    const replaces = this.#inputs.length;
     const from = state.segments.indexOf(this.#inputs[0] as SegmentFile);
-    const older = state.segments.slice(0, from);
-    const newer = state.segments.slice(from + this.#inputs.length);
     // Nothing has records of retired packs any more if there was nothing besides, and nothing more was retired.
-    const isClean = this.#isFinal && newer.length === 0 && state.tail.count === 0;
-    const retired = isClean ? [...state.retired].filter((packId) => !this.#retired.has(packId)) : [...state.retired];
+    const isClean = this.#isFinal && from + replaces === state.segments.length && state.tail.count === 0;
+    const gone = isClean ? this.#retired : new Set<number>();
+    const retired = new Set([...state.retired].filter((packId) => !gone.has(packId)));
     const { covered } = state.manifest;
-    state.writeManifest([...older, { number, entries }, ...newer], covered, this.#sync, new Set(retired));
-    const added = SegmentFile.open(this.#fs, this.#writer.path, number) as SegmentFile;
-    // Only now that nothing can fail any more: until then, look-ups go on with all that they had.
-    state.segments = [...older, added, ...newer];
-    for (const input of this.#inputs) input.release();
-    if (isClean) for (const packId of this.#retired) state.retired.delete(packId);
+    const written = { number: this.number, from, replaces, covered, retired };
+    if (useSegment(this.#fs, state, written, this.#sync)) for (const packId of gone) state.retired.delete(packId);
   }
 
   /** Removes what was written, unless it was finished. */

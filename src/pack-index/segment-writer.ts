@@ -48,8 +48,8 @@ export class SegmentWriter {
     }
   }
 
-  /** Completes the file and says how many records it has; undefined when another program has removed it meanwhile. */
-  finish(isPlain: boolean): number | undefined {
+  /** Completes the file; false when another program has removed it meanwhile. */
+  finish(isPlain: boolean): boolean {
     const table = this.#table;
     const entries = this.#entries;
     const tail = new Uint8Array(table.length * 4 + FOOTER_SIZE);
@@ -58,9 +58,9 @@ export class SegmentWriter {
     tail.set(printSegmentFooter({ entries, tableChecksum, plain: isPlain }), table.length * 4);
     this.#fs.write(this.#file, tail, 0, tail.length, entries * ENTRY_SIZE);
     if (this.#sync) this.#fs.sync(this.#file);
-    if (!this.#isThere()) return undefined;
+    if (!this.#isThere()) return false;
     this.#state = "finished";
-    return entries;
+    return true;
   }
 
   #isThere(): boolean {
@@ -83,18 +83,18 @@ export class SegmentWriter {
   }
 }
 
-/** Writes sorted records as a new segment file and returns how many there were. */
+/** Writes sorted records as a new segment file; false when another program has removed it meanwhile. */
 export function writeSegment(
   fs: FileSystem,
   path: string,
   batches: Iterable<RecordBatch>,
   isPlain: () => boolean,
   sync: boolean,
-): number {
+): boolean {
   const writer = new SegmentWriter(fs, path, sync);
   try {
     for (const batch of batches) writer.add(batch);
-    return writer.finish(isPlain()) ?? 0;
+    return writer.finish(isPlain());
   } finally {
     writer.close();
   }

@@ -2,9 +2,9 @@ import type { FileSystem } from "../file-system.ts";
 import { MANIFEST_FILE, parseSegmentFileName } from "../format/paths.ts";
 import type { IndexState } from "./index-state.ts";
 import { RecordMerge } from "./record-merge.ts";
-import { SegmentFile } from "./segment-file.ts";
 import { SegmentMerge } from "./segment-merge.ts";
 import { writeSegment } from "./segment-writer.ts";
+import { useSegment } from "./use-segment.ts";
 
 /** Writes segments, merges them, and removes those that nothing refers to: for the holder of the packer lock. */
 export class SegmentsOnDisk {
@@ -21,24 +21,26 @@ export class SegmentsOnDisk {
   /** Makes a segment of the records that are held in memory. */
   flushTail(sync: boolean): void {
     const state = this.#state;
-    const { tail, segments, retired, indexFolder } = state;
-    this.#fs.makeDirectory(indexFolder);
+    const { tail, segments, retired } = state;
+    this.#fs.makeDirectory(state.indexFolder);
     const number = state.nextSegmentNumber();
     const path = state.segmentPath(number);
     const isFirst = segments.length === 0;
     const sorted = [tail.sorted()];
     const records = new RecordMerge([sorted], { final: isFirst, retired });
-    const entries =
+    const isWhole =
       tail.plain && retired.size === 0
         ? writeSegment(this.#fs, path, sorted, () => true, sync)
         : writeSegment(this.#fs, path, records.batches(), () => records.isPlain, sync);
-    // So that MANIFEST never lists a segment whose name a power cut has taken.
-    if (sync) this.#fs.syncDirectory(indexFolder);
-    const stillRetired = isFirst ? new Set<number>() : retired;
-    state.writeManifest([...segments, { number, entries }], state.positions(), sync, stillRetired);
-    const added = SegmentFile.open(this.#fs, path, number) as SegmentFile;
-    // Only now that nothing can fail any more: until then, look-ups go on with all that they had.
-    state.segments = [...segments, added];
+    const written = {
+      number,
+      from: segments.length,
+      replaces: 0,
+      covered: state.positions(),
+      retired: isFirst ? new Set<number>() : retired,
+    };
+    // What another program has removed meanwhile is written once more with the next records.
+    if (!isWhole || !useSegment(this.#fs, state, written, sync)) return;
     tail.clear();
     if (isFirst) retired.clear();
     this.removeOrphans(false);

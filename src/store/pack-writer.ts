@@ -175,7 +175,8 @@ export class PackWriter {
 
   /** Takes back the object that was begun at `start`. */
   rollback(start: number): void {
-    if (this.#closed) return;
+    // What others have appended is not cut off.
+    if (this.#closed || this.#committed === Number.POSITIVE_INFINITY) return;
     if (start === this.#begun) this.#begun = undefined;
     const flushedEnd = this.#end - this.#buffered;
     if (start >= flushedEnd) {

@@ -59,8 +59,9 @@ export class SourceReader {
   readonly #fs: FileSystem;
   readonly #signal: AbortSignal | undefined;
   #buffer: Uint8Array = new Uint8Array(64 * 1024);
-  /** Ends the wait for the streams that were opened; made for the first of them. */
+  /** Ends the wait for the streams that were opened; made for the first of them, as is the signal, which is dear. */
   #ending: AbortController | undefined;
+  #ends: AbortSignal | undefined;
   meanwhile: Meanwhile | undefined;
 
   /** With `signal`, an abort ends the wait for a stream that gives nothing. */
@@ -130,9 +131,8 @@ export class SourceReader {
 
   async #readStream(stream: AsyncIterable<Uint8Array>, what: string): Promise<Content> {
     this.#ending ??= new AbortController();
-    const ends = this.#ending.signal;
-    const signal = this.#signal === undefined ? ends : AbortSignal.any([this.#signal, ends]);
-    const puller = new SourcePuller(checked(stream, what), signal);
+    this.#ends ??= AbortSignal.any([this.#ending.signal, ...(this.#signal === undefined ? [] : [this.#signal])]);
+    const puller = new SourcePuller(checked(stream, what), this.#ends);
     const head: Uint8Array[] = [];
     let size = 0;
     try {

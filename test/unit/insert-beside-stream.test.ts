@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { appendFileSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Container } from "../../src/container/container.ts";
@@ -92,4 +92,22 @@ test("a stream that fails after what came before was acknowledged", async () => 
   assert.deepEqual(await Array.fromAsync(results, ({ index }) => index), [2]);
   assert.deepEqual(failed, [1]);
   await container.close();
+});
+
+// The stream's beginning stands in the pack when what came before it is committed. Taking it back cut off what others had appended.
+test("version 1: what another program appends beside a stream stays, though the commit meanwhile is refused", async () => {
+  const { root, container } = await newContainer({ formatVersion: 1 });
+  await container.insert(Buffer.from("before"), { to: "packed" });
+  const path = join(root, "packs/0");
+  const beside = async function* (): AsyncGenerator<Uint8Array> {
+    for (let i = 0; i < 6; i++) yield piece;
+    appendFileSync(path, "of others");
+    await new Promise(() => undefined);
+  };
+  await assert.rejects(Array.fromAsync(container.insertMany([small, beside()], { to: "packed", compress: "no" })), {
+    code: "LOCKED",
+  });
+  await container.close();
+  const bytes = readFileSync(path);
+  assert.equal(bytes.subarray(-9).toString(), "of others");
 });

@@ -20,9 +20,8 @@ function sorted(records: readonly KeyedEntry[]): KeyedEntry[] {
 function written(records: readonly KeyedEntry[]): { readonly fs: MemoryFileSystem; readonly segment: SegmentFile } {
   const fs = new MemoryFileSystem();
   const merge = new RecordMerge([[batchOf(records)]], { final: false });
-  const count = writeSegment(fs, PATH, merge.batches(), () => merge.isPlain, true);
-  assert.equal(count, records.length);
-  assert.equal(fs.stat(PATH)?.size, segmentFileSize(count));
+  assert.ok(writeSegment(fs, PATH, merge.batches(), () => merge.isPlain, true));
+  assert.equal(fs.stat(PATH)?.size, segmentFileSize(records.length));
   return { fs, segment: SegmentFile.open(fs, PATH, 1) as SegmentFile };
 }
 

@@ -160,3 +160,29 @@ test("a merge that fails leaves nothing on the full disk, and is begun anew by t
   index.close();
   assert.deepEqual(files.openFiles, []);
 });
+
+// It was looked up in what had been opened in vain from then on, and the instance never came back from that.
+test("a segment that another program removes right before it is used is written once more", () => {
+  for (const before of [0, 2000]) {
+    const fs = emptyFolder();
+    let isRemoved = true;
+    const files = new InterceptedFileSystem(fs, ({ name, path }: FileCall) => {
+      const names = segmentNames(fs);
+      if (isRemoved || name !== "syncDirectory" || names.length < (before === 0 ? 1 : 3)) return undefined;
+      isRemoved = true;
+      fs.remove(`${path}/${names.at(-1)}`);
+      return undefined;
+    });
+    const index = open(files);
+    if (before > 0) commit(index, 0, entries(0, before));
+    index.flush(true, true);
+    commit(index, 0, entries(before, before + 1000));
+    isRemoved = false;
+    index.flush(true, true);
+    assert.ok(isRemoved);
+    for (const one of [index, open(fs)]) holds(one, 0, before + 1000);
+    ended(fs, index, before + 1000);
+    index.close();
+    assert.deepEqual(files.openFiles, []);
+  }
+});
