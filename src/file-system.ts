@@ -59,7 +59,7 @@ export interface FileSystem {
   /** How many files the process may have open at a time; undefined when that is not known. */
   readonly openFilesMax?: number | undefined;
   open(path: string, mode: OpenMode): number;
-  /** As `open` in mode `create`, with the permissions of another file. */
+  /** As `open` in mode `create`, with the permissions of another file, and its owner and group where that may be. */
   createLike(path: string, other: string): number;
   /** As `open` in mode `read`, but undefined when the file is missing. */
   openIfExists(path: string): number | undefined;

@@ -17,6 +17,8 @@ const FLAGS: Record<Exclude<OpenMode, "read">, number> = {
 };
 const FILE_MODE = 0o666;
 const OWNER_WRITES = 0o200;
+const OWNER_MODE = 0o700;
+const GROUP_MODE = 0o070;
 // Linux, include/uapi/linux/fs.h and falloc.h
 /** Without the flags that wait: those would take errors away that a sync has to tell. */
 const SYNC_FILE_RANGE_WRITE = 2;
@@ -57,11 +59,13 @@ export class NodeFileSystem implements FileSystem {
 
   createLike(path: string, other: string): number {
     try {
-      const mode = fs.statSync(other).mode & 0o777;
-      const file = fs.openSync(path, FLAGS.create, mode);
+      const { mode, uid, gid } = fs.statSync(other);
+      const file = fs.openSync(path, FLAGS.create, mode & OWNER_MODE);
       this.#paths[file] = path;
-      // The mode given to open is less the umask.
-      fs.fchmodSync(file, mode);
+      // Another group may do what all others may. The mode given to open is less the umask.
+      const isSameGroup = isDone(() => fs.fchownSync(file, uid, gid)) || isDone(() => fs.fchownSync(file, -1, gid));
+      const kept = isSameGroup ? mode : (mode & ~GROUP_MODE) | ((mode << 3) & GROUP_MODE);
+      isDone(() => fs.fchmodSync(file, kept & 0o777));
       return file;
     } catch (error) {
       throw fromSystemError(error, "open for writing", path);
@@ -333,4 +337,14 @@ function isFolder(path: string): boolean | undefined {
   const stat = fs.lstatSync(path, { throwIfNoEntry: false });
   if (!stat?.isSymbolicLink()) return stat?.isDirectory();
   return fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+/** False where the system refuses: not everybody may do it, and not every file system has it. */
+function isDone(work: () => void): boolean {
+  try {
+    work();
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   chmodSync,
+  chownSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -121,5 +122,34 @@ test("what must not be written is not replaced", async (t) => {
     process.seteuid?.(0);
   }
   assert.equal(readFileSync(join(folder, "theirs"), "utf8"), "theirs");
+  await container.close();
+});
+
+// Root replaced it with a file of its own, which whoever it belonged to could not read any more.
+test("whose the replaced file is stays as it was, or its group can do no more than all others", async (t) => {
+  if (process.getuid?.() !== 0) return t.skip("only root can give files away");
+  const { root, container } = await newContainer();
+  const object = await container.extract((await container.insert(Buffer.from("content"))).key);
+  const folder = join(root, "../places");
+  mkdirSync(folder);
+  chmodSync(folder, 0o777);
+  chmodSync(join(root, ".."), 0o755);
+  const path = join(folder, "theirs");
+  const owned = (): number[] => [statSync(path).uid, statSync(path).gid, statSync(path).mode & 0o777];
+  writeFileSync(path, "theirs");
+  chownSync(path, 65_534, 65_533);
+  chmodSync(path, 0o660);
+  await object?.toFile(path);
+  assert.deepEqual(owned(), [65_534, 65_533, 0o660]);
+  process.setegid?.(65_532);
+  process.seteuid?.(65_534);
+  try {
+    await object?.toFile(path);
+  } finally {
+    process.seteuid?.(0);
+    process.setegid?.(0);
+  }
+  assert.deepEqual(owned(), [65_534, 65_532, 0o600]);
+  assert.equal(readFileSync(path, "utf8"), "content");
   await container.close();
 });
