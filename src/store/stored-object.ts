@@ -133,8 +133,9 @@ export class ObjectSlice {
   }
 
   /**
-   * Writes the bytes to a file, which is created, or replaced once all of them are written; what is no regular file, such as a device,
-   * is written to. When that fails, what was there before is there as it was, and nothing else.
+   * Writes the bytes to a file, which is created, or replaced once all of them are written. When that fails, what was there before is
+   * there as it was, and nothing else. What is no regular file, such as a device, is written to, and so is a file beside which none
+   * may be made.
    */
   async toFile(path: string): Promise<void> {
     const { fs } = this.#context;

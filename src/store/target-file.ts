@@ -13,8 +13,8 @@ interface Target {
 
 /**
  * Writes what will be at `path`; a symbolic link is followed. A new file has its name from the beginning. In the place of one that is
- * there another one is written, with its permissions, which replaces it at the end. What is no regular file is written to. When it
- * fails, all that was there before is there.
+ * there another one is written, with its permissions, which replaces it at the end; when that fails, all that was there before is there.
+ * What is no regular file is written to, and so is a file beside which none may be made, or that is a stream of a process.
  */
 export async function writeTarget(fs: FileSystem, path: string, write: (file: number) => Promise<void>): Promise<void> {
   const { file, made, replaced } = openTarget(fs, path);
@@ -35,11 +35,24 @@ function openTarget(fs: FileSystem, path: string): Target {
   const found = fs.stat(path);
   if (found === undefined) return openNew(fs, path);
   if (!found.isFile) return { file: fs.open(path, "update") };
+  // What was written to /dev/stdout before would be lost with the file that this is.
+  if (/^\/(dev|proc)\//.test(path)) return openInPlace(fs, path);
   const replaced = fs.realPath(path);
   // What must not be written is not replaced, either.
   fs.close(fs.open(replaced, "modify"));
   const made = nameBeside(replaced);
-  return { file: fs.createLike(made, replaced), made, replaced };
+  try {
+    return { file: fs.createLike(made, replaced), made, replaced };
+  } catch (error) {
+    if (!isTsdosError(error, "ACCESS_DENIED")) throw error;
+    return openInPlace(fs, replaced);
+  }
+}
+
+function openInPlace(fs: FileSystem, path: string): Target {
+  const file = fs.open(path, "update");
+  fs.truncate(file, 0);
+  return { file };
 }
 
 function openNew(fs: FileSystem, path: string): Target {

@@ -106,6 +106,23 @@ test("what is at the path is replaced, with its permissions, through links, and 
   await container.close();
 });
 
+test("a file in a folder where none may be made is written where it is", async () => {
+  const { root, container } = await newContainer();
+  const content = noise(1000, 3);
+  const { key } = await container.insert(content);
+  await container.close();
+  const error = new TsdosError("ACCESS_DENIED", "read-only folder");
+  const before = ({ name }: FileCall): Fault | undefined => (name === "createLike" ? { error } : undefined);
+  const stores = openStoresAt(new InterceptedFileSystem(new NodeFileSystem(), before), root);
+  const object = await stores.combined.extract(key);
+  const path = join(root, "../target");
+  writeFileSync(path, noise(5000));
+  const { ino } = statSync(path);
+  await object?.toFile(path);
+  assert.deepEqual([readFileSync(path), statSync(path).ino], [Buffer.from(content), ino]);
+  stores.close();
+});
+
 test("what must not be written is not replaced", async (t) => {
   if (process.getuid?.() !== 0) return t.skip("only root can become somebody else");
   const { root, container } = await newContainer();
