@@ -2,6 +2,9 @@ import { isTsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { nameBeside, tryRemove } from "../replace-file.ts";
 
+/** Files that are open: the standard streams, for one. */
+const PROCESS_STREAM = /^\/(dev\/(stdout|stderr|fd\/\d+)|proc\/(self|\d+)\/fd\/\d+)$/;
+
 /** An open, empty file that gets what will be at a path. */
 interface Target {
   readonly file: number;
@@ -35,8 +38,8 @@ function openTarget(fs: FileSystem, path: string): Target {
   const found = fs.stat(path);
   if (found === undefined) return openNew(fs, path);
   if (!found.isFile) return { file: fs.open(path, "update") };
-  // What was written to /dev/stdout before would be lost with the file that this is.
-  if (/^\/(dev|proc)\//.test(path)) return openInPlace(fs, path);
+  // Who writes to it besides has it open.
+  if (PROCESS_STREAM.test(path)) return openInPlace(fs, path);
   const replaced = fs.realPath(path);
   // What must not be written is not replaced, either.
   fs.close(fs.open(replaced, "modify"));
