@@ -158,10 +158,10 @@ export const mutants: readonly Mutant[] = [
     caughtBy: "damage",
   },
   {
-    bug: "tombstones are forgotten when segments are merged",
-    file: "src/pack-index/segment-merge.ts",
-    find: "{ final: this.#isFinal, retired: this.#retired }",
-    replace: "{ final: true, retired: this.#retired }",
+    bug: "tombstones are forgotten when a segment is written",
+    file: "src/pack-index/segments-on-disk.ts",
+    find: "{ final: isFirst, retired }",
+    replace: "{ final: true, retired }",
     caughtBy: "crash explorer",
   },
   {

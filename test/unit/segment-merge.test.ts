@@ -93,6 +93,22 @@ test("the end of an operation ends a merge, also when there is no segment to wri
   ended(fs, index, 2 * EACH + 1);
 });
 
+test("a merge of newer segments keeps the deletions of what is in older ones", () => {
+  const fs = emptyFolder();
+  const index = open(fs);
+  commit(index, 0, entries(0, 600));
+  index.flush(true, true);
+  index.remove(keyBytes(3), 1, true);
+  index.flush(true, true);
+  commit(index, 0, entries(600, 610));
+  index.flush(true, true);
+  assert.deepEqual(listed(fs), [600, 11], "the two newer ones are one");
+  for (const one of [index, open(fs)]) {
+    assert.equal(find(one, 3), undefined);
+    assert.equal(one.totals().objects, 609);
+  }
+});
+
 test("closing the index removes what was merged so far", () => {
   const { fs, index } = underWay();
   index.close();
