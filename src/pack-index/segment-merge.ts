@@ -23,7 +23,6 @@ export class SegmentMerge {
   readonly #sync: boolean;
   /** Records that are to be copied, but fewer than a batch. */
   #due = 0;
-  #isClosed = false;
 
   /** The merge that is due; with `whole` that of all segments, if there is anything to gain. */
   static due(fs: FileSystem, state: IndexState, sync: boolean, whole: boolean): SegmentMerge | undefined {
@@ -81,10 +80,8 @@ export class SegmentMerge {
     if (useSegment(this.#fs, state, written, this.#sync)) for (const packId of gone) state.retired.delete(packId);
   }
 
-  /** Removes what was written, unless it was finished. */
+  /** Called once, at the end. Removes what was written, unless it was finished. */
   close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
     try {
       this.#writer.close();
     } finally {

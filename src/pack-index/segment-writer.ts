@@ -18,7 +18,7 @@ export class SegmentWriter {
   readonly #table: number[] = [];
   #entries = 0;
   #unsynced = 0;
-  #state: "open" | "finished" | "closed" = "open";
+  #isFinished = false;
 
   constructor(fs: FileSystem, path: string, sync: boolean) {
     this.path = path;
@@ -59,7 +59,7 @@ export class SegmentWriter {
     this.#fs.write(this.#file, tail, 0, tail.length, entries * ENTRY_SIZE);
     if (this.#sync) this.#fs.sync(this.#file);
     if (!this.#isThere()) return false;
-    this.#state = "finished";
+    this.#isFinished = true;
     return true;
   }
 
@@ -68,13 +68,10 @@ export class SegmentWriter {
     return inode !== undefined && inode === this.#inode;
   }
 
-  /** Removes the file again unless it is finished: it may be most of what has filled the disk. What is left is an orphan. */
+  /** Called once, at the end. Removes the file again unless it is finished: it may be most of what has filled the disk. What is left is an orphan. */
   close(): void {
-    if (this.#state === "closed") return;
-    const isFinished = this.#state === "finished";
-    this.#state = "closed";
     this.#fs.close(this.#file);
-    if (isFinished) return;
+    if (this.#isFinished) return;
     try {
       if (this.#isThere()) this.#fs.remove(this.path);
     } catch (error) {

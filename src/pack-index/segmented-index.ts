@@ -290,10 +290,6 @@ export class SegmentedIndex implements PackIndex {
     while (!this.#mergeSome(MERGED_PER_STEP, sync, true)) yield;
   }
 
-  compact(sync: boolean): void {
-    drain(this.compacting(sync));
-  }
-
   /** Writes a segment once there are more records outside of segments than should be held in memory. */
   flushLarge(sync: boolean): void {
     if (this.#ready().tail.count >= FLUSH_MAX_RECORDS) this.flush(sync, true);

@@ -42,13 +42,13 @@ test("a flush that fails does not bring back what is in packs that others have t
   index.remove(keyBytes(3), 1, true);
   assert.equal(find(index, 3), undefined);
   isBroken = true;
-  assert.throws(() => index.compact(true), { code: "IO_ERROR" });
+  assert.throws(() => [...index.compacting(true)], { code: "IO_ERROR" });
   isBroken = false;
   for (const each of [index, open(fs)]) {
     assert.equal(find(each, 3), undefined, "a deleted object is back");
     assert.equal(find(each, 4)?.packId, 2);
   }
-  index.compact(true);
+  Array.from(index.compacting(true));
   for (const each of [index, open(fs)]) assert.equal(find(each, 3), undefined, "a deleted object is back");
 });
 
