@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { openStoresAt } from "../../src/container/open-stores.ts";
+import { type OpenStores, openStoresAt } from "../../src/container/open-stores.ts";
 import { TsdosError } from "../../src/errors.ts";
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { noise } from "../../src/testing/contents.ts";
@@ -45,6 +45,21 @@ function places(folder: string): { readonly paths: string[]; readonly state: () 
   return { paths: names.map((name) => join(folder, name)), state };
 }
 
+/** A folder beside the container where everybody may make files. */
+function folderOfAll(root: string): string {
+  const folder = join(root, "../places");
+  mkdirSync(folder);
+  chmodSync(folder, 0o777);
+  chmodSync(join(root, ".."), 0o755);
+  return folder;
+}
+
+/** The container in a file system of which some calls fail. */
+function openFailing(root: string, fails: (call: FileCall) => boolean, error: Error): OpenStores {
+  const before = (call: FileCall): Fault | undefined => (fails(call) ? { error } : undefined);
+  return openStoresAt(new InterceptedFileSystem(new NodeFileSystem(), before), root);
+}
+
 // The file was cut before it was known whether there is anything to write, and then removed; of a link, the link.
 test("an object that cannot be read changes nothing at the path", async () => {
   for (const size of [1000, 5 * MIB]) {
@@ -72,9 +87,7 @@ test("nor does a disk that is full, or fails at the end", async () => {
   ];
   for (const fails of faults) {
     const error = new TsdosError("NO_SPACE", "full");
-    const before = (call: FileCall): Fault | undefined => (fails(call) ? { error } : undefined);
-    const fs = new InterceptedFileSystem(new NodeFileSystem(), before);
-    const stores = openStoresAt(fs, root);
+    const stores = openFailing(root, fails, error);
     const object = await stores.combined.extract(key);
     const unchanged = state();
     // A new file has its name from the beginning: nothing is renamed.
@@ -112,8 +125,7 @@ test("a file in a folder where none may be made is written where it is", async (
   const { key } = await container.insert(content);
   await container.close();
   const error = new TsdosError("ACCESS_DENIED", "read-only folder");
-  const before = ({ name }: FileCall): Fault | undefined => (name === "createLike" ? { error } : undefined);
-  const stores = openStoresAt(new InterceptedFileSystem(new NodeFileSystem(), before), root);
+  const stores = openFailing(root, ({ name }) => name === "createLike", error);
   const object = await stores.combined.extract(key);
   const path = join(root, "../target");
   writeFileSync(path, noise(5000));
@@ -127,10 +139,7 @@ test("what must not be written is not replaced", async (t) => {
   if (process.getuid?.() !== 0) return t.skip("only root can become somebody else");
   const { root, container } = await newContainer();
   const object = await container.extract((await container.insert(Buffer.from("content"))).key);
-  const folder = join(root, "../places");
-  mkdirSync(folder);
-  chmodSync(folder, 0o777);
-  chmodSync(join(root, ".."), 0o755);
+  const folder = folderOfAll(root);
   writeFileSync(join(folder, "theirs"), "theirs", { mode: 0o644 });
   process.seteuid?.(65_534);
   try {
@@ -147,10 +156,7 @@ test("whose the replaced file is stays as it was, or its group can do no more th
   if (process.getuid?.() !== 0) return t.skip("only root can give files away");
   const { root, container } = await newContainer();
   const object = await container.extract((await container.insert(Buffer.from("content"))).key);
-  const folder = join(root, "../places");
-  mkdirSync(folder);
-  chmodSync(folder, 0o777);
-  chmodSync(join(root, ".."), 0o755);
+  const folder = folderOfAll(root);
   const path = join(folder, "theirs");
   const owned = (): number[] => [statSync(path).uid, statSync(path).gid, statSync(path).mode & 0o777];
   writeFileSync(path, "theirs");
