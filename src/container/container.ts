@@ -98,7 +98,7 @@ export class Container implements ObjectStore, AsyncDisposable {
     const { index } = packed;
     try {
       if (index.wantsRebuild) {
-        await packed.tryExclusively("rebuild the index", () => index.rebuild(true));
+        await packed.tryExclusively("rebuild the index", () => inSteps(index.rebuilding(true)));
       } else if (index.wantsFlush) {
         await packed.tryExclusively("flush the index", async () => {
           index.refresh(true);

@@ -1,6 +1,6 @@
 import type { LongOperationOptions, Progress } from "../progress.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
-import { Pacer } from "../store/context.ts";
+import { inSteps, Pacer } from "../store/context.ts";
 import type { LooseStore } from "../store/loose-store.ts";
 
 interface CountOptions {
@@ -43,6 +43,6 @@ export async function containerTotals(
 ): Promise<Pick<Progress, "totalObjects" | "totalBytes">> {
   if (onProgress === undefined) return {};
   const { objects, bytes } = await countLoose(loose, { signal, sizes: true });
-  const totals = packed.index.totals();
+  const totals = await inSteps(packed.index.totalling(), signal);
   return { totalObjects: objects + totals.objects, totalBytes: bytes + totals.rawBytes };
 }

@@ -1,10 +1,12 @@
 import { TsdosError } from "../errors.ts";
-import { tocFileName } from "../format/paths.ts";
+import { INDEX_FOLDER, tocFileName } from "../format/paths.ts";
 import { auditIndex, type IndexAudit } from "../pack-index/index-audit.ts";
 import type { RebuildCounts } from "../pack-index/pack-index.ts";
+import { segmentNumbers } from "../pack-index/spare-segments.ts";
 import type { LongOperationOptions } from "../progress.ts";
-import { Pacer } from "../store/context.ts";
+import { inSteps } from "../store/context.ts";
 import type { PackedStore } from "../store/packed-store.ts";
+import { removeLeftovers } from "../store/repack-leftovers.ts";
 
 export interface RebuildOptions extends LongOperationOptions {
   /** Read everything, say what it holds, and write nothing. Default false. */
@@ -12,8 +14,6 @@ export interface RebuildOptions extends LongOperationOptions {
 }
 
 export interface RebuildReport extends RebuildCounts {
-  /** Bytes of the contents of the objects. */
-  readonly rawBytes: number;
   readonly dryRun: boolean;
 }
 
@@ -28,11 +28,19 @@ export async function rebuildIndex(packed: PackedStore, options: RebuildOptions)
     signal?.throwIfAborted();
     onProgress?.({ phase: "rebuild-index", objects, bytes: 0, totalObjects });
   };
-  return packed.exclusively("rebuild-index", { ...options, dryRun: false }, async () => {
-    if (packed.context.config.containerVersion === 2) refuseLoss(packed, await audited(packed, signal));
-    const counts = packed.index.rebuild(true, tell);
-    return { ...counts, rawBytes: packed.index.totals().rawBytes, dryRun: false };
+  const only = { ...options, dryRun: false, keepsLeftovers: true, leavesIndex: true };
+  return packed.exclusively("rebuild-index", only, async (lock) => {
+    if (hasSegments(packed)) refuseLoss(packed, await audited(packed, signal));
+    const counts = await inSteps(packed.index.rebuilding(true, tell), signal);
+    packed.index.refresh(true);
+    removeLeftovers(packed, lock);
+    return { ...counts, dryRun: false };
   });
+}
+
+/** Without segments there is nothing that only the index may have. */
+function hasSegments({ context, files }: PackedStore): boolean {
+  return segmentNumbers(context.fs, `${files.folder}/${INDEX_FOLDER}`).length > 0;
 }
 
 function refuseLoss({ context, files }: PackedStore, { onlyIndexed }: IndexAudit): void {
@@ -44,17 +52,11 @@ function refuseLoss({ context, files }: PackedStore, { onlyIndexed }: IndexAudit
   throw new TsdosError("CORRUPT_INDEX", message, { path });
 }
 
-async function audited(packed: PackedStore, signal: AbortSignal | undefined): Promise<IndexAudit> {
-  const pacer = new Pacer();
-  const audits: IndexAudit[] = [];
-  const steps = function* (): Generator<unknown> {
-    audits.push(yield* auditIndex(packed.context.fs, packed.files.folder, () => undefined));
-  };
-  for (const _ of steps()) {
-    signal?.throwIfAborted();
-    if (pacer.due) await pacer.pause();
-  }
-  return audits[0] as IndexAudit;
+function audited({ context, files }: PackedStore, signal: AbortSignal | undefined): Promise<IndexAudit> {
+  return inSteps(
+    auditIndex(context.fs, files.folder, () => undefined),
+    signal,
+  );
 }
 
 /** One segment is what a rebuild of up to 131,072 entries makes; of more, their number depends on how they are merged. */

@@ -1,6 +1,6 @@
 import { INDEX_FOLDER, SQLITE_INDEX_FILE } from "../format/paths.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
-import { Pacer } from "../store/context.ts";
+import { inSteps, Pacer } from "../store/context.ts";
 import { knownEntry } from "../store/known-entry.ts";
 import { readHistory } from "./history.ts";
 import { Quarantine } from "./quarantine.ts";
@@ -12,7 +12,7 @@ export async function statusOf(store: CombinedStore, signal?: AbortSignal): Prom
   const { context, lockHolder } = packed;
   packed.index.refresh();
   const loose = await countLoose(store, signal);
-  const totals = packed.index.totals();
+  const totals = await inSteps(packed.index.totalling(), signal);
   const ids = packed.files.ids();
   const packSizes = ids.map((id) => packed.files.sizeOf(id) ?? 0);
   const packFileBytes = packSizes.reduce((sum, size) => sum + size, 0);

@@ -1,6 +1,6 @@
 import { isTsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
-import { ENTRY_SIZE, type RecordBatch } from "../format/entry.ts";
+import type { RecordBatch } from "../format/entry.ts";
 import { EMPTY_MANIFEST, type Manifest, type ManifestSegment, type TocDamage } from "../format/manifest.ts";
 import { INDEX_FOLDER, parseTocFileName, segmentFileName, tocFileName } from "../format/paths.ts";
 import { isCompletePack } from "./complete-pack.ts";
@@ -39,7 +39,7 @@ export class IndexState {
   readonly retired: Set<number> = new Set();
   /** Grows whenever entries were read from a TOC, or appended without sync. */
   version = 0;
-  readonly #fs: FileSystem;
+  protected readonly fs: FileSystem;
   #read: ManifestState = { manifest: EMPTY_MANIFEST, damaged: false, stamp: "" };
   #newestPack = -1;
   /** Segments that were found damaged. */
@@ -48,9 +48,13 @@ export class IndexState {
   /** True while segments that MANIFEST does not list may have what damaged TOCs have lost, and no listed one has it yet. */
   needsSpares = false;
 
+  /** No new segment gets a lower number, and what has one is left alone. */
+  readonly firstSegment: number;
+
   /** `onMoved` as {@link FolderIdentity} calls it. */
-  constructor(fs: FileSystem, folder: string, onMoved: () => void = () => undefined) {
-    this.#fs = fs;
+  constructor(fs: FileSystem, folder: string, onMoved: () => void = () => undefined, firstSegment = 1) {
+    this.fs = fs;
+    this.firstSegment = firstSegment;
     this.identity = new FolderIdentity(fs, folder, onMoved);
     this.folder = folder;
     this.indexFolder = `${folder}/${INDEX_FOLDER}`;
@@ -81,7 +85,7 @@ export class IndexState {
     this.segments = [];
     try {
       for (let attempt = 1; ; attempt++) {
-        this.#read = readManifest(this.#fs, this.indexFolder);
+        this.#read = readManifest(this.fs, this.indexFolder);
         if (this.#openSegments(old, attempt)) break;
       }
     } finally {
@@ -90,17 +94,16 @@ export class IndexState {
     this.tail.clear();
     const { manifest } = this.#read;
     this.resetTocs();
-    this.damage = manifest.damaged.filter(({ packId }) => !this.#isGone(packId));
-    for (const packId of [...manifest.covered.keys(), ...manifest.valid.keys()]) {
-      if (!this.tocs.has(packId) && !this.#isGone(packId)) this.addToc(packId);
-    }
+    // Of those that are not there, reading them tells again.
+    this.damage = manifest.damaged.filter(({ packId }) => this.tocs.has(packId));
+    this.addLostTocs();
     for (const toc of this.tocs.values()) {
       this.readTail(toc, manifest.covered.get(toc.packId) ?? 0, manifest.valid.get(toc.packId) ?? 0);
     }
     this.needsSpares = this.segments.length === 0 && this.damage.length > 0;
     // What power cuts have taken from the TOCs may have others in its place.
     if (this.needsSpares && !this.#isAhead)
-      addFromSpares(this.#fs, this.indexFolder, this.tail, new Set(this.damage.map(({ packId }) => packId)));
+      addFromSpares(this.fs, this.indexFolder, this.tail, new Set(this.damage.map(({ packId }) => packId)));
   }
 
   /** Picks up what other processes have committed; true when anything changed. */
@@ -127,13 +130,13 @@ export class IndexState {
 
   /** Whether MANIFEST is another one than was read. */
   #isReplaced(): boolean {
-    return manifestStamp(this.#fs, this.indexFolder) !== this.#read.stamp;
+    return manifestStamp(this.fs, this.indexFolder) !== this.#read.stamp;
   }
 
   /** Reads what was appended to the newest pack, and those behind it; false when one of them has taken the place of others. */
   #readNewPacks(): boolean {
     this.#readNewest();
-    while (this.#fs.stat(this.tocPath(this.#newestPack + 1)) !== undefined) {
+    while (this.fs.stat(this.tocPath(this.#newestPack + 1)) !== undefined) {
       // Once more: what was appended to the last one before the next one was begun.
       this.#readNewest();
       if (this.addToc(this.#newestPack + 1).replaces.length > 0) return false;
@@ -145,7 +148,7 @@ export class IndexState {
   /** Reads what was appended to the table of contents of one pack. By its name: a repair may have put another file there. */
   refreshPack(packId: number): boolean {
     const toc = this.tocs.get(packId);
-    if (toc === undefined || (this.#fs.stat(this.tocPath(packId))?.size ?? 0) <= toc.position) return false;
+    if (toc === undefined || (this.fs.stat(this.tocPath(packId))?.size ?? 0) <= toc.position) return false;
     const before = this.tail.count;
     toc.close();
     this.readTail(toc);
@@ -185,11 +188,12 @@ export class IndexState {
 
   /** Adds the segments that MANIFEST lists to `opened`; false when one of them cannot be used. */
   #openAll(old: readonly SegmentFile[], opened: SegmentFile[]): boolean {
-    for (const { number } of this.#read.manifest.segments) {
+    for (const { number, entries } of this.#read.manifest.segments) {
       const known = old.find((one) => one.number === number && one.isStillNamed && !this.#distrusted.has(number));
       const segment = known?.retain() ?? this.#tryOpen(number);
       if (segment === undefined) return false;
       opened.push(segment);
+      if (segment.entries !== entries) return false;
     }
     return true;
   }
@@ -198,17 +202,17 @@ export class IndexState {
   #isAheadOfTocs(): boolean {
     const { covered, valid } = this.#read.manifest;
     return [...covered].some(
-      ([id, end]) => end > (valid.get(id) ?? 0) && (this.#fs.stat(this.tocPath(id))?.size ?? 0) < end,
+      ([id, end]) => end > (valid.get(id) ?? 0) && (this.fs.stat(this.tocPath(id))?.size ?? 0) < end,
     );
   }
 
   #tryOpen(number: number): SegmentFile | undefined {
-    return this.#distrusted.has(number) ? undefined : openIntact(this.#fs, this.segmentPath(number), number);
+    return this.#distrusted.has(number) ? undefined : openIntact(this.fs, this.segmentPath(number), number);
   }
 
   /** Forgets all segments and entries; MANIFEST's word on which parts of the TOCs were valid stays. */
   reset(): void {
-    this.#read = readManifest(this.#fs, this.indexFolder);
+    this.#read = readManifest(this.fs, this.indexFolder);
     for (const segment of this.segments) segment.release();
     this.segments = [];
     this.tail.clear();
@@ -222,7 +226,7 @@ export class IndexState {
     for (const toc of this.tocs.values()) toc.close();
     this.tocs.clear();
     this.#newestPack = -1;
-    const ids = (this.#fs.list(this.folder) ?? []).map(parseTocFileName).filter((id) => id !== undefined);
+    const ids = (this.fs.list(this.folder) ?? []).map(parseTocFileName).filter((id) => id !== undefined);
     for (const id of ids.sort((a, b) => a - b)) this.addToc(id);
     this.retired.clear();
     this.replaced.clear();
@@ -233,7 +237,7 @@ export class IndexState {
   /** From now on, nothing of the packs that this one has taken the place of counts - if it is complete, or they are gone already. */
   retireReplacedBy(toc: TocFile): void {
     for (const packId of toc.replaces) {
-      if (this.tocs.has(packId) && !isCompletePack(this.#fs, this.folder, toc.packId)) continue;
+      if (this.tocs.has(packId) && !isCompletePack(this.fs, this.folder, toc.packId)) continue;
       this.replaced.set(packId, toc.packId);
       if (this.tocs.has(packId) || this.#read.manifest.covered.has(packId)) this.retire(packId);
     }
@@ -251,14 +255,16 @@ export class IndexState {
     return this.retired.has(packId) || this.replaced.has(packId);
   }
 
-  /** How many entries the TOCs have by their sizes. */
-  tocEntries(): number {
-    const sizes = [...this.tocs.keys()].map((packId) => this.#fs.stat(this.tocPath(packId))?.size ?? 0);
-    return sizes.reduce((sum, size) => sum + Math.max(0, Math.floor(size / ENTRY_SIZE) - 1), 0);
+  /** Lists also the TOCs that MANIFEST speaks of and that are not there: to read them tells what that hides. */
+  addLostTocs(): void {
+    const { covered, valid } = this.manifest;
+    for (const packId of [...covered.keys(), ...valid.keys()]) {
+      if (!this.tocs.has(packId) && !this.#isGone(packId)) this.addToc(packId);
+    }
   }
 
   addToc(packId: number): TocFile {
-    const toc = new TocFile(this.#fs, this.tocPath(packId), packId);
+    const toc = new TocFile(this.fs, this.tocPath(packId), packId);
     this.tocs.set(packId, toc);
     if (packId > this.#newestPack) {
       this.tocs.get(this.#newestPack)?.close();
@@ -278,10 +284,10 @@ export class IndexState {
   }
 
   /**
-   * As {@link readTail} for a TOC of which nothing has been read; the tail may be flushed by `afterPiece`: what was read until then
-   * counts as covered, and the damage in it as known.
+   * As {@link readTail} for a TOC of which nothing has been read, with a rest after each piece, in which the tail may be flushed: what
+   * was read until then counts as covered, and the damage in it as known.
    */
-  readWhole(toc: TocFile, knownValid: number, afterPiece: () => void): void {
+  *readingWhole(toc: TocFile, knownValid: number): Generator<void> {
     const known = this.damage;
     const pieces = toc.pieces(0, knownValid, (bytes, at) => this.tail.add(bytes, at));
     let step = pieces.next();
@@ -289,12 +295,12 @@ export class IndexState {
       const { end, damage } = step.value;
       toc.position = end;
       this.damage = [...known, ...damage];
-      afterPiece();
+      yield;
     }
     this.damage = [...known, ...step.value];
     if (toc.packId !== this.#newestPack) toc.close();
     this.version++;
-    afterPiece();
+    yield;
   }
 
   addToTail(batch: RecordBatch): void {
@@ -316,7 +322,7 @@ export class IndexState {
     sync: boolean,
     retired: ReadonlySet<number> = this.retired,
   ): void {
-    this.#fs.makeDirectory(this.indexFolder);
+    this.fs.makeDirectory(this.indexFolder);
     const manifest: Manifest = {
       generation: this.#read.manifest.generation + 1,
       segments: segments.map(({ number, entries }) => ({ number, entries })),
@@ -325,9 +331,13 @@ export class IndexState {
       damaged: this.damage.filter(({ packId, offset }) => offset < (covered.get(packId) ?? 0)),
       retired: segments.length === 0 ? [] : [...retired],
     };
-    replaceManifest(this.#fs, this.indexFolder, manifest, sync);
+    this.putManifest(manifest, sync);
     if (segments.length > 0) this.needsSpares = false;
-    this.#read = { manifest, damaged: false, stamp: manifestStamp(this.#fs, this.indexFolder) };
+    this.#read = { manifest, damaged: false, stamp: manifestStamp(this.fs, this.indexFolder) };
+  }
+
+  protected putManifest(manifest: Manifest, sync: boolean): void {
+    replaceManifest(this.fs, this.indexFolder, manifest, sync);
   }
 
   #validEnds(sync: boolean): Map<number, number> {
@@ -341,7 +351,7 @@ export class IndexState {
       hasSynced ||= isNew;
       ends.set(packId, isNew ? solidEnd : before);
     }
-    if (hasSynced) this.#fs.syncDirectory(this.folder);
+    if (hasSynced) this.fs.syncDirectory(this.folder);
     return ends;
   }
 
@@ -363,18 +373,20 @@ export class IndexState {
   }
 
   #syncToc(packId: number): void {
-    const file = this.#fs.openIfExists(this.tocPath(packId));
+    const file = this.fs.openIfExists(this.tocPath(packId));
     if (file === undefined) return;
     try {
-      syncOrSuspect(this.suspect, packId, () => this.#fs.sync(file));
+      syncOrSuspect(this.suspect, packId, () => this.fs.sync(file));
     } finally {
-      this.#fs.close(file);
+      this.fs.close(file);
     }
   }
 
-  /** A number that no segment has had, as far as can be seen. */
+  /** A number that no segment has had, as far as can be seen; nor one that MANIFEST lists and that is lost. */
   nextSegmentNumber(): number {
-    return [...segmentNumbers(this.#fs, this.indexFolder), ...this.#distrusted].reduce((a, b) => Math.max(a, b), 0) + 1;
+    const listed = readManifest(this.fs, this.indexFolder).manifest.segments.map(({ number }) => number);
+    const known = [...segmentNumbers(this.fs, this.indexFolder), ...listed, ...this.#distrusted];
+    return known.reduce((a, b) => Math.max(a, b), this.firstSegment - 1) + 1;
   }
 
   segmentPath(number: number): string {

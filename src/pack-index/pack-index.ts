@@ -13,6 +13,8 @@ export interface IndexTotals {
 export interface RebuildCounts {
   readonly packs: number;
   readonly objects: number;
+  /** Bytes of the contents. */
+  readonly rawBytes: number;
   /** Entries that were invalid and had to be left out. */
   readonly damagedEntries: number;
   readonly segments: number;
@@ -53,6 +55,8 @@ export interface PackIndex {
    */
   batches(after?: Uint8Array): IterableIterator<RecordBatch>;
   totals(): IndexTotals;
+  /** As {@link totals}, in steps of some milliseconds. */
+  totalling(): Generator<void, IndexTotals>;
   /** True when nothing may be appended to the pack any more. */
   isSealed(packId: number): boolean;
   /**
@@ -69,12 +73,14 @@ export interface PackIndex {
   /** Makes the next open fast; `force` also when there is little to gain. */
   flush(sync: boolean, force?: boolean): void;
   /** As {@link flush} without `force`, in steps of some milliseconds: whoever takes them lets others run in between. */
-  flushing(sync: boolean): Iterable<void>;
+  flushing(sync: boolean): Generator<void>;
   /** Forgets what index files still say of packs that are gone, in such steps. */
-  compacting(sync: boolean): Iterable<void>;
+  compacting(sync: boolean): Generator<void>;
   readonly repacking: Repacking;
-  /** Makes the index anew from the packs' tables of contents; tells now and then how many entries of how many it has read. */
-  rebuild(sync: boolean, onRead?: (entries: number, total: number) => void): RebuildCounts;
+  /** Makes the index anew from the packs' tables of contents, beside the one that is in use until the end. */
+  rebuild(sync: boolean): RebuildCounts;
+  /** As {@link rebuild}, in steps of some milliseconds; tells now and then how many entries of how many it has read. */
+  rebuilding(sync: boolean, onRead?: (entries: number, total: number) => void): Generator<void, RebuildCounts>;
   /** Removes index files that nothing refers to, and says how many; with `dryRun` it only counts them. */
   removeOrphans(dryRun: boolean): number;
   close(): void;

@@ -12,12 +12,13 @@ import {
   writeRecord,
 } from "../format/entry.ts";
 import type { TocDamage } from "../format/manifest.ts";
+import { IndexRebuild, type Rebuilt } from "./index-rebuild.ts";
 import { FLUSH_MAX_RECORDS, IndexState } from "./index-state.ts";
 import type { IndexTotals, PackIndex, RebuildCounts } from "./pack-index.ts";
 import { RecordMerge, type SortedRecords } from "./record-merge.ts";
 import type { SegmentFile } from "./segment-file.ts";
 import { SegmentedRepacking } from "./segmented-repacking.ts";
-import { SegmentsOnDisk } from "./segments-on-disk.ts";
+import { MERGED_PER_STEP, SegmentsOnDisk } from "./segments-on-disk.ts";
 import { syncOrSuspect } from "./sync-or-suspect.ts";
 import { UnreadIndex } from "./unread-index.ts";
 import { liveEntries, NewestLive, visitRecords } from "./visit-records.ts";
@@ -30,8 +31,6 @@ const FLUSH_MIN_RECORDS = 16_384;
  * keep up, and a commit of 4,096 objects takes some 15 ms longer at most.
  */
 const MERGED_PER_COMMITTED = 32;
-/** Records that are merged in one go where the caller pauses in between: some milliseconds. */
-const MERGED_PER_STEP = 32_768;
 
 export interface SegmentedIndexOptions {
   readonly fs: FileSystem;
@@ -67,13 +66,16 @@ export class SegmentedIndex implements PackIndex {
 
   /** Work that is still going on when the index is closed must neither miss objects nor write. */
   #ready(): IndexState {
-    if (this.#closed) {
-      const { folder } = this.#state;
-      throw new TsdosError("CLOSED", `the index in ${folder} was closed`, { path: folder });
-    }
+    this.#refuseClosed();
     if (!this.#loaded) this.#state.load();
     this.#loaded = true;
     return this.#state;
+  }
+
+  #refuseClosed(): void {
+    if (!this.#closed) return;
+    const { folder } = this.#state;
+    throw new TsdosError("CLOSED", `the index in ${folder} was closed`, { path: folder });
   }
 
   /** What an error has interrupted is read anew before anything is looked up: half of it would make objects seem absent. */
@@ -190,6 +192,10 @@ export class SegmentedIndex implements PackIndex {
   }
 
   totals(): IndexTotals {
+    return drain(this.totalling());
+  }
+
+  *totalling(): Generator<void, IndexTotals> {
     let objects = 0;
     let rawBytes = 0;
     let storedBytes = 0;
@@ -199,6 +205,7 @@ export class SegmentedIndex implements PackIndex {
         rawBytes += recordRawSize(bytes, at);
         storedBytes += recordStoredSize(bytes, at);
       }
+      yield;
     }
     return { objects, rawBytes, storedBytes };
   }
@@ -312,35 +319,40 @@ export class SegmentedIndex implements PackIndex {
     return this.#recovering(() => this.#segments.mergeSome(records, sync, whole));
   }
 
-  rebuild(sync: boolean, onRead?: (entries: number, total: number) => void): RebuildCounts {
-    // Not even loaded before, if it was not: there may be too much outside of segments to hold it in memory.
-    if (this.#closed) this.#ready();
-    this.#loaded = true;
-    return this.#wholly((state) => {
-      state.reset();
-      const { valid } = state.manifest;
-      const total = onRead === undefined ? 0 : state.tocEntries();
-      let read = 0;
-      let told: number | undefined;
-      for (const toc of state.tocs.values()) {
-        state.readWhole(toc, valid.get(toc.packId) ?? 0, () => {
-          const entries = Math.min(total, read + toc.entries);
-          if (entries !== told) onRead?.(entries, total);
-          told = entries;
-          this.flushLarge(sync);
-        });
-        read += toc.entries;
+  rebuild(sync: boolean): RebuildCounts {
+    return drain(this.rebuilding(sync));
+  }
+
+  *rebuilding(sync: boolean, onRead?: (entries: number, total: number) => void): Generator<void, RebuildCounts> {
+    this.#refuseClosed();
+    this.#state.identity.refuseMoved();
+    this.#segments.dropMerge();
+    const rebuild = new IndexRebuild(this.#fs, this.#state, sync);
+    let rebuilt: Rebuilt;
+    try {
+      rebuilt = yield* this.#whileOpen(rebuild.run(onRead));
+    } finally {
+      rebuild.close();
+    }
+    // What was not read before is not read now: the new segments are there for who asks.
+    if (this.#loaded) this.#wholly((state) => state.load());
+    this.removeOrphans(false);
+    const { objects, rawBytes } = yield* this.#whileOpen(this.totalling());
+    return { ...rebuilt, objects, rawBytes };
+  }
+
+  /** Refuses to go on once the index was closed. */
+  *#whileOpen<T>(steps: Generator<void, T>): Generator<void, T> {
+    try {
+      for (;;) {
+        this.#refuseClosed();
+        const step = steps.next();
+        if (step.done) return step.value;
+        yield;
       }
-      if (state.tail.count > 0) this.flush(sync, true);
-      else state.writeManifest(state.segments, state.positions(), sync);
-      this.removeOrphans(false);
-      return {
-        packs: state.tocs.size,
-        objects: this.totals().objects,
-        damagedEntries: state.damage.length,
-        segments: state.segments.length,
-      };
-    });
+    } finally {
+      steps.return(undefined as T);
+    }
   }
 
   removeOrphans(dryRun: boolean): number {
@@ -362,6 +374,9 @@ function newestFirst({ tail }: IndexState, segments: readonly SegmentFile[], aft
   return tail.count > 0 ? [[tail.sorted()], ...records] : records;
 }
 
-function drain(steps: Iterable<void>): void {
-  for (const _ of steps);
+function drain<T>(steps: Generator<void, T>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
 }

@@ -72,7 +72,7 @@ export class SegmentedRepacking implements Repacking {
   /** Takes the new pack's entries over, and writes a MANIFEST that does without the packs that it replaces. */
   #adopt(state: IndexState, packId: number): void {
     const toc = state.addToc(packId);
-    state.readWhole(toc, 0, () => this.#index.flushLarge(true));
+    for (const _ of state.readingWhole(toc, 0)) this.#index.flushLarge(true);
     state.retireReplacedBy(toc);
     if (state.tail.count > 0) this.#index.flush(true, true);
     else state.writeManifest(state.manifest.segments, state.positions(), true);

@@ -6,6 +6,9 @@ import { SegmentMerge } from "./segment-merge.ts";
 import { writeSegment } from "./segment-writer.ts";
 import { useSegment } from "./use-segment.ts";
 
+/** Records that are merged in one go where the caller pauses in between: some milliseconds. */
+export const MERGED_PER_STEP = 32_768;
+
 /** Writes segments, merges them, and removes those that nothing refers to: for the holder of the packer lock. */
 export class SegmentsOnDisk {
   readonly #fs: FileSystem;
@@ -70,13 +73,19 @@ export class SegmentsOnDisk {
     merge?.close();
   }
 
+  /** Makes segments of the records that are held in memory, and merges what is due, in steps. */
+  *flushing(sync: boolean): Generator<void> {
+    this.flushTail(sync);
+    while (!this.mergeSome(MERGED_PER_STEP, sync, false)) yield;
+  }
+
   removeOrphans(dryRun: boolean): number {
-    const { manifest, indexFolder, needsSpares } = this.#state;
+    const { manifest, indexFolder, needsSpares, firstSegment } = this.#state;
     const listed = new Set(manifest.segments.map(({ number }) => number));
     const orphans = (this.#fs.list(indexFolder) ?? []).filter((name) => {
       const number = parseSegmentFileName(name);
       if (number === undefined) return name === `${MANIFEST_FILE}.tmp`;
-      return !needsSpares && !listed.has(number) && number !== this.#merge?.number;
+      return !needsSpares && !listed.has(number) && number >= firstSegment && number !== this.#merge?.number;
     });
     if (!dryRun) for (const name of orphans) this.#fs.remove(`${indexFolder}/${name}`);
     return orphans.length;

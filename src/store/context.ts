@@ -68,9 +68,18 @@ export class Pacer {
 }
 
 /** Takes all steps of something that is done step by step, and lets others run in between. */
-export async function inSteps(steps: Iterable<void>): Promise<void> {
+export async function inSteps<T>(steps: Generator<unknown, T>, signal?: AbortSignal): Promise<T> {
   const pacer = new Pacer();
-  for (const _ of steps) if (pacer.due) await pacer.pause();
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      const step = steps.next();
+      if (step.done) return step.value;
+      if (pacer.due) await pacer.pause();
+    }
+  } finally {
+    steps.return(undefined as T);
+  }
 }
 
 /** Milliseconds of synchronous work in one go: short enough for a responsive server, long enough to cost nothing. */

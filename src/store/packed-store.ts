@@ -60,6 +60,8 @@ export interface ExclusiveOptions extends LockWait {
   readonly dryRun?: boolean;
   /** True for work that removes by itself what interrupted repacks have left, when it is time. */
   readonly keepsLeftovers?: boolean;
+  /** True for work that needs nothing of the index: it is not looked at before, as it may have too much in memory. */
+  readonly leavesIndex?: boolean;
 }
 
 /** Many objects in few files, in `packed/`. */
@@ -281,7 +283,7 @@ export class PackedStore extends BaseStore {
     const { lock } = this.#options;
     await this.#acquire(doing, options, { writesPacks: options.writesPacks ?? false, onlyLooks: options.dryRun });
     try {
-      this.index.refresh(true);
+      if (!options.leavesIndex) this.index.refresh(true);
       if (!options.dryRun && !options.keepsLeftovers) removeLeftovers(this, lock);
       return await work(lock);
     } finally {

@@ -17,6 +17,7 @@ import {
   open,
   readManifestOf,
   removeAll,
+  segmentNames,
 } from "../support/segmented-index.ts";
 
 const COUNT = FLUSH_MAX_RECORDS + 40_000;
@@ -33,14 +34,13 @@ function withoutIndex(): MemoryFileSystem {
   return fs;
 }
 
-/** Fails, as a kill would, when MANIFEST is replaced for the `last`-th time. */
-function killed(fs: MemoryFileSystem, last: number, work: (on: InterceptedFileSystem) => void): void {
+/** Fails, as a kill would, when MANIFEST is replaced for the `last`-th time; with `hard`, so does all that is tried afterwards. */
+function killed(fs: MemoryFileSystem, last: number, work: (on: InterceptedFileSystem) => void, hard = false): void {
   let count = 0;
-  const failing = new InterceptedFileSystem(fs, ({ name, to }) =>
-    name === "rename" && to === MANIFEST && ++count === last
-      ? { error: new TsdosError("IO_ERROR", "killed") }
-      : undefined,
-  );
+  const failing = new InterceptedFileSystem(fs, ({ name, to }) => {
+    const isReplaced = name === "rename" && to === MANIFEST && ++count === last;
+    return isReplaced || (hard && count >= last) ? { error: new TsdosError("IO_ERROR", "killed") } : undefined;
+  });
   assert.throws(() => work(failing), /killed/);
 }
 
@@ -52,35 +52,89 @@ function audit(fs: MemoryFileSystem): IndexAudit {
   }
 }
 
-test("a rebuild that is killed behind a flush in the middle of a table of contents leaves nothing wrong", () => {
-  const fs = withoutIndex();
-  killed(fs, 2, (on) => open(on).rebuild(true));
-  const covered = readManifestOf(fs).covered.get(1) as number;
-  assert.ok(covered > FLUSH_MAX_RECORDS * ENTRY_SIZE && covered < COUNT * ENTRY_SIZE, `${covered} bytes are covered`);
-  const { problems, totals } = audit(fs);
-  assert.deepEqual(problems, []);
-  assert.equal(totals.objects, COUNT - 1);
-  const index = open(fs);
-  assert.equal(find(index, 200), undefined);
-  assert.equal(find(index, COUNT - 1)?.offset, COUNT - 1);
-  assert.equal(index.rebuild(true).objects, COUNT - 1);
-  assert.deepEqual(audit(fs).problems, []);
+const segmentsOf = (fs: MemoryFileSystem): number[] => readManifestOf(fs).segments.map(({ number }) => number);
+
+test("a rebuild that fails at its end changes nothing, and one that is killed there leaves only what the next one removes", () => {
+  for (const hard of [false, true]) {
+    const fs = withoutIndex();
+    killed(fs, 1, (on) => open(on).rebuild(true), hard);
+    assert.equal(fs.stat(MANIFEST), undefined);
+    assert.equal(segmentNames(fs).length > 0, hard);
+    const { problems, totals } = audit(fs);
+    assert.deepEqual(problems, []);
+    assert.equal(totals.objects, COUNT - 1);
+    const index = open(fs);
+    assert.equal(find(index, 200), undefined);
+    assert.equal(find(index, COUNT - 1)?.offset, COUNT - 1);
+    assert.equal(index.rebuild(true).objects, COUNT - 1);
+    assert.deepEqual(audit(fs).problems, []);
+    assert.equal(segmentNames(fs).length, segmentsOf(fs).length);
+  }
 });
 
-test("damage in front of such a flush is not forgotten", () => {
+test("until a rebuild has ended, everybody has the index that there was", () => {
   const fs = withoutIndex();
+  const index = open(fs);
+  index.rebuild(true);
+  const manifest = readManifestOf(fs);
+  const before = segmentNames(fs);
+  const steps = index.rebuilding(true);
+  let count = 0;
+  for (let step = steps.next(); !step.done; step = steps.next(), count++) {
+    if (count % 4 > 0) continue;
+    const isOver = readManifestOf(fs).generation !== manifest.generation;
+    if (!isOver) assert.deepEqual(readManifestOf(fs), manifest);
+    if (!isOver) assert.deepEqual(segmentNames(fs).slice(0, before.length), before);
+    for (const one of [index, open(fs)]) {
+      assert.equal(find(one, 200), undefined);
+      assert.equal(find(one, COUNT - 1)?.offset, COUNT - 1);
+    }
+  }
+  assert.ok(count > 20, `${count} steps`);
+  assert.ok(segmentsOf(fs).every((number) => !manifest.segments.some((old) => old.number === number)));
+  assert.equal(segmentNames(fs).length, segmentsOf(fs).length);
+  assert.equal(index.totals().objects, COUNT - 1);
+});
+
+test("a rebuild whose index is closed meanwhile ends, and leaves nothing", () => {
+  const fs = withoutIndex();
+  const index = open(fs);
+  const steps = index.rebuilding(true);
+  while (segmentNames(fs).length === 0) assert.ok(!steps.next().done);
+  index.close();
+  assert.throws(() => steps.next(), /was closed/);
+  assert.deepEqual(segmentNames(fs), []);
+  const again = open(fs).rebuilding(true);
+  while (segmentNames(fs).length === 0) again.next();
+  again.return(undefined as never);
+  assert.deepEqual(segmentNames(fs), []);
+});
+
+test("damage of which a rebuild was told, or which it finds, is not forgotten by it", () => {
+  const fs = withoutIndex();
+  open(fs).rebuild(true);
+  fs.remove(`${FOLDER}/0.toc`);
   flipByte(fs, `${FOLDER}/1.toc`, 5 * ENTRY_SIZE);
-  killed(fs, 2, (on) => open(on).rebuild(true));
-  assert.throws(() => find(open(fs), 104), /damaged entries/);
-  assert.deepEqual(
-    open(fs).damage.map(({ packId, offset }) => [packId, offset]),
-    [[1, 5 * ENTRY_SIZE]],
-  );
-  assert.deepEqual(
-    audit(fs).problems.map(({ kind, error }) => [kind, error.details.offset]),
-    [["toc", 5 * ENTRY_SIZE]],
-  );
-  assert.equal(open(fs).rebuild(true).damagedEntries, 1);
+  for (const name of segmentNames(fs)) fs.remove(`${FOLDER}/index/${name}`);
+  const places = [
+    [1, 5 * ENTRY_SIZE],
+    [0, 0],
+  ];
+  const tells = (): void => {
+    assert.throws(() => find(open(fs), 104), /damaged entries/);
+    const known = open(fs).damage.map(({ packId, offset }) => [packId, offset]);
+    assert.deepEqual(known, places);
+  };
+  tells();
+  killed(fs, 1, (on) => open(on).rebuild(true), true);
+  tells();
+  assert.equal(open(fs).rebuild(true).damagedEntries, 2);
+  tells();
+  const found = audit(fs).problems.map(({ kind, packId, error }) => [kind, packId, error.details.offset]);
+  assert.deepEqual(found, [
+    ["toc", 0, 0],
+    ["toc", 1, 5 * ENTRY_SIZE],
+  ]);
 });
 
 test("a repack that is killed while its entries are taken over leaves nothing wrong", () => {

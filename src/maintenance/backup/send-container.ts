@@ -2,6 +2,7 @@ import { basename } from "node:path";
 import { CONFIG_FILE, SQLITE_INDEX_FILE, tocFileName } from "../../format/paths.ts";
 import type { LongOperationOptions } from "../../progress.ts";
 import type { CombinedStore } from "../../store/combined-store.ts";
+import { inSteps } from "../../store/context.ts";
 import type { BackupOptions, BackupReport } from "../backup-reports.ts";
 import { readHistory } from "../history.ts";
 import { countLoose } from "../progress-totals.ts";
@@ -68,6 +69,6 @@ async function totalsOf(
     .flatMap((id) => [packed.files.pathOf(id), `${packed.files.folder}/${tocFileName(id)}`]);
   if (config.containerVersion === 1) paths.push(`${root}/${SQLITE_INDEX_FILE}`);
   for (const path of paths) bytes += fs.stat(path)?.size ?? 0;
-  objects += packed.index.totals().objects;
+  objects += (await inSteps(packed.index.totalling(), signal)).objects;
   return { objects, bytes };
 }
