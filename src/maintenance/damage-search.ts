@@ -12,7 +12,7 @@ import type { ObjectReader } from "../store/stored-object.ts";
 import type { CheckFailure, CheckResult, CheckTask } from "./check-objects.ts";
 import { CheckPool } from "./check-pool.ts";
 import type { Finding } from "./findings.ts";
-import { printRecord } from "./located-batches.ts";
+import { printRecords } from "./located-batches.ts";
 import { checkPlaces, notInPack, outOfBounds, type PackSizes } from "./overlaps.ts";
 import {
   findOrUndefined,
@@ -296,7 +296,7 @@ export class DamageSearch {
   }
 
   #packedUnit(some: readonly Placed[]): Unit {
-    const records = Buffer.concat(some.map(printRecord));
+    const records = printRecords(some);
     const { mark } = some.at(-1) as Placed;
     return { task: { where: "packed", records, quick: this.#options.quick ?? false }, mark: { place: mark } };
   }

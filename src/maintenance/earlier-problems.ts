@@ -2,7 +2,7 @@ import { isObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { Pacer } from "../store/context.ts";
 import { ObjectChecker } from "./check-objects.ts";
-import { printRecord } from "./located-batches.ts";
+import { printRecords } from "./located-batches.ts";
 import { findOrUndefined, isStillFound } from "./placed-entries.ts";
 import type { Problem, ValidateOptions } from "./validate-reports.ts";
 
@@ -31,7 +31,7 @@ export async function remainingProblems(
     if (kind !== "packed") return true;
     const entry = findOrUndefined(store.packed, key);
     if (entry === undefined) return false;
-    const records = printRecord({ key, entry });
+    const records = printRecords([{ key, entry }]);
     const { failures } = await checker.check({ where: "packed", records, quick }, rest);
     return failures.length > 0 && isStillFound(store.packed, key, entry);
   };

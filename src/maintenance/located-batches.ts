@@ -12,10 +12,12 @@ export function locatedIn(batch: RecordBatch): Located[] {
   return keysOf(batch).map((key, i) => ({ key, entry: readRecord(batch.bytes, i * ENTRY_SIZE) }));
 }
 
-/** An index record. */
-export function printRecord({ key, entry }: Located): Buffer {
-  const record = Buffer.alloc(ENTRY_SIZE);
-  record.write(key, 0, "hex");
-  writeRecord(record, 0, entry);
-  return record;
+/** Index records in a row. */
+export function printRecords(located: readonly Located[]): Buffer {
+  const records = Buffer.alloc(located.length * ENTRY_SIZE);
+  for (const [i, { key, entry }] of located.entries()) {
+    records.write(key, i * ENTRY_SIZE, "hex");
+    writeRecord(records, i * ENTRY_SIZE, entry);
+  }
+  return records;
 }

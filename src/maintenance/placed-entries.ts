@@ -1,15 +1,15 @@
 import { isTsdosError } from "../errors.ts";
-import { ENTRY_SIZE, isTombstone, type PackEntry, readRecord } from "../format/entry.ts";
+import { ENTRY_SIZE, isTombstone, type PackEntry } from "../format/entry.ts";
 import { tocFileName } from "../format/paths.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { AuditedPack, IndexAudit } from "../pack-index/index-audit.ts";
 import { type RowPlace, SqliteIndex } from "../pack-index/sqlite-index.ts";
 import { TocFile } from "../pack-index/toc-file.ts";
-import { keysOf } from "../store/merged-keys.ts";
 import type { PackedReader } from "../store/packed-reader.ts";
 import type { PackedStore } from "../store/packed-store.ts";
 import type { Located } from "../store/read-runs.ts";
 import type { Finding } from "./findings.ts";
+import { locatedIn } from "./located-batches.ts";
 
 /** How far the packed objects were walked: behind a row, or behind a byte of a pack's table of contents. */
 export type PlaceMark = RowPlace | { readonly packId: number; readonly tocOffset: number };
@@ -101,20 +101,35 @@ export function findOrUndefined(packed: PackedStore, key: ObjectKey): PackEntry 
 function* tocBatches(packed: PackedStore, { packId, end }: AuditedPack, from: number): Generator<Placed[]> {
   const { files, context } = packed;
   const toc = new TocFile(context.fs, `${files.folder}/${tocFileName(packId)}`, packId);
-  let batch: Placed[] = [];
+  let piece: Uint8Array = new Uint8Array(0);
+  let kept: Kept[] = [];
   try {
     const pieces = toc.pieces(from, 0, (bytes, at, offset) => {
       if (offset >= end || isTombstone(bytes, at)) return;
-      const [key] = keysOf({ bytes: bytes.subarray(at, at + ENTRY_SIZE), count: 1 });
-      const mark = { packId, tocOffset: offset + ENTRY_SIZE };
-      batch.push({ key: key as ObjectKey, entry: readRecord(bytes, at), mark });
+      piece = bytes;
+      kept.push({ at, mark: { packId, tocOffset: offset + ENTRY_SIZE } });
     });
     for (const _ of pieces) {
-      yield batch;
-      batch = [];
+      yield placedIn(piece, kept);
+      kept = [];
     }
-    yield batch;
+    yield placedIn(piece, kept);
   } finally {
     toc.close();
   }
+}
+
+/** A record that is wanted of a piece: where it stands there, and where the walk is behind it. */
+interface Kept {
+  readonly at: number;
+  readonly mark: PlaceMark;
+}
+
+/** Moves the records to the beginning of the piece, which was walked: many together are read several times faster. */
+function placedIn(piece: Uint8Array, kept: readonly Kept[]): Placed[] {
+  for (const [i, { at }] of kept.entries()) piece.copyWithin(i * ENTRY_SIZE, at, at + ENTRY_SIZE);
+  return locatedIn({ bytes: piece, count: kept.length }).map(({ key, entry }, i) => {
+    const { mark } = kept[i] as Kept;
+    return { key, entry, mark };
+  });
 }

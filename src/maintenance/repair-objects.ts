@@ -12,7 +12,7 @@ import { readsBack, readToEnd } from "../store/read-to-end.ts";
 import type { ObjectReader, StoredObject } from "../store/stored-object.ts";
 import { type Finding, LISTED_MAX, ProblemList } from "./findings.ts";
 import { insertOwn } from "./insert-own.ts";
-import { printRecord } from "./located-batches.ts";
+import { printRecords } from "./located-batches.ts";
 import { otherCopies } from "./other-copies.ts";
 import { findOrUndefined } from "./placed-entries.ts";
 import type { Quarantine } from "./quarantine.ts";
@@ -255,7 +255,7 @@ export class ObjectRepair {
   async #adoptLike({ key, entry }: Located): Promise<boolean> {
     const { loose, packed } = this.#store;
     if (!(packed.index instanceof SqliteIndex)) return false;
-    const found = await salvageEntry(packed.files, entry.packId, printRecord({ key, entry }), undefined);
+    const found = await salvageEntry(packed.files, entry.packId, printRecords([{ key, entry }]), undefined);
     if (found === undefined) return false;
     if (loose.sizeOf(found.key) !== undefined || findOrUndefined(packed, found.key) !== undefined) return true;
     const reader = packed.reader(found.key, found.entry, { verify: "hash" });

@@ -17,7 +17,7 @@ import { readManifest, replaceManifest } from "../pack-index/manifest-file.ts";
 import { readTocHeader } from "../pack-index/toc-file.ts";
 import type { PackedStore } from "../store/packed-store.ts";
 import { EntryWriter } from "./entry-writer.ts";
-import { printRecord } from "./located-batches.ts";
+import { printRecords } from "./located-batches.ts";
 import { findOrUndefined } from "./placed-entries.ts";
 import type { Quarantine } from "./quarantine.ts";
 import type { ObjectRepair } from "./repair-objects.ts";
@@ -192,7 +192,7 @@ export class TocRepair {
       const { key: foundKey, entry } = found;
       if (this.#restore(packId, { key: foundKey, offset: entry.offset }, at, writer)) return;
       if (findOrUndefined(this.#packed, foundKey) !== undefined) return;
-      writer.add(printRecord(found), at);
+      writer.add(printRecords([found]), at);
       this.counts.recoveredEntries++;
       return;
     }
@@ -216,7 +216,7 @@ export class TocRepair {
   #restore(packId: number, { key, offset }: Place, at: number, writer: EntryWriter): boolean {
     const entry = findOrUndefined(this.#packed, key);
     if (entry?.packId !== packId || entry.offset !== offset || this.#restored.size >= COMPARED_MAX) return false;
-    const record = printRecord({ key, entry });
+    const record = printRecords([{ key, entry }]);
     writer.add(record, at);
     this.#restored.add(placeOf(record, 0));
     this.counts.recoveredEntries++;
