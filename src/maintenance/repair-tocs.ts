@@ -15,6 +15,7 @@ import { printTocHeader, type TocHeader } from "../format/toc-header.ts";
 import { isObjectKey, type ObjectKey } from "../key/object-key.ts";
 import { readManifest, replaceManifest } from "../pack-index/manifest-file.ts";
 import { readTocHeader } from "../pack-index/toc-file.ts";
+import { inSteps } from "../store/context.ts";
 import type { PackedStore } from "../store/packed-store.ts";
 import { EntryWriter } from "./entry-writer.ts";
 import { printRecords } from "./located-batches.ts";
@@ -63,7 +64,7 @@ export class TocRepair {
     this.counts.indexRebuilt = true;
     if (this.#dryRun) return;
     this.#forgetManifest(packIds);
-    this.#packed.index.rebuild(true);
+    await inSteps(this.#packed.index.rebuilding(true));
   }
 
   /** MANIFEST's segments are not used any more, nor its word on the files that were written anew. */

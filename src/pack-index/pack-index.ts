@@ -31,7 +31,7 @@ export interface PackIndex {
    */
   get(keys: Uint8Array, at: number): PackEntry | undefined;
   /**
-   * True when so much is missing in the index files that a holder of the lock should {@link rebuild} before anything is looked up, and
+   * True when so much is missing in the index files that a holder of the lock should {@link rebuilding} before anything is looked up, and
    * nothing would be lost by that.
    */
   readonly wantsRebuild: boolean;
@@ -77,9 +77,10 @@ export interface PackIndex {
   /** Forgets what index files still say of packs that are gone, in such steps. */
   compacting(sync: boolean): Generator<void>;
   readonly repacking: Repacking;
-  /** Makes the index anew from the packs' tables of contents, beside the one that is in use until the end. */
-  rebuild(sync: boolean): RebuildCounts;
-  /** As {@link rebuild}, in steps of some milliseconds; tells now and then how many entries of how many it has read. */
+  /**
+   * Makes the index anew from the packs' tables of contents, beside the one that is in use until the end, in steps of some milliseconds;
+   * tells now and then how many entries of how many it has read.
+   */
   rebuilding(sync: boolean, onRead?: (entries: number, total: number) => void): Generator<void, RebuildCounts>;
   /** Removes index files that nothing refers to, and says how many; with `dryRun` it only counts them. */
   removeOrphans(dryRun: boolean): number;

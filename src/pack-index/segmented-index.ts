@@ -319,10 +319,6 @@ export class SegmentedIndex implements PackIndex {
     return this.#recovering(() => this.#segments.mergeSome(records, sync, whole));
   }
 
-  rebuild(sync: boolean): RebuildCounts {
-    return drain(this.rebuilding(sync));
-  }
-
   *rebuilding(sync: boolean, onRead?: (entries: number, total: number) => void): Generator<void, RebuildCounts> {
     this.#refuseClosed();
     this.#state.identity.refuseMoved();

@@ -316,10 +316,6 @@ export class SqliteIndex implements PackIndex {
 
   *compacting(): Generator<void> {}
 
-  rebuild(): never {
-    return this.rebuilding();
-  }
-
   rebuilding(): never {
     const { path } = this.#options;
     throw new TsdosError(

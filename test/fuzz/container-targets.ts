@@ -13,6 +13,7 @@ import { keyOf } from "../../src/key/hash.ts";
 import type { ObjectKey } from "../../src/key/object-key.ts";
 import { statusOf } from "../../src/maintenance/status.ts";
 import { validate } from "../../src/maintenance/validate.ts";
+import { inSteps } from "../../src/store/context.ts";
 import { noise, prose } from "../../src/testing/contents.ts";
 import { MemoryFileSystem } from "../../src/testing.ts";
 import { temporaryFolder } from "../support/folders.ts";
@@ -122,7 +123,9 @@ async function writeMore({ combined, index }: ReturnType<typeof openOn>): Promis
     assert.equal(keyOf(await object.bytes()), key);
   };
   if (result !== undefined) await readsBack();
-  const rebuilt = await allowCoded(() => combined.packed.exclusively("rebuild", {}, () => index.rebuild(true)));
+  const rebuilt = await allowCoded(() =>
+    combined.packed.exclusively("rebuild", {}, () => inSteps(index.rebuilding(true))),
+  );
   if (result !== undefined && rebuilt !== undefined) await readsBack();
 }
 

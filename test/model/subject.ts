@@ -21,6 +21,7 @@ import type { CleanOptions, PackOptions, PackReport } from "../../src/maintenanc
 import { statusOf } from "../../src/maintenance/status.ts";
 import { validate } from "../../src/maintenance/validate.ts";
 import type { ValidateReport } from "../../src/maintenance/validate-reports.ts";
+import { inSteps } from "../../src/store/context.ts";
 import { numbers } from "../../src/testing/contents.ts";
 import type { MemoryFileSystem } from "../../src/testing.ts";
 import { temporaryFolder } from "../support/folders.ts";
@@ -135,7 +136,7 @@ export async function inMemory(options: CreateOptions): Promise<Subject> {
       pack: (given) => packLoose(combined, given),
       clean: (given) => clean(combined, given),
       validate: () => validate(combined, {}),
-      rebuildIndex: () => combined.packed.exclusively("rebuild", {}, () => index.rebuild(true)),
+      rebuildIndex: () => combined.packed.exclusively("rebuild", {}, () => inSteps(index.rebuilding(true))),
       status: () => statusOf(combined),
       repack: (given) => repack(combined, given),
       exportArchive: (sink, keys) => writeArchive(combined, sink, { keys }),

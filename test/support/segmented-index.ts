@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { isTsdosError } from "../../src/errors.ts";
 import type { PackEntry } from "../../src/format/entry.ts";
 import { parseManifest } from "../../src/format/manifest.ts";
+import type { RebuildCounts } from "../../src/pack-index/pack-index.ts";
 import { SegmentedIndex } from "../../src/pack-index/segmented-index.ts";
 import { type InterceptedFileSystem, MemoryFileSystem } from "../../src/testing.ts";
 import { readFile } from "./port-files.ts";
@@ -22,6 +23,14 @@ export const open = (fs: MemoryFileSystem | InterceptedFileSystem): SegmentedInd
 
 export function commit(index: SegmentedIndex, packId: number, records: readonly KeyedEntry[], sync = true): void {
   index.commit(packId, batchOf(records.map(({ key, entry }) => put(key, { ...entry, packId }))), sync);
+}
+
+export function rebuild(index: SegmentedIndex): RebuildCounts {
+  const steps = index.rebuilding(true);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
 }
 
 export const entries = (from: number, to: number): KeyedEntry[] =>

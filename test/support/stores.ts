@@ -11,7 +11,7 @@ import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import type { ObjectKey } from "../../src/key/object-key.ts";
 import { SegmentedIndex } from "../../src/pack-index/segmented-index.ts";
 import { CombinedStore } from "../../src/store/combined-store.ts";
-import type { RemovalLock, StoreContext } from "../../src/store/context.ts";
+import { inSteps, type RemovalLock, type StoreContext } from "../../src/store/context.ts";
 import { LooseStore } from "../../src/store/loose-store.ts";
 import type { Durability, ObjectStore } from "../../src/store/object-store.ts";
 import { PackFiles } from "../../src/store/pack-files.ts";
@@ -127,7 +127,7 @@ export async function flushIndex({ combined, index }: OpenedStores, sync = true)
 }
 
 export async function rebuildIndex({ combined, index }: OpenedStores): Promise<void> {
-  await combined.packed.exclusively("rebuild", {}, () => index.rebuild(true));
+  await combined.packed.exclusively("rebuild", {}, () => inSteps(index.rebuilding(true)));
 }
 
 /** An empty container's folders, durable. */

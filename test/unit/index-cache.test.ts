@@ -15,6 +15,7 @@ import {
   MANIFEST,
   open,
   readManifestOf,
+  rebuild,
   removeAll,
   segmentNames,
   sizeOf,
@@ -134,7 +135,7 @@ test("an error half-way through a refresh or a rebuild never makes an object see
       failed = false;
       try {
         if (work === "refresh") index.refresh();
-        else index.rebuild(true);
+        else rebuild(index);
       } catch (error) {
         assert.ok(isTsdosError(error, "IO_ERROR"));
         failed = true;

@@ -16,6 +16,7 @@ import {
   MANIFEST,
   open,
   readManifestOf,
+  rebuild,
   removeAll,
   segmentNames,
 } from "../support/segmented-index.ts";
@@ -57,7 +58,7 @@ const segmentsOf = (fs: MemoryFileSystem): number[] => readManifestOf(fs).segmen
 test("a rebuild that fails at its end changes nothing, and one that is killed there leaves only what the next one removes", () => {
   for (const hard of [false, true]) {
     const fs = withoutIndex();
-    killed(fs, 1, (on) => open(on).rebuild(true), hard);
+    killed(fs, 1, (on) => rebuild(open(on)), hard);
     assert.equal(fs.stat(MANIFEST), undefined);
     assert.equal(segmentNames(fs).length > 0, hard);
     const { problems, totals } = audit(fs);
@@ -66,7 +67,7 @@ test("a rebuild that fails at its end changes nothing, and one that is killed th
     const index = open(fs);
     assert.equal(find(index, 200), undefined);
     assert.equal(find(index, COUNT - 1)?.offset, COUNT - 1);
-    assert.equal(index.rebuild(true).objects, COUNT - 1);
+    assert.equal(rebuild(index).objects, COUNT - 1);
     assert.deepEqual(audit(fs).problems, []);
     assert.equal(segmentNames(fs).length, segmentsOf(fs).length);
   }
@@ -75,7 +76,7 @@ test("a rebuild that fails at its end changes nothing, and one that is killed th
 test("until a rebuild has ended, everybody has the index that there was", () => {
   const fs = withoutIndex();
   const index = open(fs);
-  index.rebuild(true);
+  rebuild(index);
   const manifest = readManifestOf(fs);
   const before = segmentNames(fs);
   const steps = index.rebuilding(true);
@@ -112,7 +113,7 @@ test("a rebuild whose index is closed meanwhile ends, and leaves nothing", () =>
 
 test("damage of which a rebuild was told, or which it finds, is not forgotten by it", () => {
   const fs = withoutIndex();
-  open(fs).rebuild(true);
+  rebuild(open(fs));
   fs.remove(`${FOLDER}/0.toc`);
   flipByte(fs, `${FOLDER}/1.toc`, 5 * ENTRY_SIZE);
   for (const name of segmentNames(fs)) fs.remove(`${FOLDER}/index/${name}`);
@@ -126,9 +127,9 @@ test("damage of which a rebuild was told, or which it finds, is not forgotten by
     assert.deepEqual(known, places);
   };
   tells();
-  killed(fs, 1, (on) => open(on).rebuild(true), true);
+  killed(fs, 1, (on) => rebuild(open(on)), true);
   tells();
-  assert.equal(open(fs).rebuild(true).damagedEntries, 2);
+  assert.equal(rebuild(open(fs)).damagedEntries, 2);
   tells();
   const found = audit(fs).problems.map(({ kind, packId, error }) => [kind, packId, error.details.offset]);
   assert.deepEqual(found, [

@@ -15,6 +15,7 @@ import {
   holds,
   open,
   readManifestOf,
+  rebuild,
   removeAll,
   segmentNames,
 } from "../support/segmented-index.ts";
@@ -122,14 +123,14 @@ test("a merge that another one has tidied away, or overtaken, is dropped", () =>
     const { fs, index, steps } = underWay();
     const other = open(fs);
     if (what === "orphans") assert.equal(other.removeOrphans(false), 1);
-    if (what === "rebuild") other.rebuild(true);
+    if (what === "rebuild") rebuild(other);
     if (what === "merge") {
       commit(other, 0, entries(2 * EACH, 2 * EACH + 7));
       other.flush(true, true);
     }
     if (what === "folder") {
       removeAll(fs, `${FOLDER}/index`);
-      other.rebuild(true);
+      rebuild(other);
     }
     index.refresh(true);
     while (!steps.next().done) sample(index, 2 * EACH);

@@ -154,7 +154,7 @@ describe("SqliteIndex", () => {
   test("cannot be rebuilt, and says why", () => {
     const index = create(newPath());
     assert.throws(
-      () => index.rebuild(),
+      () => index.rebuilding(),
       (error) => isTsdosError(error, "UNSUPPORTED_VERSION") && /table of contents/.test(error.message),
     );
     index.close();

@@ -14,7 +14,7 @@ import {
 import { SegmentedIndex } from "../../pack-index/segmented-index.ts";
 import { isNoLink, replaceFile } from "../../replace-file.ts";
 import { closeAll } from "../../store/close-all.ts";
-import { Pacer } from "../../store/context.ts";
+import { inSteps, Pacer } from "../../store/context.ts";
 import { keptOpen } from "../../store/kept-open.ts";
 import { hashOfFile, type Pieces } from "../pieces.ts";
 import type { Base, Place } from "./place.ts";
@@ -207,7 +207,7 @@ export class Receiver implements BackupTarget {
       const text = printHistory({ lastBackup: record });
       replaceFile(this.#fs, ownPath(live, subject.formatVersion, "maintenance.json"), text, { sync: true });
     }
-    if (subject.formatVersion === 2) this.#buildIndex();
+    if (subject.formatVersion === 2) await this.#buildIndex();
     for (const folder of this.#folders) this.#fs.syncDirectory(folder);
     this.#fs.syncDirectory(live);
     const { name, removed } = await this.#place.complete(live, keep);
@@ -216,14 +216,14 @@ export class Receiver implements BackupTarget {
   }
 
   /** The index is not backed up: it is made anew from the tables of contents. */
-  #buildIndex(): void {
+  async #buildIndex(): Promise<void> {
     const { live, subject } = this.#now;
     const other = `${live}/${PACKS_FOLDER}`;
     const folder = this.#folders.has(other) ? other : `${live}/${PACKED_FOLDER}`;
     this.#makeFolder(folder);
     const index = new SegmentedIndex({ fs: this.#fs, folder, containerId: subject.containerId });
     try {
-      index.rebuild(true);
+      await inSteps(index.rebuilding(true));
     } finally {
       index.close();
     }
