@@ -54,7 +54,12 @@ export class TsdosError extends Error {
   }
 }
 
-/** True when `error` is a {@link TsdosError}, of the given code if one is given. */
-export function isTsdosError(error: unknown, code?: ErrorCode): error is TsdosError {
+/** True when `error` is a {@link TsdosError}, of the given code if one is given: an error that has another code stays one for the compiler. */
+export function isTsdosError(error: unknown): error is TsdosError;
+export function isTsdosError<Code extends ErrorCode>(
+  error: unknown,
+  code: Code,
+): error is TsdosError & { readonly code: Code };
+export function isTsdosError(error: unknown, code?: ErrorCode): boolean {
   return error instanceof TsdosError && (code === undefined || error.code === code);
 }

@@ -30,14 +30,21 @@ export function serveTasks<Task>(onTask: (task: Task) => void, onEnd?: () => Pro
   });
 }
 
-/** Starts a thread without the flags of the process: some, as `--input-type`, make a thread fail. */
-export function startThread(program: URL, options: Pick<WorkerOptions, "workerData" | "resourceLimits">): Worker {
+/**
+ * Starts a thread without the flags of the process: some, as `--input-type`, make a thread fail.
+ * @throws Error when that is not possible here
+ */
+export function startThread(
+  program: URL | undefined,
+  options: Pick<WorkerOptions, "workerData" | "resourceLimits">,
+): Worker {
+  if (program === undefined) throw new Error("there is no file of the thread's program");
   return new Worker(program, { ...options, execArgv: [] });
 }
 
 export interface ThreadPoolOptions<Task, Answer> {
-  /** The program of a thread: it answers the tasks that are posted to it one after the other, in their order. */
-  readonly program: URL;
+  /** The program of a thread: it answers the tasks that are posted to it one after the other, in their order. Undefined: no threads. */
+  readonly program: URL | undefined;
   readonly workerData?: unknown;
   /** How many threads are started, besides the caller's. */
   readonly threads: number;
@@ -65,8 +72,12 @@ export function wantedThreads(asked: number | undefined, most: number): number {
   return asked ?? Math.min(most, availableParallelism());
 }
 
-/** The file of a thread's program, beside the module at `url`: compiled, or not yet. */
-export function threadProgram(name: string, url: string): URL {
+/**
+ * The file of a thread's program, beside the module at `url`: compiled, or not yet. Undefined where a module has no address: a
+ * program that has tsdos within itself as CommonJS leaves `import.meta` empty, whatever its type says.
+ */
+export function threadProgram(name: string, url: string | undefined): URL | undefined {
+  if (url === undefined) return undefined;
   return new URL(`./${name}.${url.endsWith(".ts") ? "ts" : "js"}`, url);
 }
 

@@ -25,7 +25,7 @@ export function withCopyOptions(command: Command): Command {
     .addOption(
       new Option(
         "--compress <MODE>",
-        "what is loose there, or in a codec that the format does not know: no, yes, keep or auto (the default)",
+        "what is loose, or in a codec that the format does not know: no, yes, keep or auto (the default)",
       ).choices(["no", "yes", "keep", "auto"]),
     )
     .option(...RECOMPRESS)

@@ -50,7 +50,12 @@ async function fail(session: Session, error: unknown, args: readonly string[]): 
 }
 
 function usageError({ code, message }: CommanderError, args: readonly string[]): UsageError {
-  if (code !== "commander.help") return new UsageError(message.replace(/^error: /, ""));
+  if (code !== "commander.help") {
+    // What was perhaps meant is on a line of its own there.
+    const text = message.replace(/^error: /, "").replaceAll("\n", " ");
+    // As with `git init DIR`.
+    return new UsageError(code === "commander.excessArguments" ? `${text} The container is given with -p DIR.` : text);
+  }
   // What the parser would do: print the help, as an error.
   const [asked] = args.slice(args.indexOf("help") + 1);
   if (args.includes("help") && asked !== undefined) return new UsageError(`unknown command '${asked}'`);

@@ -72,7 +72,7 @@ export class Container implements ObjectStore, AsyncDisposable {
    * @throws TsdosError `ALREADY_EXISTS`, `INVALID_CONFIG` for options out of range
    */
   static async create(path: string, options: CreateOptions = {}): Promise<Container> {
-    const root = resolve(path);
+    const root = rootAt(path);
     const { config, stores } = createContainer(new NodeFileSystem(), root, options);
     stores.prepareLocks();
     return new Container(root, config, stores);
@@ -83,7 +83,7 @@ export class Container implements ObjectStore, AsyncDisposable {
    * @throws TsdosError `NOT_A_CONTAINER`, `INVALID_CONFIG`, `UNSUPPORTED_VERSION`
    */
   static async open(path: string, options: OpenOptions = {}): Promise<Container> {
-    const root = resolve(path);
+    const root = rootAt(path);
     const fs = new NodeFileSystem();
     const config = readConfig(fs, root);
     const stores = openStores({ fs, root, config, create: false, ...settings(options) });
@@ -247,4 +247,10 @@ export class Container implements ObjectStore, AsyncDisposable {
       throw new TsdosError("CLOSED", `the container ${this.path} was closed; open it again`, { path: this.path });
     return this.#stores.combined;
   }
+}
+
+/** @throws RangeError for an empty path, such as that of a variable that is not set: it would be the current folder. */
+function rootAt(path: string): string {
+  if (path === "") throw new RangeError("the path of a container must not be empty");
+  return resolve(path);
 }

@@ -31,7 +31,7 @@ export interface OpenOptions {
 export interface CreateOptions extends OpenOptions {
   /** Default 2. Version 1 is the format of disk-objectstore and rsdos. */
   readonly formatVersion?: 1 | 2;
-  /** `none`, `zlib:+LEVEL` (1 to 9), or `zstd:+LEVEL` (-131072 to 22; version 2 only). Default {@link DEFAULT_COMPRESSION}. */
+  /** `none`, `zlib:+LEVEL` (1 to 9), or `zstd:+LEVEL` (-131072 to 22; version 2 only). Default `zstd:+3`; in version 1 `zlib:+1`. */
   readonly compression?: string;
   /** Bytes; a new pack is started once the last one has reached it. Default 4 GiB. */
   readonly packSizeTarget?: number;

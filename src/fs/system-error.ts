@@ -13,7 +13,11 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
 };
 
 const TOO_MANY_OPEN = "raise the limit (`ulimit -n`) and run it again; nothing that was acknowledged is lost";
-const ERRNO_ADVICE: Readonly<Record<string, string>> = { EMFILE: TOO_MANY_OPEN, ENFILE: TOO_MANY_OPEN };
+const ERRNO_ADVICE: Readonly<Record<string, string>> = {
+  EMFILE: TOO_MANY_OPEN,
+  ENFILE: TOO_MANY_OPEN,
+  ERR_ACCESS_DENIED: "Node's --permission forbids it, and every sync: with it, containers can be read, and little more",
+};
 const ADVICE: Partial<Record<ErrorCode, string>> = {
   NO_SPACE: "free some space and run it again; nothing that was acknowledged is lost",
   ACCESS_DENIED: "check the permissions, and whether the file system is mounted read-only",

@@ -50,8 +50,11 @@ export interface BackupReport {
 }
 
 export interface RestoreBackupOptions extends LongOperationOptions {
+  /** As for backups. Everything in the new container is compared with its key in any case. */
   readonly verify?: BackupVerify;
+  /** Say what would be copied, and change nothing. Default false. */
   readonly dryRun?: boolean;
+  /** For a source on another machine, as are those of {@link BackupOptions}. */
   readonly ssh?: string;
   readonly remoteCommand?: string;
 }

@@ -22,7 +22,7 @@ export interface CheckFailure extends Partial<Pick<Located, "entry">> {
 }
 
 export interface CheckResult {
-  /** That were there. */
+  /** That were there, and had something to be compared with. */
   readonly objects: number;
   /** Bytes of their contents, or under `quick` of what is stored of them. */
   readonly bytes: number;
@@ -55,8 +55,9 @@ export class ObjectChecker {
     try {
       for (const work of this.#works(task)) {
         try {
-          bytes += await work.read(rest);
-          objects++;
+          const read = await work.read(rest);
+          if (read !== undefined) objects++;
+          bytes += read ?? 0;
         } catch (error) {
           if (!isTsdosError(error)) throw error;
           const { key, entry } = work;
@@ -95,13 +96,13 @@ export class ObjectChecker {
 
 interface Work extends Partial<Located> {
   readonly key: ObjectKey;
-  /** Reads it to the end, and answers its bytes; throws if it is damaged. */
-  read(rest: Rest): Promise<number>;
+  /** Reads it to the end, and answers its bytes; throws if it is damaged. Undefined where there was nothing to compare. */
+  read(rest: Rest): Promise<number | undefined>;
 }
 
 /** Without a checksum there is nothing to compare. */
-async function quickly(reader: PackedReader, rest: Rest): Promise<number> {
-  if ((reader.entry.flags & FLAG_NO_CHECKSUM) !== 0) return 0;
+async function quickly(reader: PackedReader, rest: Rest): Promise<number | undefined> {
+  if ((reader.entry.flags & FLAG_NO_CHECKSUM) !== 0) return undefined;
   await reader.readStored(rest);
   return reader.entry.storedSize;
 }

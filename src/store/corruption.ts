@@ -16,7 +16,7 @@ export function corruptObject(place: Place, reason: string, cause?: unknown): Ts
   const { key, path, offset } = place;
   return new TsdosError(
     "CORRUPT_OBJECT",
-    `object ${key} is damaged in ${path} at byte ${offset}: ${reason}; insert its content again with checkExisting, or restore the file from a backup`,
+    `object ${key} is damaged in ${path} at byte ${offset}: ${reason}; insert its content again with checkExisting (tsdos add --check-existing), or restore the file from a backup`,
     { key, path, offset },
     cause,
   );

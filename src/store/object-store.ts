@@ -26,6 +26,7 @@ export type CompressMode = "no" | "yes" | "keep" | "auto";
 export type Verify = "auto" | "hash";
 
 export interface InsertOptions {
+  /** Default `loose`. */
   readonly to?: Destination;
   /** Default: the container's, which is `full`. */
   readonly durability?: Durability;
@@ -90,6 +91,7 @@ export interface Inserter {
 export type Stored = Omit<InsertResult, "index">;
 
 export interface ExtractOptions {
+  /** Default `auto`. */
   readonly verify?: Verify;
   /** Looks in one place only; both by default. */
   readonly from?: Where;
@@ -132,11 +134,18 @@ export type Keys = Iterable<string> | AsyncIterable<string>;
  * `undefined` means missing, and nothing else does: whatever else goes wrong is a TsdosError.
  */
 export interface ObjectStore {
+  /** @throws TsdosError `INVALID_KEY`, as all that take keys */
   has(key: string): Promise<boolean>;
+  /** Where and how an object is stored. */
   stat(key: string): Promise<ObjectStat | undefined>;
+  /**
+   * Stores content; resolves once it is as durable as asked.
+   * @throws TsdosError `SOURCE_FAILED`, `NO_SPACE`; `LOCKED` where it goes to packs. TypeError for what is no source
+   */
   insert(source: Source, options?: InsertOptions): Promise<InsertResult>;
   /** Yields results in the order of the sources, each once the object is as durable as asked. */
   insertMany(sources: Sources, options?: InsertManyOptions): AsyncIterableIterator<InsertResult>;
+  /** A handle of an object, or undefined when there is none: nothing is read until it is asked for. */
   extract(key: string, options?: ExtractOptions): Promise<StoredObject | undefined>;
   /** Yields one result for each key that is given, in the order that is fastest to read. */
   extractMany(keys: Keys, options?: ExtractOptions): AsyncIterableIterator<ExtractResult>;

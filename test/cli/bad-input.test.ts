@@ -10,7 +10,7 @@ cliTest("a command line that cannot be meant is a usage error, and does nothing"
   work.write("folder/file", "x");
   const cases: [string[], RegExp][] = [
     [[], /no command/],
-    [["lss"], /unknown command 'lss'.*ls/s],
+    [["lss"], /unknown command 'lss' \(Did you mean ls\?\)\n$/],
     [["help", "lss"], /unknown command 'lss'/],
     [["--path", "", "ls"], /--path is empty/],
     // `add` with an empty name for the manifest stored everything, and only then failed.

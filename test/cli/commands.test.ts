@@ -103,6 +103,33 @@ cliTest("ls, has and stat tell what is there", async (work) => {
   assert.match((await work.run(["stat", keyOf("ccc")])).stdout, /^size +3 bytes$/m);
 });
 
+// The line feed before what was perhaps meant came out as "\\n", and threads of an archive had nothing to do, but nobody said so.
+cliTest("a usage error says what was perhaps meant", async (work) => {
+  await work.container();
+  const cases: [string[], RegExp][] = [
+    [["pack", "--dryrun"], /unknown option '--dryrun' \(Did you mean --dry-run\?\)\n$/],
+    [["init", "store"], /too many arguments.*with -p DIR/],
+    [["export", "--archive", "file", "--threads", "2"], /for another container/],
+  ];
+  for (const [args, message] of cases) {
+    const { code, stderr } = await work.run(args);
+    assert.match(stderr, message);
+    assert.equal(code, 2);
+  }
+});
+
+// `add --compress yes` without `--to` compressed nothing, and said nothing.
+cliTest("add notes that compression is not for loose objects", async (work) => {
+  await work.container();
+  work.write("file", "x");
+  const loose = /^tsdos: loose objects are stored as they are/;
+  for (const flags of [["--compress", "yes"], ["--recompress"]]) {
+    assert.match((await work.run(["add", ...flags, "file"])).stderr, loose);
+    assert.equal((await work.run(["add", ...flags, "--to", "auto", "file"])).stderr, "");
+  }
+  assert.equal((await work.run(["add", "--compress", "no", "file"])).stderr, "");
+});
+
 cliTest("add and pack compress what looks compressed already only with --recompress", async (work) => {
   await work.container();
   const looksPacked = (seed: number): Buffer => Buffer.concat([gzipSync(""), prose(5000, seed)]);

@@ -41,6 +41,16 @@ cliTest("validate --quick finds damage of packed objects; that of loose ones onl
   assert.match(forPeople.stdout, /^valid +no, problems: 1$/m);
 });
 
+// It said "objects 20 of 20" and "valid yes" of a container of version 1, of which it had read none.
+cliTest("validate --quick of version 1 tells that it has read nothing", async (work) => {
+  await work.container(texts(20), "packed", { formatVersion: 1 });
+  const quick = await work.run(["validate", "--quick"]);
+  assert.equal(quick.code, 0);
+  assert.match(quick.stdout, /^objects +0 of 20$/m);
+  assert.match(quick.stderr, /^tsdos: format version 1 has no checksums/);
+  assert.match((await work.run(["validate"])).stdout, /^objects +20 of 20$/m);
+});
+
 cliTest("validate --sample reads a part, the same one for the same --seed", async (work) => {
   const keys = await work.container(texts(100));
   const first = await work.run(["validate", "--sample", "20%", "--json"]);

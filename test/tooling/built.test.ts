@@ -1,10 +1,11 @@
 // What `npm run build` makes is bundled: here is tried what that could break, which the tests of the sources do not see.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { build } from "esbuild";
 import { builtLibrary, builtMain } from "../support/built.ts";
 import { temporaryFolder } from "../support/folders.ts";
 
@@ -56,6 +57,32 @@ test("the built library finds the threads that validate", () => {
 test("the built library finds the thread that hashes, without native calls", () => {
   const work = `await container.insert(new Uint8Array(130 * 1024 ** 2), { compress: "no" });`;
   assert.deepEqual(threadsOf(work, { TSDOS_NATIVE: "off" }), { online: 1, failures: [] });
+});
+
+test("the built library works within a program that is bundled as CommonJS, without threads", async () => {
+  const folder = temporaryFolder();
+  const source = join(folder, "program.js");
+  const program = join(folder, "program.cjs");
+  writeFileSync(
+    source,
+    `import { Container } from ${JSON.stringify(builtLibrary)};
+    const many = Array.from({ length: 1100 }, (_, i) => Buffer.from((i + " and so on; ").repeat(100)));
+    (async () => {
+      const container = await Container.create(${JSON.stringify(join(folder, "container"))});
+      for await (const _ of container.insertMany(many.slice(0, 500), { to: "packed", threads: 2 }));
+      for await (const _ of container.insertMany(many, { durability: "process" }));
+      await container.pack({ threads: 2 });
+      await container.insert(new Uint8Array(130 * 1024 ** 2), { durability: "process" });
+      const { valid } = await container.validate({ threads: 2 });
+      console.log(valid, (await container.status()).objects);
+      await container.close();
+    })();`,
+  );
+  // What esbuild says of itself: that there is no import.meta in CommonJS.
+  const logOverride = { "empty-import-meta": "silent" } as const;
+  const options = { bundle: true, platform: "node", format: "cjs", logLevel: "warning", logOverride } as const;
+  await build({ ...options, external: ["koffi"], entryPoints: [source], outfile: program });
+  assert.equal(run([program]), "true 1101\n");
 });
 
 test("the built command line knows its version, stores and gives back", () => {

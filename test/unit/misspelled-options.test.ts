@@ -71,3 +71,9 @@ test("one key or source in place of many is refused in words", async () => {
     await assert.rejects(call, { name: "TypeError", message: /iterable|a source is/ }, String(call));
   assert.ok(await container.has(key));
 });
+
+// `Container.create(process.env.STORE ?? "")` made a container of the current folder, if that was empty.
+test("an empty path is no container's", async () => {
+  await assert.rejects(Container.create(""), RangeError);
+  await assert.rejects(Container.open(""), RangeError);
+});

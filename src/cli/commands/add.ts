@@ -57,6 +57,9 @@ async function add(session: Session, paths: readonly string[], flags: AddFlags):
   if (manifestPath !== undefined) refuseInside(container, manifestPath);
   const plan = await planAdd(session, paths, { recursive, container, treeOnly: manifestPath !== undefined });
   await using store = await session.open();
+  const { to = "loose", compress, recompress } = flags;
+  if (to === "loose" && (compress === "yes" || recompress))
+    await session.note("loose objects are stored as they are: 'pack' compresses them, or --to packed does at once");
   using manifest = manifestPath === undefined ? undefined : new NewFile(manifestPath);
   manifest?.line(MANIFEST_HEADER);
   const leaveOut = manifest === undefined ? [container] : [container, manifest.path, manifest.temporaryPath];

@@ -23,9 +23,10 @@ async function exportObjects(session: Session, other: string | undefined, flags:
   const to = counterpartOf(other, flags);
   if (to.container === undefined && dryRun)
     throw new UsageError("--dry-run is for another container; without --archive");
-  if (to.container === undefined && (flags.compress !== undefined || flags.recompress))
+  const compresses = flags.compress !== undefined || flags.recompress || flags.threads !== undefined;
+  if (to.container === undefined && compresses)
     throw new UsageError(
-      "--compress and --recompress are for another container: in an archive, objects stay as they are",
+      "--compress, --recompress and --threads are for another container: in an archive, objects stay as they are",
     );
   await using container = await session.open();
   if (to.container === undefined) return await exportArchive(session, container, to.archive, flags);

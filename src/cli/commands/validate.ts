@@ -37,6 +37,10 @@ async function validate(session: Session, flags: Flags): Promise<void> {
   await using container = await session.open({ tidyIndex: false });
   const report = await container.validate({ ...(await longOperation(session)), ...flags });
   session.finished(report);
+  if (flags.quick && container.formatVersion === 1)
+    await session.note(
+      "format version 1 has no checksums: --quick has looked at places and rows, and has read no object",
+    );
   if (!report.valid) session.exitCode = exitCodes.integrity;
   await output.report(report, [
     ...problemRows(report.problems, report.problemCount),
