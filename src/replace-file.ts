@@ -48,6 +48,11 @@ export function isNoLink(error: unknown): boolean {
   return isTsdosError(error) && NO_LINK.includes(error.details.errno);
 }
 
+/** True for the error of a name that is not free. */
+export function isTaken(error: unknown): boolean {
+  return isTsdosError(error) && error.details.errno === "EEXIST";
+}
+
 /**
  * Gives a file the name `path`, which must be free, in place of the one that it has.
  * @throws TsdosError `ALREADY_EXISTS`
@@ -63,6 +68,23 @@ export function nameNewFile(fs: FileSystem, temporary: string, path: string): vo
     fs.rename(temporary, path);
   }
   fs.remove(temporary);
+}
+
+/** Makes a copy under a name that must be free: the bytes are durable, the name is not. `temporary`: as for {@link makeFile}. */
+export function copyDurably(fs: FileSystem, from: string, to: string, temporary: string): void {
+  try {
+    fs.copy(from, temporary);
+    const file = fs.open(temporary, "modify");
+    try {
+      fs.sync(file);
+    } finally {
+      fs.close(file);
+    }
+    nameNewFile(fs, temporary, to);
+  } catch (error) {
+    tryRemove(fs, temporary);
+    throw error;
+  }
 }
 
 /** For what is left of something that has failed. */
