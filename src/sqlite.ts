@@ -43,7 +43,8 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   8: {
     name: "SQLITE_READONLY",
     code: "ACCESS_DENIED",
-    advice: "check the permissions of the file and its folder, and whether the file system is mounted read-only",
+    advice:
+      "check the permissions of the file, of those beside it (-wal, -shm) and of its folder, and whether the file system is mounted read-only",
   },
   10: { name: "SQLITE_IOERR", code: "IO_ERROR", advice: "check the disk and the file system" },
   11: { name: "SQLITE_CORRUPT", code: "CORRUPT_INDEX", advice: "restore it from a backup" },

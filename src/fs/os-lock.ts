@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isTsdosError, type LockHolder, TsdosError } from "../errors.ts";
 import { openDatabase, type SqliteDatabase } from "../sqlite.ts";
 import { describeHolder, hasEnded, isThisProcess, parseHolder, printHolder, thisProcess } from "./lock-holder.ts";
+import { isOnReadOnly } from "./may-write.ts";
 import { fromSystemError } from "./system-error.ts";
 
 const FIRST_DELAY_MS = 1;
@@ -31,7 +32,7 @@ export class OsLock {
   /** Then the file is open only while the lock is held. */
   #isToClose = false;
   /** False when the file cannot be written by this process: SQLite then opens it for reading, and its locks let others in. */
-  #excludes = true;
+  #excludes: boolean | undefined;
 
   /** Opens nothing yet; the folder must exist when the lock is first tried. */
   constructor(lockPath: string, holderPath: string) {
@@ -60,9 +61,11 @@ export class OsLock {
     this.prepare();
     try {
       this.#database?.exec("BEGIN EXCLUSIVE");
+      this.#excludes ??= this.#isOpenToWrite();
     } catch (error) {
-      if (this.#isToClose) this.#closeFile();
-      if (isTsdosError(error, "LOCKED")) return false;
+      const isTaken = isTsdosError(error, "LOCKED");
+      if (this.#isToClose || !isTaken) this.#closeFile();
+      if (isTaken) return false;
       throw error;
     }
     this.#held = true;
@@ -75,7 +78,7 @@ export class OsLock {
    * @throws TsdosError `ACCESS_DENIED`
    */
   requireExclusion(): void {
-    if (this.#excludes) return;
+    if (this.#excludes !== false) return;
     // It is opened anew next time: the file may just have been made, and not have got its permissions.
     this.close();
     const message = `cannot lock ${this.path}, as it cannot be written; check its owner and permissions: who writes to the container must be able to write it`;
@@ -143,6 +146,7 @@ export class OsLock {
   #closeFile(): void {
     this.#database?.close();
     this.#database = undefined;
+    this.#excludes = undefined;
   }
 
   #inodeNow(): number | undefined {
@@ -164,17 +168,21 @@ export class OsLock {
       database.close();
       throw isTsdosError(error) ? error : fromSystemError(error, "prepare", this.path);
     }
-    this.#excludes = this.#isWritable();
     return database;
   }
 
-  /** True also where nobody can write anything. */
-  #isWritable(): boolean {
+  /**
+   * Asks SQLite, within a transaction, for something that needs the right to write and changes nothing here. Permissions do not tell all:
+   * not of files to which may only be appended, nor on file systems that leave permissions to another machine. True also where nobody
+   * can write anything.
+   */
+  #isOpenToWrite(): boolean {
     try {
-      fs.accessSync(this.path, fs.constants.W_OK);
+      this.#database?.exec("PRAGMA incremental_vacuum(0)");
       return true;
     } catch (error) {
-      return (error as NodeJS.ErrnoException).code === "EROFS";
+      if (!isTsdosError(error, "ACCESS_DENIED")) throw error;
+      return isOnReadOnly(this.path);
     }
   }
 

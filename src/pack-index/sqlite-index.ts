@@ -1,16 +1,10 @@
 import { isTsdosError, TsdosError } from "../errors.ts";
-import type { FileSystem } from "../file-system.ts";
 import { ENTRY_SIZE, type PackEntry, type RecordBatch, readRecord, recordKey, writeRecord } from "../format/entry.ts";
 import { LEGACY_REPACK_ID } from "../format/paths.ts";
 import type { ObjectKey } from "../key/object-key.ts";
-import {
-  openDatabase,
-  type SqliteDatabase,
-  type SqliteOptions,
-  type SqliteRow,
-  type SqliteStatement,
-} from "../sqlite.ts";
+import type { SqliteDatabase, SqliteRow } from "../sqlite.ts";
 import type { IndexTotals, PackIndex, RebuildCounts } from "./pack-index.ts";
+import { type Connection, connect, type SqliteIndexOptions, stampOf } from "./sqlite-connection.ts";
 import { hasUniqueKeys, sqliteDamage } from "./sqlite-damage.ts";
 import { SqliteLog } from "./sqlite-log.ts";
 import { SqliteRepacking } from "./sqlite-repacking.ts";
@@ -30,9 +24,7 @@ import {
   SELECT_AFTER,
   SELECT_BY_PLACE,
   SELECT_FIRST,
-  SELECT_ONE,
   SELECT_PACK_ENDS,
-  SELECT_SCHEMA,
   SELECT_TOTALS,
 } from "./sqlite-schema.ts";
 
@@ -41,17 +33,6 @@ const BATCH = 4096;
 /** Rows of {@link SqliteIndex.byPlace} that are held at once. */
 const PLACED_BATCH = 65_536;
 const FIRST_PLACE: RowPlace = { packId: Number.MIN_SAFE_INTEGER, offset: 0, id: 0 };
-/** How long a call waits, blocking, for a Python process that commits. */
-export const BUSY_TIMEOUT_MS = 5000;
-
-export interface SqliteIndexOptions {
-  readonly fs: FileSystem;
-  readonly path: string;
-  /** Makes the file, or the table in it, when it is missing. */
-  readonly create?: boolean;
-  readonly readOnly?: boolean;
-}
-
 /** Opens `packs.idx`; where it cannot be written to, for reading. */
 export function openSqliteIndex(options: SqliteIndexOptions): SqliteIndex {
   return new SqliteIndex(options);
@@ -68,68 +49,6 @@ export interface PlacedRows {
   readonly rows: { readonly key: ObjectKey; readonly entry: PackEntry; readonly place: RowPlace }[];
   /** With what such a row may mean when only some characters of its key are wrong. */
   readonly invalid: { readonly id: number; readonly error: TsdosError; readonly like: KeyedEntry | undefined }[];
-}
-
-interface Connection {
-  readonly database: SqliteDatabase;
-  readonly selectOne: SqliteStatement;
-  readonly selectVersion: SqliteStatement;
-  insert: SqliteStatement | undefined;
-  /** Only of a connection that does not look for changes itself: the files as they were when it was opened. */
-  readonly stamp: string | undefined;
-  /** The file that it has open. */
-  readonly inode: number | undefined;
-}
-
-function connect(options: SqliteIndexOptions): Connection {
-  let last: unknown;
-  for (const mode of [options.create ? "create" : "write", "read", "immutable"] as const) {
-    if (options.readOnly && mode !== "read" && mode !== "immutable") continue;
-    try {
-      return connectAs(mode, options);
-    } catch (error) {
-      last = error;
-      if (!isTsdosError(error, "ACCESS_DENIED")) throw error;
-    }
-  }
-  throw last;
-}
-
-/**
- * `immutable` is for folders where SQLite cannot make the files that it shares with writers. It would overlook what is in the
- * write-ahead log, and every later change: so it is not used beside a log that holds something, and the files are watched.
- */
-function connectAs(mode: SqliteOptions["mode"], { fs, path }: SqliteIndexOptions): Connection {
-  const stamp = mode === "immutable" ? stampOf(fs, path) : undefined;
-  const log = `${path}-wal`;
-  if (stamp !== undefined && (fs.stat(log)?.size ?? 0) > 0) {
-    const message = `${log} holds changes, which cannot be read where SQLite may not write; open the container once where it may`;
-    throw new TsdosError("ACCESS_DENIED", message, { path: log });
-  }
-  const inode = fs.stat(path)?.inode;
-  const database = openDatabase(path, { mode, busyTimeoutMs: BUSY_TIMEOUT_MS });
-  try {
-    if (mode === "create" && database.prepare(SELECT_SCHEMA).get() === undefined) {
-      database.exec("PRAGMA journal_mode = wal");
-      database.transaction(() => database.exec(CREATE_SCHEMA));
-    }
-    // Reads something, or a file that cannot be read would show only later.
-    database.exec("SELECT 1 FROM db_object LIMIT 1");
-    const selectVersion = database.prepare("PRAGMA data_version");
-    const statements = { selectOne: database.prepare(SELECT_ONE), selectVersion, insert: undefined };
-    return { database, ...statements, stamp, inode: inode ?? fs.stat(path)?.inode };
-  } catch (error) {
-    database.close();
-    throw error;
-  }
-}
-
-function stampOf(fs: FileSystem, path: string): string {
-  const stamps = [path, `${path}-wal`].map((file) => {
-    const stat = fs.stat(file);
-    return stat === undefined ? "-" : `${stat.inode}:${stat.mtimeMs}:${stat.size}`;
-  });
-  return stamps.join(" ");
 }
 
 /** The index of format version 1, an SQLite table that disk-objectstore and rsdos may use at the same time. */

@@ -8,7 +8,8 @@ import { ENTRY_SIZE, FLAG_NO_CHECKSUM, type RecordBatch, writeRecord } from "../
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { Container, isTsdosError } from "../../src/index.ts";
 import { keyOf } from "../../src/key/hash.ts";
-import { BUSY_TIMEOUT_MS, openSqliteIndex, type SqliteIndex } from "../../src/pack-index/sqlite-index.ts";
+import { BUSY_TIMEOUT_MS } from "../../src/pack-index/sqlite-connection.ts";
+import { openSqliteIndex, type SqliteIndex } from "../../src/pack-index/sqlite-index.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { LineProcess } from "../support/line-process.ts";
 
