@@ -40,6 +40,22 @@ export function makeFile(fs: FileSystem, path: string, text: string, temporary: 
   fs.syncDirectory(dirname(path));
 }
 
+/**
+ * What the system says when there is no room for a new file beside `path`; undefined when there is, or that is refused for another
+ * reason. For SQLite, which does not tell why it cannot make a file.
+ */
+export function noRoomBeside(fs: FileSystem, path: string): TsdosError | undefined {
+  const beside = nameBeside(path);
+  try {
+    fs.close(fs.open(beside, "create"));
+    fs.remove(beside);
+    return undefined;
+  } catch (error) {
+    if (!isTsdosError(error)) throw error;
+    return error.code === "NO_SPACE" ? error : undefined;
+  }
+}
+
 /** What systems say where a hard link cannot be: none at all, too many of this file, or not of a file of somebody else. */
 const NO_LINK: readonly (string | undefined)[] = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EXDEV"];
 

@@ -2,9 +2,11 @@ import fs from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isTsdosError, type LockHolder, TsdosError } from "../errors.ts";
+import { noRoomBeside } from "../replace-file.ts";
 import { openDatabase, type SqliteDatabase } from "../sqlite.ts";
 import { describeHolder, hasEnded, isThisProcess, parseHolder, printHolder, thisProcess } from "./lock-holder.ts";
 import { isOnReadOnly } from "./may-write.ts";
+import { NodeFileSystem } from "./node-file-system.ts";
 import { fromSystemError } from "./system-error.ts";
 
 const FIRST_DELAY_MS = 1;
@@ -156,19 +158,30 @@ export class OsLock {
   #open(): SqliteDatabase {
     const database = this.#openFile();
     this.#inode = this.#inodeNow();
+    if (fs.statSync(this.path).size > 0) return database;
     try {
-      if (fs.statSync(this.path).size === 0) {
-        database.exec("BEGIN EXCLUSIVE; COMMIT");
-        // SQLite makes files that only their owner can write; who may write in the folder may lock it.
-        fs.chmodSync(this.path, fs.statSync(dirname(this.path)).mode & 0o666);
-      }
+      database.exec("BEGIN EXCLUSIVE; COMMIT");
     } catch (error) {
-      const madeByAnother = isTsdosError(error, "LOCKED") || (error as NodeJS.ErrnoException).code === "EPERM";
-      if (madeByAnother) return database;
+      const isMadeByAnother = isTsdosError(error, "LOCKED");
+      if (isMadeByAnother) return database;
       database.close();
-      throw isTsdosError(error) ? error : fromSystemError(error, "prepare", this.path);
+      throw this.#noRoom() ?? error;
     }
+    this.#shareWithFolder();
     return database;
+  }
+
+  /** SQLite makes files that only their owner can write; who may write in the folder may lock it. */
+  #shareWithFolder(): void {
+    try {
+      fs.chmodSync(this.path, fs.statSync(dirname(this.path)).mode & 0o666);
+    } catch {
+      // Another one has made it, or the file system has no permissions. Whoever cannot write it is told.
+    }
+  }
+
+  #noRoom(): TsdosError | undefined {
+    return noRoomBeside(new NodeFileSystem(), this.path);
   }
 
   /**
@@ -191,7 +204,7 @@ export class OsLock {
       return openDatabase(this.path, { mode: "create", busyTimeoutMs: 0 });
     } catch (error) {
       const folder = dirname(this.path);
-      if (fs.existsSync(folder)) throw error;
+      if (fs.existsSync(folder)) throw this.#noRoom() ?? error;
       const message = `cannot lock ${this.path}: there is no folder ${folder}`;
       throw new TsdosError("NOT_FOUND", message, { path: this.path }, error);
     }

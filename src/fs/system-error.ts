@@ -13,7 +13,12 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
 };
 
 const TOO_MANY_OPEN = "raise the limit (`ulimit -n`) and run it again; nothing that was acknowledged is lost";
-const ERRNO_ADVICE: Readonly<Record<string, string>> = { EMFILE: TOO_MANY_OPEN, ENFILE: TOO_MANY_OPEN };
+const ERRNO_ADVICE: Readonly<Record<string, string>> = {
+  EMFILE: TOO_MANY_OPEN,
+  ENFILE: TOO_MANY_OPEN,
+  EFBIG:
+    "files may not become that large here, by `ulimit -f` or by the file system (FAT: 4 GiB); with a smaller `pack_size_target` in config.json, packs stay smaller; nothing that was acknowledged is lost",
+};
 const ADVICE: Partial<Record<ErrorCode, string>> = {
   NO_SPACE: "free some space and run it again; nothing that was acknowledged is lost",
   ACCESS_DENIED: "check the permissions, and whether the file system is mounted read-only",

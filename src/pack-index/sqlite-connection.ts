@@ -1,6 +1,6 @@
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
-import { isTaken } from "../replace-file.ts";
+import { isTaken, noRoomBeside } from "../replace-file.ts";
 import { openDatabase, type SqliteDatabase, type SqliteOptions, type SqliteStatement } from "../sqlite.ts";
 import { CREATE_SCHEMA, SELECT_ONE, SELECT_SCHEMA } from "./sqlite-schema.ts";
 
@@ -27,13 +27,16 @@ export interface Connection {
 }
 
 export function connect(options: SqliteIndexOptions): Connection {
+  let unmade: unknown;
   let last: unknown;
   for (const mode of modesFor(options)) {
     try {
       return connectAs(mode, options);
     } catch (error) {
-      last = error;
-      if (!isTsdosError(error, "ACCESS_DENIED")) throw error;
+      const isRefused = isTsdosError(error, "ACCESS_DENIED");
+      if (isRefused && mode === "create") unmade = noRoomBeside(options.fs, options.path) ?? error;
+      last = unmade ?? error;
+      if (!isRefused) throw last;
     }
   }
   throw last;
