@@ -107,6 +107,8 @@ export interface FileSystem {
   reserve?(file: number, size: number): void;
   truncate(file: number, size: number): void;
   stat(path: string): FileStat | undefined;
+  /** False when this process may not write the file, though others may: told by permissions, not by trying. */
+  mayWrite?(path: string): boolean;
   /** The path without symbolic links of something that is there. */
   realPath(path: string): string;
   /** The names in a folder, unordered; undefined when there is no such folder. */

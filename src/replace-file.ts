@@ -40,12 +40,33 @@ export function makeFile(fs: FileSystem, path: string, text: string, temporary: 
   fs.syncDirectory(dirname(path));
 }
 
+/**
+ * What the system says when there is no room for a new file beside `path`; undefined when there is, or that is refused for another
+ * reason. For SQLite, which does not tell why it cannot make a file.
+ */
+export function noRoomBeside(fs: FileSystem, path: string): TsdosError | undefined {
+  const beside = nameBeside(path);
+  try {
+    fs.close(fs.open(beside, "create"));
+    fs.remove(beside);
+    return undefined;
+  } catch (error) {
+    if (!isTsdosError(error)) throw error;
+    return error.code === "NO_SPACE" ? error : undefined;
+  }
+}
+
 /** What systems say where a hard link cannot be: none at all, too many of this file, or not of a file of somebody else. */
 const NO_LINK: readonly (string | undefined)[] = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EXDEV"];
 
 /** True for the error of a hard link on a file system that has none. */
 export function isNoLink(error: unknown): boolean {
   return isTsdosError(error) && NO_LINK.includes(error.details.errno);
+}
+
+/** True for the error of a name that is not free. */
+export function isTaken(error: unknown): boolean {
+  return isTsdosError(error) && error.details.errno === "EEXIST";
 }
 
 /**
@@ -63,6 +84,23 @@ export function nameNewFile(fs: FileSystem, temporary: string, path: string): vo
     fs.rename(temporary, path);
   }
   fs.remove(temporary);
+}
+
+/** Makes a copy under a name that must be free: the bytes are durable, the name is not. `temporary`: as for {@link makeFile}. */
+export function copyDurably(fs: FileSystem, from: string, to: string, temporary: string): void {
+  try {
+    fs.copy(from, temporary);
+    const file = fs.open(temporary, "modify");
+    try {
+      fs.sync(file);
+    } finally {
+      fs.close(file);
+    }
+    nameNewFile(fs, temporary, to);
+  } catch (error) {
+    tryRemove(fs, temporary);
+    throw error;
+  }
 }
 
 /** For what is left of something that has failed. */

@@ -27,7 +27,9 @@ interface Meaning {
   readonly advice: string;
 }
 
-/** SQLite's primary result codes (the low byte of `errcode`); those that are not here are `IO_ERROR`. */
+const FREE_SPACE = "free some space and run it again; nothing that was acknowledged is lost";
+
+/** SQLite's primary result codes (the low byte of `errcode`), and some that say more; those that are not here are `IO_ERROR`. */
 const MEANINGS: Readonly<Record<number, Meaning>> = {
   1: {
     name: "SQLITE_ERROR",
@@ -43,15 +45,12 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   8: {
     name: "SQLITE_READONLY",
     code: "ACCESS_DENIED",
-    advice: "check the permissions of the file and its folder, and whether the file system is mounted read-only",
+    advice:
+      "check the permissions of the file, of those beside it (-wal, -shm) and of its folder, and whether the file system is mounted read-only",
   },
   10: { name: "SQLITE_IOERR", code: "IO_ERROR", advice: "check the disk and the file system" },
   11: { name: "SQLITE_CORRUPT", code: "CORRUPT_INDEX", advice: "restore it from a backup" },
-  13: {
-    name: "SQLITE_FULL",
-    code: "NO_SPACE",
-    advice: "free some space and run it again; nothing that was acknowledged is lost",
-  },
+  13: { name: "SQLITE_FULL", code: "NO_SPACE", advice: FREE_SPACE },
   14: {
     name: "SQLITE_CANTOPEN",
     code: "ACCESS_DENIED",
@@ -62,6 +61,14 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
     code: "CORRUPT_INDEX",
     advice: "its rows contradict each other; restore it from a backup",
   },
+  778: {
+    name: "SQLITE_IOERR_WRITE",
+    code: "IO_ERROR",
+    advice:
+      "check whether a quota, or the largest size that files may have, is reached; else the disk and the file system",
+  },
+  // It asks for room for the file that processes share, and fails where there is none.
+  4874: { name: "SQLITE_IOERR_SHMSIZE", code: "NO_SPACE", advice: FREE_SPACE },
   26: { name: "SQLITE_NOTADB", code: "CORRUPT_INDEX", advice: "something overwrote it; restore it from a backup" },
 };
 
@@ -77,7 +84,7 @@ function fromSqliteError(error: unknown, path: string): unknown {
   }
   if (error.code !== "ERR_SQLITE_ERROR") return error;
   const errcode = (error as { readonly errcode?: unknown }).errcode;
-  const meaning = typeof errcode === "number" ? MEANINGS[errcode & 0xff] : undefined;
+  const meaning = typeof errcode === "number" ? (MEANINGS[errcode] ?? MEANINGS[errcode & 0xff]) : undefined;
   const errno = meaning?.name ?? `SQLITE_${String(errcode)}`;
   const advice = meaning === undefined ? "" : `; ${meaning.advice}`;
   return new TsdosError(

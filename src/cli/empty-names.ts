@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { UsageError } from "./exit-codes.ts";
 
@@ -20,4 +21,13 @@ export function refuseEmptyNames(command: Command): void {
 
 function check(name: string, shown: string, given: unknown): void {
   if (NAMES.includes(name) && [given].flat().includes("")) throw new UsageError(`${shown} is empty`);
+}
+
+/**
+ * Node gives what is not UTF-8 with U+FFFD in its place: another folder, which would be made.
+ * @throws UsageError for such a path of the container, also where it begins with the current folder's
+ */
+export function refuseUnreadablePath(container: string): void {
+  if (!resolve(container).includes("\uFFFD")) return;
+  throw new UsageError("the path of the container is not UTF-8: rename its folders, or use a symbolic link to it");
 }

@@ -24,7 +24,7 @@ import { serveBackupCommand } from "./commands/serve-backup.ts";
 import { statCommand } from "./commands/stat.ts";
 import { statusCommand } from "./commands/status.ts";
 import { validateCommand } from "./commands/validate.ts";
-import { refuseEmptyNames } from "./empty-names.ts";
+import { refuseEmptyNames, refuseUnreadablePath } from "./empty-names.ts";
 import { UsageError } from "./exit-codes.ts";
 import { packageVersion } from "./files.ts";
 import type { GlobalOptions, Session } from "./session.ts";
@@ -84,6 +84,7 @@ export function createProgram(session: Session): Command {
       const path = options.path || pathWithout(root);
       session.configure({ ...(lockTimeout !== undefined && { wait: lockTimeout }), ...options, path });
       refuseEmptyNames(command);
+      refuseUnreadablePath(path);
     });
   for (const create of commands) add(program, create(session));
   add(program, serveBackupCommand(session), { hidden: true });

@@ -112,13 +112,31 @@ export function setMode(at: FilePath, mode: number): void {
   attempt("set the mode of", at, () => fs.chmodSync(at, mode));
 }
 
+/**
+ * Throws where what is there has another name, as in file systems in which `a` and `A` are one: it may be what was restored just now.
+ */
+function refuseOtherName(at: FilePath): void {
+  const bytes = Buffer.from(at);
+  const start = bytes.lastIndexOf("/") + 1;
+  const name = bytes.toString("latin1", start);
+  const swapped = name.replace(/[a-z]+|([A-Z]+)/g, (part, upper) => (upper ? part.toLowerCase() : part.toUpperCase()));
+  const folder = bytes.subarray(0, start);
+  const other = Buffer.concat([folder, Buffer.from(swapped, "latin1")]);
+  // That both are found may be two files: the folder tells.
+  const isMaybeOther = swapped !== name && fs.lstatSync(other, { throwIfNoEntry: false }) !== undefined;
+  if (!isMaybeOther || fs.readdirSync(folder, "latin1").includes(name)) return;
+  throw new Error("its name differs only in case from one that is there");
+}
+
 /** Runs `create`, which fails when something is there; with `replace` a file or link that is there goes first. */
 function creating<T>(at: FilePath, replace: boolean, create: () => T): T {
   return attempt("write", at, () => {
     try {
       return create();
     } catch (error) {
-      if (!replace || errnoOf(error) !== "EEXIST") throw error;
+      if (errnoOf(error) !== "EEXIST") throw error;
+      refuseOtherName(at);
+      if (!replace) throw error;
       fs.unlinkSync(at);
       return create();
     }
@@ -158,7 +176,10 @@ export async function copyFile(from: string, to: string): Promise<void> {
 /** Moves a complete file to its place. */
 export function moveFile(from: string, to: FilePath, mode: number, replace: boolean): void {
   attempt("write", to, () => {
-    if (!replace && fs.lstatSync(to, { throwIfNoEntry: false }) !== undefined) throw new Error("it exists");
+    if (fs.lstatSync(to, { throwIfNoEntry: false }) !== undefined) {
+      refuseOtherName(to);
+      if (!replace) throw new Error("it exists");
+    }
     fs.chmodSync(from, mode);
     fs.renameSync(from, to);
   });

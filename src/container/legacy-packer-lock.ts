@@ -7,6 +7,7 @@ import { describeHolder, HOLDER_MAX_BYTES, parseHolder, printHolder, thisProcess
 import { acquireLock, type OsLock, pause } from "../fs/os-lock.ts";
 import { nameAside, removeSameFile } from "../fs/remove-same-file.ts";
 import { readText } from "../read-text.ts";
+import { isNoLink, isTaken } from "../replace-file.ts";
 import type { AcquireOptions, PackerLock } from "../store/packer-lock.ts";
 
 /** Milliseconds between two looks whether any `N.lock` is there. */
@@ -128,10 +129,21 @@ export class LegacyPackerLock implements PackerLock {
       return file;
     } catch (error) {
       this.#fs.close(file);
-      if (isTsdosError(error) && error.details.errno === "EEXIST") return undefined;
+      if (isTaken(error)) return undefined;
+      if (isNoLink(error)) return this.#createInPlace(path);
       throw error;
     } finally {
       this.#fs.remove(aside);
+    }
+  }
+
+  /** Where there are no hard links: empty for an instant. Undefined if there is one. */
+  #createInPlace(path: string): number | undefined {
+    try {
+      return this.#fs.open(path, "create");
+    } catch (error) {
+      if (isTaken(error)) return undefined;
+      throw error;
     }
   }
 

@@ -7,6 +7,7 @@ import { FileRing } from "./file-ring.ts";
 import { isLocal, reservableBytes } from "./file-system-kind.ts";
 import { libc } from "./libc.ts";
 import { MappedWindow } from "./mapped-window.ts";
+import { mayWrite } from "./may-write.ts";
 import { openFilesMax } from "./open-files-max.ts";
 import { fromSystemError } from "./system-error.ts";
 
@@ -218,6 +219,10 @@ export class NodeFileSystem implements FileSystem {
     } catch (error) {
       throw fromSystemError(error, "stat", path);
     }
+  }
+
+  mayWrite(path: string): boolean {
+    return mayWrite(path);
   }
 
   realPath(path: string): string {

@@ -2,8 +2,11 @@ import fs from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isTsdosError, type LockHolder, TsdosError } from "../errors.ts";
+import { noRoomBeside } from "../replace-file.ts";
 import { openDatabase, type SqliteDatabase } from "../sqlite.ts";
 import { describeHolder, hasEnded, isThisProcess, parseHolder, printHolder, thisProcess } from "./lock-holder.ts";
+import { isOnReadOnly } from "./may-write.ts";
+import { NodeFileSystem } from "./node-file-system.ts";
 import { fromSystemError } from "./system-error.ts";
 
 const FIRST_DELAY_MS = 1;
@@ -31,7 +34,7 @@ export class OsLock {
   /** Then the file is open only while the lock is held. */
   #isToClose = false;
   /** False when the file cannot be written by this process: SQLite then opens it for reading, and its locks let others in. */
-  #excludes = true;
+  #excludes: boolean | undefined;
 
   /** Opens nothing yet; the folder must exist when the lock is first tried. */
   constructor(lockPath: string, holderPath: string) {
@@ -60,9 +63,11 @@ export class OsLock {
     this.prepare();
     try {
       this.#database?.exec("BEGIN EXCLUSIVE");
+      this.#excludes ??= this.#isOpenToWrite();
     } catch (error) {
-      if (this.#isToClose) this.#closeFile();
-      if (isTsdosError(error, "LOCKED")) return false;
+      const isTaken = isTsdosError(error, "LOCKED");
+      if (this.#isToClose || !isTaken) this.#closeFile();
+      if (isTaken) return false;
       throw error;
     }
     this.#held = true;
@@ -75,7 +80,7 @@ export class OsLock {
    * @throws TsdosError `ACCESS_DENIED`
    */
   requireExclusion(): void {
-    if (this.#excludes) return;
+    if (this.#excludes !== false) return;
     // It is opened anew next time: the file may just have been made, and not have got its permissions.
     this.close();
     const message = `cannot lock ${this.path}, as it cannot be written; check its owner and permissions: who writes to the container must be able to write it`;
@@ -143,6 +148,7 @@ export class OsLock {
   #closeFile(): void {
     this.#database?.close();
     this.#database = undefined;
+    this.#excludes = undefined;
   }
 
   #inodeNow(): number | undefined {
@@ -152,29 +158,44 @@ export class OsLock {
   #open(): SqliteDatabase {
     const database = this.#openFile();
     this.#inode = this.#inodeNow();
+    if (fs.statSync(this.path).size > 0) return database;
     try {
-      if (fs.statSync(this.path).size === 0) {
-        database.exec("BEGIN EXCLUSIVE; COMMIT");
-        // SQLite makes files that only their owner can write; who may write in the folder may lock it.
-        fs.chmodSync(this.path, fs.statSync(dirname(this.path)).mode & 0o666);
-      }
+      database.exec("BEGIN EXCLUSIVE; COMMIT");
     } catch (error) {
-      const madeByAnother = isTsdosError(error, "LOCKED") || (error as NodeJS.ErrnoException).code === "EPERM";
-      if (madeByAnother) return database;
+      const isMadeByAnother = isTsdosError(error, "LOCKED");
+      if (isMadeByAnother) return database;
       database.close();
-      throw isTsdosError(error) ? error : fromSystemError(error, "prepare", this.path);
+      throw this.#noRoom() ?? error;
     }
-    this.#excludes = this.#isWritable();
+    this.#shareWithFolder();
     return database;
   }
 
-  /** True also where nobody can write anything. */
-  #isWritable(): boolean {
+  /** SQLite makes files that only their owner can write; who may write in the folder may lock it. */
+  #shareWithFolder(): void {
     try {
-      fs.accessSync(this.path, fs.constants.W_OK);
+      fs.chmodSync(this.path, fs.statSync(dirname(this.path)).mode & 0o666);
+    } catch {
+      // Another one has made it, or the file system has no permissions. Whoever cannot write it is told.
+    }
+  }
+
+  #noRoom(): TsdosError | undefined {
+    return noRoomBeside(new NodeFileSystem(), this.path);
+  }
+
+  /**
+   * Asks SQLite, within a transaction, for something that needs the right to write and changes nothing here. Permissions do not tell all:
+   * not of files to which may only be appended, nor on file systems that leave permissions to another machine. True also where nobody
+   * can write anything.
+   */
+  #isOpenToWrite(): boolean {
+    try {
+      this.#database?.exec("PRAGMA incremental_vacuum(0)");
       return true;
     } catch (error) {
-      return (error as NodeJS.ErrnoException).code === "EROFS";
+      if (!isTsdosError(error, "ACCESS_DENIED")) throw error;
+      return isOnReadOnly(this.path);
     }
   }
 
@@ -183,7 +204,7 @@ export class OsLock {
       return openDatabase(this.path, { mode: "create", busyTimeoutMs: 0 });
     } catch (error) {
       const folder = dirname(this.path);
-      if (fs.existsSync(folder)) throw error;
+      if (fs.existsSync(folder)) throw this.#noRoom() ?? error;
       const message = `cannot lock ${this.path}: there is no folder ${folder}`;
       throw new TsdosError("NOT_FOUND", message, { path: this.path }, error);
     }

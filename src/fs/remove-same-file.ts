@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { isTsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
+import { nameNewFile } from "../replace-file.ts";
 
 /** A name in the sandbox that nobody else has. */
 export function nameAside(sandbox: string): string {
@@ -31,9 +32,9 @@ export function removeSameFile(
 /** Gives a file that was taken away its name back, unless somebody else has that by now. */
 export function putBack(fs: FileSystem, aside: string, path: string): void {
   try {
-    fs.link(aside, path);
+    nameNewFile(fs, aside, path);
   } catch (error) {
-    if (!isTsdosError(error) || error.details.errno !== "EEXIST") throw error;
+    if (!isTsdosError(error, "ALREADY_EXISTS")) throw error;
+    fs.remove(aside);
   }
-  fs.remove(aside);
 }

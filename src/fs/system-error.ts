@@ -17,6 +17,8 @@ const ERRNO_ADVICE: Readonly<Record<string, string>> = {
   EMFILE: TOO_MANY_OPEN,
   ENFILE: TOO_MANY_OPEN,
   ERR_ACCESS_DENIED: "Node's --permission forbids it, and every sync: with it, containers can be read, and little more",
+  EFBIG:
+    "files may not become that large here, by `ulimit -f` or by the file system (FAT: 4 GiB); with a smaller `pack_size_target` in config.json, packs stay smaller; nothing that was acknowledged is lost",
 };
 const ADVICE: Partial<Record<ErrorCode, string>> = {
   NO_SPACE: "free some space and run it again; nothing that was acknowledged is lost",

@@ -1,7 +1,8 @@
 import { LEGACY_REPACK_ID, packLockName, SANDBOX_FOLDER } from "../format/paths.ts";
 import { examineForeignLock, FOREIGN_LOCK_AGE_MS } from "../fs/foreign-lock.ts";
-import { removeSameFile } from "../fs/remove-same-file.ts";
+import { nameAside, removeSameFile } from "../fs/remove-same-file.ts";
 import { SqliteIndex } from "../pack-index/sqlite-index.ts";
+import { copyDurably, isNoLink } from "../replace-file.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 
 /**
@@ -81,7 +82,13 @@ function properId(store: CombinedStore, leftover: string): number {
   const { files, context } = store.packed;
   const { fs } = context;
   const id = (files.ids().at(-1) ?? -1) + 1;
-  fs.link(leftover, files.pathOf(id));
+  const path = files.pathOf(id);
+  try {
+    fs.link(leftover, path);
+  } catch (error) {
+    if (!isNoLink(error)) throw error;
+    copyDurably(fs, leftover, path, nameAside(`${context.root}/${SANDBOX_FOLDER}`));
+  }
   fs.syncDirectory(files.folder);
   return id;
 }

@@ -1,5 +1,6 @@
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
+import { isTaken, noRoomBeside } from "../replace-file.ts";
 import { openDatabase, type SqliteDatabase, type SqliteOptions, type SqliteStatement } from "../sqlite.ts";
 import { CREATE_SCHEMA, SELECT_ONE, SELECT_SCHEMA } from "./sqlite-schema.ts";
 
@@ -28,17 +29,38 @@ export interface Connection {
 
 /** Opens `packs.idx`; where it cannot be written to, for reading. */
 export function connect(options: SqliteIndexOptions): Connection {
+  let unmade: unknown;
   let last: unknown;
-  for (const mode of [options.create ? "create" : "write", "read", "immutable"] as const) {
-    if (options.readOnly && mode !== "read" && mode !== "immutable") continue;
+  for (const mode of modesFor(options)) {
     try {
       return connectAs(mode, options);
     } catch (error) {
-      last = error;
-      if (!isTsdosError(error, "ACCESS_DENIED")) throw error;
+      const isRefused = isTsdosError(error, "ACCESS_DENIED");
+      if (isRefused && mode === "create") unmade = noRoomBeside(options.fs, options.path) ?? error;
+      last = unmade ?? error;
+      if (!isRefused) throw last;
     }
   }
   throw last;
+}
+
+function modesFor({ fs, path, create, readOnly }: SqliteIndexOptions): SqliteOptions["mode"][] {
+  const reading: SqliteOptions["mode"][] = readOnly
+    ? ["read", "immutable"]
+    : [create ? "create" : "write", "read", "immutable"];
+  // Who may not write the file, but its folder, would leave files beside it that its owner cannot write, and so be in the owner's way.
+  const isUsed = [`${path}-wal`, `${path}-shm`].some((beside) => fs.stat(beside) !== undefined);
+  return isUsed || fs.mayWrite?.(path) !== false ? reading : ["immutable", ...reading];
+}
+
+/** SQLite would make a file that only its owner can write, whatever the umask says; those beside it get the same permissions. */
+function makeEmpty(fs: FileSystem, path: string): void {
+  try {
+    fs.close(fs.open(path, "create"));
+  } catch (error) {
+    // A file that is there must not be opened: to close it frees the locks that this process has on it.
+    if (!isTaken(error)) throw error;
+  }
 }
 
 /**
@@ -52,6 +74,7 @@ function connectAs(mode: SqliteOptions["mode"], { fs, path }: SqliteIndexOptions
     const message = `${log} holds changes, which cannot be read where SQLite may not write; open the container once where it may`;
     throw new TsdosError("ACCESS_DENIED", message, { path: log });
   }
+  if (mode === "create" && fs.stat(path) === undefined) makeEmpty(fs, path);
   const inode = fs.stat(path)?.inode;
   const database = openDatabase(path, { mode, busyTimeoutMs: BUSY_TIMEOUT_MS });
   try {

@@ -1,6 +1,6 @@
 import { isTsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
-import { nameBeside, tryRemove } from "../replace-file.ts";
+import { isTaken, nameBeside, tryRemove } from "../replace-file.ts";
 
 /** Files that are open: the standard streams, for one. */
 const PROCESS_STREAM = /^\/(dev\/(stdout|stderr|fd\/\d+)|proc\/(self|\d+)\/fd\/\d+)$/;
@@ -62,7 +62,7 @@ function openNew(fs: FileSystem, path: string): Target {
   try {
     return { file: fs.open(path, "create"), made: path };
   } catch (error) {
-    if (!isTsdosError(error) || error.details.errno !== "EEXIST") throw error;
+    if (!isTaken(error)) throw error;
   }
   // Somebody has made it just now.
   if (fs.stat(path) !== undefined) return openTarget(fs, path);

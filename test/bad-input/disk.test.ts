@@ -7,7 +7,7 @@ import { isTsdosError, type TsdosError } from "../../src/errors.ts";
 import { keyOf } from "../../src/key/hash.ts";
 import type { ObjectKey } from "../../src/key/object-key.ts";
 import { noise, prose } from "../../src/testing/contents.ts";
-import { smallDisk } from "../support/mounts.ts";
+import { run, smallDisk } from "../support/mounts.ts";
 
 const KIB = 1024;
 
@@ -152,4 +152,32 @@ for (const index of ["with its index", "without its index"] as const) {
     await container.insert(prose(10), { to: "packed" });
     await container.pack();
   });
+}
+
+/** SQLite does not say why it cannot make a file: a full disk was `ACCESS_DENIED`, `IO_ERROR`, or `CORRUPT_INDEX` of a new index. */
+for (const formatVersion of [1, 2] as const) {
+  for (const full of ["no files are left", "no bytes are left"] as const) {
+    test(`version ${formatVersion}: where ${full}, at whichever step, that is said`, async (t) => {
+      const disk = smallDisk(t, 1);
+      if (disk === undefined) return;
+      const most = full === "no files are left" ? 18 : 40;
+      const limit = (count: number): string =>
+        full === "no files are left" ? `nr_inodes=${count}` : `size=${count * 4096}`;
+      let ended = 0;
+      for (let count = 2; count < most; count++) {
+        if (!run("mount", ["-o", `remount,${limit(count)}`, disk.folder]))
+          return t.skip("needs a tmpfs that can be resized");
+        const root = join(disk.folder, "container");
+        try {
+          await using container = await Container.create(root, { formatVersion });
+          await container.insert(prose(10), { to: "packed" });
+          ended++;
+        } catch (error) {
+          assert.ok(isTsdosError(error, "NO_SPACE"), `${count}: ${String(error)}`);
+        }
+        rmSync(root, { recursive: true, force: true });
+      }
+      assert.ok(ended > 0);
+    });
+  }
 }

@@ -11,8 +11,10 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { join } from "node:path";
 import { noise } from "../../src/testing/contents.ts";
 import { builtMain } from "../support/built.ts";
+import { exfatDisk } from "../support/mounts.ts";
 import { cliTest, errorOf, json, lines, type Workspace } from "./support.ts";
 
 /** Every path below `root`, as bytes in latin1, with what `restore` has to bring back. */
@@ -103,6 +105,34 @@ cliTest("links on the command line are followed, links below are not", async (wo
     lines(stdout).map((line) => line.slice(69)),
     ["link/file"],
   );
+});
+
+/** With `--force`, the second of two such names took the place of the first, and nobody was told. */
+cliTest("names that differ only in case are told, not lost, where they are one", async (work, t) => {
+  const disk = exfatDisk(t, 32);
+  if (disk === undefined) return;
+  await work.container();
+  const large = noise(5_000_000);
+  for (const [name, content] of Object.entries({
+    README: "A",
+    readme: "b",
+    "Dir/x": "c",
+    BIG: large,
+    big: noise(5_000_001),
+  }))
+    work.write(`tree/${name}`, content);
+  await work.run(["add", "-r", "tree", "--manifest", "manifest"]);
+  for (const force of [[], ["--force"], ["--force"]]) {
+    const restored = await work.run(["restore", "--manifest", "manifest", ...force, join(disk, `copy${force.length}`)]);
+    assert.equal(restored.code, 1);
+    assert.match(restored.stderr, /(readme|README): its name differs only in case/);
+    assert.match(restored.stderr, /(big|BIG): its name differs only in case/);
+    assert.equal(lines(restored.stderr).length, 2);
+  }
+  // Elsewhere, such names are two files, which are replaced.
+  for (const force of [[], ["--force"]])
+    assert.equal((await work.run(["restore", "--manifest", "manifest", ...force, "copy"])).code, 0);
+  assert.deepEqual(describeTree(work.path("copy")), describeTree(work.path("tree")));
 });
 
 cliTest("restore refuses what is not empty, unless it is forced, and then follows no link out of it", async (work) => {

@@ -29,12 +29,12 @@ export function temporaryFolder(): string {
   return folder;
 }
 
-/** Has `work` done before the temporary folders are removed. */
+/** Has `work` done before the temporary folders are removed, and before what was to be done so earlier. */
 export function beforeRemoval(work: () => void): void {
   works.push(work);
 }
 
 function removeAll(): void {
-  for (const work of works.splice(0)) work();
+  for (const work of works.splice(0).reverse()) work();
   for (const folder of made.splice(0)) rmSync(folder, { recursive: true, force: true });
 }

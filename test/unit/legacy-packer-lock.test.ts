@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { LegacyPackerLock } from "../../src/container/legacy-packer-lock.ts";
 import { openStoresAt } from "../../src/container/open-stores.ts";
-import { isTsdosError } from "../../src/errors.ts";
+import { isTsdosError, TsdosError } from "../../src/errors.ts";
 import { openerOf } from "../../src/fs/file-opener.ts";
 import { printHolder } from "../../src/fs/lock-holder.ts";
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
@@ -19,6 +19,8 @@ import { LineProcess } from "../support/line-process.ts";
 
 const HOUR_MS = 3_600_000;
 const PYTHONS = "";
+/** What exFAT says, and others that know no hard links. */
+const NO_LINKS = { error: new TsdosError("ACCESS_DENIED", "no links", { errno: "EPERM" }) };
 
 /** A lock on a folder with pack 0, and what disk-objectstore would do to `0.lock` between two calls of ours. */
 class Scene {
@@ -28,7 +30,7 @@ class Scene {
   readonly sandbox: string;
   readonly #meanwhile: { when: (call: FileCall) => boolean; work: () => void }[] = [];
 
-  constructor(t: TestContext) {
+  constructor(t: TestContext, links = true) {
     const root = temporaryFolder();
     const packs = join(root, "packs");
     this.sandbox = join(root, "sandbox");
@@ -39,7 +41,7 @@ class Scene {
     const fs = new InterceptedFileSystem(new NodeFileSystem(), (call) => {
       const next = this.#meanwhile[0];
       if (next?.when(call)) this.#meanwhile.shift()?.work();
-      return undefined;
+      return call.name === "link" && !links ? NO_LINKS : undefined;
     });
     this.lock = new LegacyPackerLock(fs, { packs, sandbox: this.sandbox }, this.osLock());
     t.after(() => this.lock.close());
@@ -93,6 +95,34 @@ test("0.lock is there while pack 0 is written, and says by whom; then it is gone
   assert.equal(JSON.parse(scene.text).pid, process.pid);
   scene.lock.leavePack();
   assert.deepEqual(scene.names, ["0"]);
+  scene.lock.release();
+  assert.deepEqual(readdirSync(scene.sandbox).sort(), ["tsdos.lock", "tsdos.lock.holder"]);
+});
+
+/** The lock was linked to its name, so nothing could be packed on file systems without hard links, such as exFAT. */
+test("without hard links the lock is made, taken over, made again and given back all the same", async (t) => {
+  const scene = new Scene(t, false);
+  await scene.acquire();
+  scene.lock.enterPack(0);
+  assert.equal(JSON.parse(scene.text).pid, process.pid);
+  rmSync(scene.path);
+  scene.lock.keepPack();
+  assert.equal(JSON.parse(scene.text).pid, process.pid);
+  scene.lock.leavePack();
+  assert.deepEqual(scene.names, ["0"]);
+  scene.before(
+    ({ name, path }) => name === "open" && path === scene.path,
+    () => writeFileSync(scene.path, PYTHONS),
+  );
+  assert.throws(() => scene.lock.enterPack(0), isLocked, "Python was first");
+  scene.leftBehind();
+  scene.lock.enterPack(0);
+  scene.before(
+    ({ name }) => name === "rename",
+    () => scene.pythonTakes(),
+  );
+  scene.lock.leavePack();
+  assert.equal(scene.text, PYTHONS);
   scene.lock.release();
   assert.deepEqual(readdirSync(scene.sandbox).sort(), ["tsdos.lock", "tsdos.lock.holder"]);
 });

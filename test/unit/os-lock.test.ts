@@ -7,8 +7,9 @@ import { Worker } from "node:worker_threads";
 import type { LockHolder } from "../../src/errors.ts";
 import { isTsdosError } from "../../src/errors.ts";
 import { acquireLock, OsLock } from "../../src/fs/os-lock.ts";
-import { temporaryFolder } from "../support/folders.ts";
+import { beforeRemoval, temporaryFolder } from "../support/folders.ts";
 import { LineProcess } from "../support/line-process.ts";
+import { run } from "../support/mounts.ts";
 
 const moduleUrl = new URL("../../src/fs/os-lock.ts", import.meta.url).href;
 
@@ -72,6 +73,22 @@ describe("OsLock", () => {
     chmodSync(path, 0o666);
     assert.equal(await two.ask({ op: "acquire" }), "acquired");
     assert.equal(owner.tryAcquire("pack"), false);
+  });
+
+  // Permissions allow to write it, and the system does not: two had the lock at the same time.
+  test("who may only append to the file does not get the lock", async (t) => {
+    const path = newPath();
+    newLock(t, path).prepare();
+    if (!run("chattr", ["+a", path])) return t.skip("needs chattr, and leave to make a file append-only");
+    beforeRemoval(() => run("chattr", ["-a", path]));
+    for (const lock of [newLock(t, path), newLock(t, path)])
+      await assert.rejects(acquireLock(lock, { doing: "pack", timeoutMs: 0 }), (error) =>
+        isTsdosError(error, "ACCESS_DENIED"),
+      );
+    run("chattr", ["-a", path]);
+    const lock = newLock(t, path);
+    await acquireLock(lock, { doing: "pack", timeoutMs: 0 });
+    assert.ok(lock.held);
   });
 
   test("excludes another instance in the same process until it is released", (t) => {
