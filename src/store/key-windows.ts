@@ -1,4 +1,5 @@
 import { type ObjectKey, parseKey } from "../key/object-key.ts";
+import { Pacer } from "./context.ts";
 import type { Keys } from "./object-store.ts";
 import { IDLE, SourcePuller } from "./source-puller.ts";
 
@@ -12,9 +13,10 @@ export const READ_WINDOW = 16_384;
 /** Milliseconds that the first key of a window waits for the others, however steadily they come. */
 const WAIT_MS = 100;
 
-/** Takes keys in windows of up to `size`; a slow source gives smaller ones. */
+/** Takes keys in windows of up to `size`; a slow source gives smaller ones. Between windows, the rest of the process has its turn. */
 export async function* windowsOf(keys: Keys, signal?: AbortSignal, size: number = WINDOW): AsyncGenerator<ObjectKey[]> {
   const puller = new SourcePuller(keys, signal);
+  const pacer = new Pacer();
   let window: ObjectKey[] = [];
   let since = 0;
   try {
@@ -30,6 +32,8 @@ export async function* windowsOf(keys: Keys, signal?: AbortSignal, size: number 
       if (window.length > 0 && (next === IDLE || next.done || isDue)) {
         yield window;
         window = [];
+        // What is done with keys that are not there waits for nothing.
+        if (pacer.due) await pacer.pause();
       }
       if (next !== IDLE && next.done) return;
     }

@@ -301,7 +301,7 @@ export class PackWriter {
 
   #enter(): void {
     const { context, files, index, lock, suspect, into } = this.#shared;
-    const last = files.ids().at(-1) ?? -1;
+    const last = this.#lastPack();
     const target = context.config.packSizeTarget;
     this.#besideRepack = this.#repack();
     const isSuspect = suspect.has(last) || index.isSuspect(last);
@@ -319,9 +319,16 @@ export class PackWriter {
       if (isFull || this.formatVersion === 1) index.commit(packId, { bytes: new Uint8Array(), count: 0 }, this.#sync);
       this.#openPack(packId);
     } catch (error) {
+      // What there is of the new pack is found in the folder.
+      this.#packId = -1;
       lock.leavePack();
       throw error;
     }
+  }
+
+  /** The folder is listed once for a writer, and not for each pack: in version 2, only the holder of the lock makes packs. */
+  #lastPack(): number {
+    return this.#packId >= 0 && this.formatVersion === 2 ? this.#packId : (this.#shared.files.ids().at(-1) ?? -1);
   }
 
   #openPack(packId: number): void {

@@ -40,6 +40,29 @@ test("a window is as large as it was asked for", async () => {
   );
 });
 
+/**
+ * Nothing was waited for between windows: `delete` of a million keys that were not there blocked the process for a minute, timers
+ * and signals with it.
+ */
+test("others have their turn between windows, also when what is done with them waits for nothing", async () => {
+  const longerThanASliceMs = 20;
+  let turns = 0;
+  let next: NodeJS.Immediate;
+  const turn = (): void => {
+    turns++;
+    next = setImmediate(turn);
+  };
+  next = setImmediate(turn);
+  const missing = Array.from({ length: 4 }, (_, i) => keyOf(Buffer.from(`${i}`)));
+  for await (const window of windowsOf(missing, undefined, 1)) {
+    assert.equal(window.length, 1);
+    const since = performance.now();
+    while (performance.now() - since < longerThanASliceMs);
+  }
+  clearImmediate(next);
+  assert.ok(turns >= missing.length - 1, `${turns}`);
+});
+
 test("keys that come steadily, but slowly, do not wait for a window to be full", async () => {
   const given = { keys: 0 };
   const windows: string[][] = [];
