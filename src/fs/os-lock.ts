@@ -157,18 +157,26 @@ export class OsLock {
 
   #open(): SqliteDatabase {
     const database = this.#openFile();
-    this.#inode = this.#inodeNow();
-    if (fs.statSync(this.path).size > 0) return database;
+    try {
+      this.#inode = this.#inodeNow();
+      if (fs.statSync(this.path).size === 0) this.#fill(database);
+      return database;
+    } catch (error) {
+      database.close();
+      throw isTsdosError(error) ? error : fromSystemError(error, "prepare", this.path);
+    }
+  }
+
+  /** Makes a database of an empty file. */
+  #fill(database: SqliteDatabase): void {
     try {
       database.exec("BEGIN EXCLUSIVE; COMMIT");
     } catch (error) {
       const isMadeByAnother = isTsdosError(error, "LOCKED");
-      if (isMadeByAnother) return database;
-      database.close();
+      if (isMadeByAnother) return;
       throw this.#noRoom() ?? error;
     }
     this.#shareWithFolder();
-    return database;
   }
 
   /** SQLite makes files that only their owner can write; who may write in the folder may lock it. */

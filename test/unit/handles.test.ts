@@ -55,12 +55,12 @@ for (const formatVersion of [1, 2] as const) {
 test("a lock file that cannot be prepared is closed", { skip }, (t: TestContext) => {
   const folder = temporaryFolder();
   const lock = new OsLock(join(folder, "lock"), join(folder, "lock.holder"));
-  const chmod = t.mock.method(fs, "chmodSync", () => {
-    throw Object.assign(new Error("EIO: i/o error, chmod"), { code: "EIO" });
+  const stat = t.mock.method(fs, "statSync", () => {
+    throw Object.assign(new Error("EIO: i/o error, stat"), { code: "EIO" });
   });
   assert.throws(() => lock.tryAcquire("test"), { code: "IO_ERROR" });
   assert.deepEqual(openBelow(folder), []);
-  chmod.mock.restore();
+  stat.mock.restore();
   assert.equal(lock.tryAcquire("test"), true);
   lock.close();
 });
