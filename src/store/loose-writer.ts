@@ -43,7 +43,7 @@ export class LooseWriter implements Inserter {
     this.#options = options;
     this.#sync = syncs(context, options);
     this.#elsewhere = elsewhere;
-    this.reader = new SourceReader(context.fs, options.signal);
+    this.reader = new SourceReader(context, options.signal);
     this.#windowFiles = keptOpen(context.fs, WINDOW_FILES, "window");
     this.#names = `${context.root}/${SANDBOX_FOLDER}/${process.pid}-${randomBytes(6).toString("hex")}`;
   }

@@ -65,7 +65,7 @@ class PackedInserter implements Inserter {
     this.#store = store;
     this.#writer = writer;
     this.#options = options;
-    this.reader = new SourceReader(store.context.fs, options.signal);
+    this.reader = new SourceReader(store.context, options.signal);
   }
 
   get waiting(): number {

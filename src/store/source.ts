@@ -1,6 +1,8 @@
 import { copyMemory } from "../copy-memory.ts";
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
+import type { StoreContext } from "./context.ts";
+import { isOwnLock } from "./own-locks.ts";
 import { openedFile, readPieces } from "./read-pieces.ts";
 import { IDLE, SourcePuller } from "./source-puller.ts";
 
@@ -57,6 +59,7 @@ export interface Meanwhile {
 /** Reads sources. One reader serves one call: small contents share its buffer, and are valid until the next `read`. */
 export class SourceReader {
   readonly #fs: FileSystem;
+  readonly #root: string;
   readonly #signal: AbortSignal | undefined;
   #buffer: Uint8Array = new Uint8Array(64 * 1024);
   /** Ends the wait for the streams that were opened; made for the first of them, as is the signal, which is dear. */
@@ -64,9 +67,10 @@ export class SourceReader {
   #ends: AbortSignal | undefined;
   meanwhile: Meanwhile | undefined;
 
-  /** With `signal`, an abort ends the wait for a stream that gives nothing. */
-  constructor(fs: FileSystem, signal?: AbortSignal) {
+  /** For the container that is to have the content. With `signal`, an abort ends the wait for a stream that gives nothing. */
+  constructor({ fs, root }: Pick<StoreContext, "fs" | "root">, signal?: AbortSignal) {
     this.#fs = fs;
+    this.#root = root;
     this.#signal = signal;
   }
 
@@ -92,6 +96,8 @@ export class SourceReader {
     const stat = this.#attempt(path, () => this.#fs.stat(path));
     if (stat?.isFile === false)
       throw sourceFailed(path, stat.isDirectory ? "it is a folder" : "it is not a regular file");
+    if (stat !== undefined && this.#attempt(path, () => isOwnLock(this.#fs, this.#root, path, stat.inode)))
+      throw sourceFailed(path, "it is a file of this container that must stay locked while it is used");
     const file = this.#attempt(path, () => this.#fs.open(path, "read"));
     try {
       const size = this.#attempt(path, () => this.#fs.size(file));
