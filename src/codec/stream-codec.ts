@@ -42,13 +42,26 @@ async function* joined(
   }
 }
 
-function through(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, transform: Transform): Readable {
-  const source = Readable.from(copies(chunks), { objectMode: false, highWaterMark: 1024 ** 2 });
-  // The error reaches whoever iterates over the transform; the callback only keeps it from being unhandled.
-  return pipeline(source, transform, () => undefined) as unknown as Readable;
-}
-
-/** The sources reuse their buffers; a stream keeps what it was given. */
-async function* copies(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) yield Buffer.from(chunk);
+async function* through(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  transform: Transform,
+): AsyncGenerator<Uint8Array> {
+  let failure: { readonly error: unknown } | undefined;
+  /** The sources reuse their buffers; a stream keeps what it was given. */
+  async function* copies(): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const chunk of chunks) yield Buffer.from(chunk);
+    } catch (error) {
+      failure = { error };
+      throw error;
+    }
+  }
+  const source = Readable.from(copies(), { objectMode: false, highWaterMark: 1024 ** 2 });
+  try {
+    // The error reaches whoever iterates over the transform; the callback only keeps it from being unhandled.
+    yield* pipeline(source, transform, () => undefined) as unknown as Readable;
+  } catch (error) {
+    // For null, 0 or "", which may be the reason of an abort, a stream has an error of its own.
+    throw failure === undefined ? error : failure.error;
+  }
 }

@@ -68,7 +68,8 @@ export class SourcePuller<T> {
   }
 
   async #awaitNext(mayIdle: boolean): Promise<IteratorResult<T> | typeof IDLE> {
-    this.#pending ??= (this.#async as AsyncIterator<T>).next();
+    // An iterator that is written by hand may answer without a promise, as `for await` allows.
+    this.#pending ??= Promise.resolve((this.#async as AsyncIterator<T>).next());
     if (!mayIdle) return this.#take(await orAbort(this.#pending, this.#signal));
     let timer: NodeJS.Timeout | undefined;
     const idle = new Promise<typeof IDLE>((resolve) => {
@@ -96,7 +97,7 @@ export class SourcePuller<T> {
     }
     // An iterable that is still busy with a value ends when it has it: nobody waits for that.
     this.#pending.catch(() => undefined);
-    this.#async?.return?.().catch(() => undefined);
+    Promise.resolve(this.#async?.return?.()).catch(() => undefined);
   }
 
   /** As {@link stop}, after a failure, which counts more than what the iterable says to it. */

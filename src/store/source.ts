@@ -1,3 +1,4 @@
+import { isDisturbed, isReadable, type Readable } from "node:stream";
 import { copyMemory } from "../copy-memory.ts";
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
@@ -136,6 +137,8 @@ export class SourceReader {
   }
 
   async #readStream(stream: AsyncIterable<Uint8Array>, what: string): Promise<Content> {
+    if (isUsedUp(stream))
+      throw new TsdosError("SOURCE_FAILED", `${what} had been read, or cancelled, before its turn came; give a new one`);
     this.#ending ??= new AbortController();
     this.#ends ??= AbortSignal.any([this.#ending.signal, ...(this.#signal === undefined ? [] : [this.#signal])]);
     const puller = new SourcePuller(checked(stream, what), this.#ends);
@@ -220,6 +223,14 @@ function memoryGone(what: string): TypeError {
 
 function isFileSource(source: Source): source is FileSource {
   return (source as FileSource | undefined)?.kind === "file" && typeof (source as FileSource).path === "string";
+}
+
+/**
+ * True for a stream that was read to its end or cancelled, as one is with which an insert failed: it seems empty. A stream without
+ * content that nobody has read, and the rest of one, are as they should be. Of other iterables that cannot be told.
+ */
+function isUsedUp(stream: AsyncIterable<Uint8Array>): boolean {
+  return isDisturbed(stream as Readable) && isReadable(stream as Readable) === false;
 }
 
 function readFailed(path: string, error: unknown): TsdosError {

@@ -186,6 +186,21 @@ test("streams with zlib may reuse their buffers, and errors reach the reader", a
   await assert.rejects(streamed(zlibCompressStream(breaks(), 1)), RangeError);
 });
 
+// A stream that fails with a value that is not true has an error of its own: an abort with such a reason rejected with that.
+test("streams with zlib fail with what their source throws, whatever it is", async () => {
+  for (const thrown of [null, 0, "", false, "text", new Error("mine")]) {
+    for (const through of [(chunks: AsyncIterable<Uint8Array>) => zlibCompressStream(chunks, 1), decompressStream]) {
+      async function* chunks(): AsyncGenerator<Uint8Array> {
+        yield zlib.deflateSync(noise(200_000, 1)).subarray(0, 100_000);
+        throw thrown;
+      }
+      const caught: unknown[] = [];
+      await Array.fromAsync(through(chunks())).catch((error: unknown) => caught.push(error));
+      assert.deepEqual(caught, [thrown]);
+    }
+  }
+});
+
 test("what a codec's output gives back takes nothing else along", () => {
   for (const size of [10, 1000, 20_000, 40_000, 70_000, 200_000]) {
     const neighbours = Array.from({ length: 20 }, (_, i) => Buffer.from(`neighbour ${i}`));
