@@ -1,4 +1,4 @@
-import { isDisturbed, isReadable, type Readable } from "node:stream";
+import { isReadable, Readable } from "node:stream";
 import { copyMemory } from "../copy-memory.ts";
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
@@ -138,7 +138,10 @@ export class SourceReader {
 
   async #readStream(stream: AsyncIterable<Uint8Array>, what: string): Promise<Content> {
     if (isUsedUp(stream))
-      throw new TsdosError("SOURCE_FAILED", `${what} had been read, or cancelled, before its turn came; give a new one`);
+      throw new TsdosError(
+        "SOURCE_FAILED",
+        `${what} had been read, or cancelled, before its turn came; give a new one`,
+      );
     this.#ending ??= new AbortController();
     this.#ends ??= AbortSignal.any([this.#ending.signal, ...(this.#signal === undefined ? [] : [this.#signal])]);
     const puller = new SourcePuller(checked(stream, what), this.#ends);
@@ -230,7 +233,7 @@ function isFileSource(source: Source): source is FileSource {
  * content that nobody has read, and the rest of one, are as they should be. Of other iterables that cannot be told.
  */
 function isUsedUp(stream: AsyncIterable<Uint8Array>): boolean {
-  return isDisturbed(stream as Readable) && isReadable(stream as Readable) === false;
+  return Readable.isDisturbed(stream as Readable) && isReadable(stream as Readable) === false;
 }
 
 function readFailed(path: string, error: unknown): TsdosError {
