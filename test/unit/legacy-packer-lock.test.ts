@@ -60,6 +60,16 @@ class Scene {
     this.#meanwhile.push({ when, work });
   }
 
+  /** Python makes a lock of its own in the instant in which ours is removed: that stays. */
+  leaveAsPythonTakes(): void {
+    this.before(
+      ({ name }) => name === "rename",
+      () => this.pythonTakes(),
+    );
+    this.lock.leavePack();
+    assert.equal(this.text, PYTHONS);
+  }
+
   /** Two Pythons: one is refused, and removes the lock as it does then; the next one makes its own. */
   pythonTakes(): void {
     rmSync(this.path);
@@ -117,12 +127,7 @@ test("without hard links the lock is made, taken over, made again and given back
   assert.throws(() => scene.lock.enterPack(0), isLocked, "Python was first");
   scene.leftBehind();
   scene.lock.enterPack(0);
-  scene.before(
-    ({ name }) => name === "rename",
-    () => scene.pythonTakes(),
-  );
-  scene.lock.leavePack();
-  assert.equal(scene.text, PYTHONS);
+  scene.leaveAsPythonTakes();
   scene.lock.release();
   assert.deepEqual(readdirSync(scene.sandbox).sort(), ["tsdos.lock", "tsdos.lock.holder"]);
 });
@@ -197,12 +202,7 @@ test("a lock that Python makes in the instant in which ours is removed gets its 
   const scene = new Scene(t);
   await scene.acquire();
   scene.lock.enterPack(0);
-  scene.before(
-    ({ name }) => name === "rename",
-    () => scene.pythonTakes(),
-  );
-  scene.lock.leavePack();
-  assert.equal(scene.text, PYTHONS);
+  scene.leaveAsPythonTakes();
   assert.ok(readdirSync(scene.sandbox).every((name) => name.startsWith("tsdos.lock")));
 });
 
