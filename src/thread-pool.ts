@@ -56,6 +56,8 @@ export interface ThreadPoolOptions<Task, Answer> {
 
 /** Each takes some 15 MB at once, whatever there is to do: a number that was meant for something else would take all memory. */
 const THREADS_MAX = 64;
+/** Asked once: the answer takes longer than many a small batch. */
+const PROCESSORS: number = availableParallelism();
 
 /** @throws RangeError unless it is undefined or a whole number from 1 to {@link THREADS_MAX} */
 export function checkThreads(asked: number | undefined): void {
@@ -69,7 +71,7 @@ export function checkThreads(asked: number | undefined): void {
  */
 export function wantedThreads(asked: number | undefined, most: number): number {
   checkThreads(asked);
-  return asked ?? Math.min(most, availableParallelism());
+  return asked ?? Math.min(most, PROCESSORS);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { getU16, getU32, setU16, setU32 } from "./bytes.ts";
+import { compareBytes, getU16, getU32, setU16, setU32 } from "./bytes.ts";
 import { crc32Of } from "./crc32.ts";
 import { ENTRY_SIZE } from "./entry.ts";
 
@@ -6,7 +6,7 @@ import { ENTRY_SIZE } from "./entry.ts";
  * The header of a TOC file (docs/format.md, "TOC header"): one block of 64 bytes, followed by as many more as the
  * replaced pack ids need, each block with its own CRC-32 in the last four bytes.
  */
-const MAGIC = "TSDOSTOC";
+const MAGIC = Buffer.from("TSDOSTOC", "latin1");
 const VERSION = 2;
 const FLAG_SEALED = 1;
 /** Replaced pack ids in the first block and in each further block. */
@@ -38,7 +38,7 @@ function blocksFor(replaced: number): number {
 export function printTocHeader(header: TocHeader): Uint8Array {
   const blocks = blocksFor(header.replaces.length);
   const bytes = Buffer.alloc(blocks * ENTRY_SIZE);
-  bytes.write(MAGIC, 0, "latin1");
+  bytes.set(MAGIC);
   setU16(bytes, 8, VERSION);
   setU16(bytes, 10, blocks);
   setU32(bytes, 12, header.sealed ? FLAG_SEALED : 0);
@@ -63,8 +63,7 @@ function replacedAt(index: number): number {
 
 /** Bytes of the whole header, read from its first block; undefined when this is not a TOC header of version 2. */
 export function tocHeaderSize(firstBlock: Uint8Array): number | undefined {
-  if (firstBlock.length < ENTRY_SIZE || Buffer.from(firstBlock.subarray(0, 8)).toString("latin1") !== MAGIC)
-    return undefined;
+  if (firstBlock.length < ENTRY_SIZE || compareBytes(firstBlock, 0, MAGIC, 0, MAGIC.length) !== 0) return undefined;
   if (getU32(firstBlock, 60) !== crc32Of(firstBlock, 0, 60)) return undefined;
   const replaced = getU32(firstBlock, 36);
   if (getU16(firstBlock, 8) !== VERSION || replaced > MAX_REPLACED) return undefined;

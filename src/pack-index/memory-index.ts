@@ -18,7 +18,7 @@ export class MemoryIndex {
   /** True while every record is live and the only one of its key. */
   plain = true;
 
-  constructor(capacity = 1024) {
+  constructor(capacity = 64) {
     this.bytes = new Uint8Array(capacity * ENTRY_SIZE);
     this.#words = new Int32Array(this.bytes.buffer);
     this.#older = new Int32Array(capacity);

@@ -189,7 +189,7 @@ export class TocFile {
     const first = new Uint8Array(ENTRY_SIZE);
     if (this.#fs.read(file, first, 0, ENTRY_SIZE, 0) < ENTRY_SIZE) return 0;
     this.#headerIsBlank = isBlank(first, 0);
-    const header = readTocHeader(this.#fs, file, size);
+    const header = headerBehind(first, this.#fs, file, size);
     if (header === undefined || header.packId !== this.packId) return 0;
     this.#header = header;
     return tocHeaderSize(first) as number;
@@ -292,9 +292,14 @@ export class TocFile {
 /** The header of an open file of `size` bytes; undefined when it has no valid one. */
 export function readTocHeader(fs: FileSystem, file: number, size: number): TocHeader | undefined {
   const first = new Uint8Array(ENTRY_SIZE);
-  if (fs.read(file, first, 0, ENTRY_SIZE, 0) < ENTRY_SIZE) return undefined;
+  return fs.read(file, first, 0, ENTRY_SIZE, 0) < ENTRY_SIZE ? undefined : headerBehind(first, fs, file, size);
+}
+
+/** The header whose first block was read. */
+function headerBehind(first: Uint8Array, fs: FileSystem, file: number, size: number): TocHeader | undefined {
   const headerSize = tocHeaderSize(first);
   if (headerSize === undefined || headerSize > size) return undefined;
+  if (headerSize === ENTRY_SIZE) return parseTocHeader(first);
   const bytes = new Uint8Array(headerSize);
   fs.read(file, bytes, 0, headerSize, 0);
   return parseTocHeader(bytes);

@@ -28,10 +28,12 @@ export function prose(size: number, seed = 1): Uint8Array {
   const bytes = Buffer.alloc(size);
   const next = numbers(seed);
   const length = Math.min(size, PARAGRAPH);
-  for (let at = 0; at < length; ) {
+  let text = "";
+  while (text.length < length) {
     const number = next();
-    at += bytes.write(`${number % 7 === 0 ? number : WORDS[number % WORDS.length]} `, at, length - at, "latin1");
+    text += `${number % 7 === 0 ? number : WORDS[number % WORDS.length]} `;
   }
+  bytes.write(text, 0, length, "latin1");
   for (let at = PARAGRAPH; at < size; at += PARAGRAPH) {
     bytes.copyWithin(at, 0, Math.min(PARAGRAPH, size - at));
     bytes.write(`${next()} `, at, "latin1");

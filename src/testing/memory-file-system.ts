@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { type ErrorCode, TsdosError } from "../errors.ts";
 import type { FileStat, FileSystem, OpenMode } from "../file-system.ts";
 import {
@@ -259,18 +259,17 @@ export class MemoryFileSystem implements FileSystem {
 
   /** The same for the same names and contents. */
   digest(): string {
-    const hash = createHash("sha1");
+    let text = "";
     const add = (folder: MemoryFolder): void => {
       for (const name of [...folder.names.keys()].sort()) {
         const node = folder.names.get(name) as MemoryNode;
-        hash.update(`${name}/${node.kind === "file" ? node.size : ""}/`);
-        if (node.kind === "file") hash.update(node.bytes.subarray(0, node.size));
-        else add(node);
+        text += `${name}/${node.kind === "file" ? contentDigest(node) : ""}/`;
+        if (node.kind === "folder") add(node);
       }
-      hash.update("/");
+      text += "/";
     };
     add(this.#root);
-    return hash.digest("hex");
+    return hash("sha1", text);
   }
 
   #opened(node: MemoryNode, path: string): number {
@@ -318,16 +317,38 @@ export class MemoryFileSystem implements FileSystem {
     readonly named: MemoryNode | undefined;
     readonly node: MemoryNode | undefined;
   } {
-    const parts = partsOf(path);
-    const name = parts.pop();
-    if (name === undefined) return { folder: undefined, name: "", named: this.#root, node: this.#root };
-    const above = parts.join("/");
-    const folder = this.#folderOf(above);
-    const named = folder?.names.get(name);
-    if (named?.kind !== "file" || named.target === undefined) return { folder, name, named, node: named };
-    const { node } = this.#locate(named.target.startsWith("/") ? named.target : `${above}/${named.target}`);
+    let folder: MemoryFolder | undefined;
+    let name = "";
+    let named: MemoryNode | undefined = this.#root;
+    let node: MemoryNode | undefined = this.#root;
+    for (let from = 0; from <= path.length; ) {
+      const slash = path.indexOf("/", from);
+      const to = slash < 0 ? path.length : slash;
+      const above = from;
+      from = to + 1;
+      const part = path.slice(above, to);
+      if (part === "" || part === ".") continue;
+      folder = node?.kind === "folder" ? node : undefined;
+      name = part;
+      named = folder?.names.get(name);
+      node = named;
+      if (named?.kind !== "file" || named.target === undefined) continue;
+      const { target } = named;
+      node = this.#locate(target.startsWith("/") ? target : `${path.slice(0, above)}${target}`).node;
+    }
     return { folder, name, named, node };
   }
+}
+
+/** Of contents that are never modified: copies of a file system share them. */
+const digests = new WeakMap<Uint8Array, string>();
+
+function contentDigest({ bytes, size, durable }: MemoryFile): string {
+  const known = bytes === durable ? digests.get(bytes) : undefined;
+  if (known !== undefined) return known;
+  const digest = hash("sha1", bytes.subarray(0, size));
+  if (bytes === durable) digests.set(bytes, digest);
+  return digest;
 }
 
 function partsOf(path: string): string[] {

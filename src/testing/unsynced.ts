@@ -56,8 +56,10 @@ export class UnsyncedChanges {
   /** Called when `bytes[from..to)` of a file have been written. */
   written(file: MemoryFile, from: number, to: number, sizeBefore: number): void {
     const page = this.#pageSize;
-    for (let at = from - (from % page); at < to; at += page) {
-      const bytes = file.bytes.slice(at, Math.min(at + page, file.size));
+    const first = from - (from % page);
+    const now = file.bytes.slice(first, Math.min(Math.ceil(to / page) * page, file.size));
+    for (let at = first; at < to; at += page) {
+      const bytes = now.subarray(at - first, at - first + page);
       this.#changes.push({ kind: "data", file, position: at, bytes });
     }
     if (file.size !== sizeBefore) this.#changes.push({ kind: "size", file, size: file.size });
