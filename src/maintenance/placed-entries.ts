@@ -59,8 +59,9 @@ function* placedTocEntries(
   for (const pack of packs) {
     if (after !== undefined && pack.packId < after.packId) continue;
     const from = pack.packId === after?.packId ? after.tocOffset : 0;
-    const isUsed = pack.plain && !hasSuperseded ? () => true : (one: Located) => isFound(packed, one.key, one.entry);
-    for (const batch of tocBatches(packed, pack, from)) yield { placed: batch.filter(isUsed), findings: [] };
+    const isPlain = pack.plain && !hasSuperseded;
+    for (const batch of tocBatches(packed, pack, from))
+      yield { placed: isPlain ? batch : foundOf(packed, batch), findings: [] };
   }
 }
 
@@ -83,7 +84,22 @@ export function wasMoved(packed: PackedStore, reader: PackedReader | undefined, 
 
 /** True when readers of the key find this entry. */
 function isFound(packed: PackedStore, key: ObjectKey, entry: PackEntry): boolean {
-  const found = findOrUndefined(packed, key);
+  return isSamePlace(findOrUndefined(packed, key), entry);
+}
+
+/** Those that {@link isFound}. Looked up together: for each deleted one alone, the index would look whether its files have changed. */
+function foundOf(packed: PackedStore, batch: readonly Placed[]): Placed[] {
+  try {
+    const { found } = packed.findMany(batch.map(({ key }) => key));
+    const entries = new Map(found.map(({ key, entry }) => [key, entry]));
+    return batch.filter(({ key, entry }) => isSamePlace(entries.get(key), entry));
+  } catch (error) {
+    if (isTsdosError(error, "CORRUPT_INDEX")) return batch.filter(({ key, entry }) => isFound(packed, key, entry));
+    throw error;
+  }
+}
+
+function isSamePlace(found: PackEntry | undefined, entry: PackEntry): boolean {
   return found !== undefined && found.packId === entry.packId && found.offset === entry.offset;
 }
 
