@@ -236,8 +236,12 @@ export class IndexState {
 
   /** From now on, nothing of the packs that this one has taken the place of counts - if it is complete, or they are gone already. */
   retireReplacedBy(toc: TocFile): void {
-    for (const packId of toc.replaces) {
-      if (this.tocs.has(packId) && !isCompletePack(this.fs, this.folder, toc.packId)) continue;
+    const { replaces } = toc;
+    // Asked once, not for each of thousands of packs: the whole TOC is read for it.
+    const isIncomplete =
+      replaces.some((packId) => this.tocs.has(packId)) && !isCompletePack(this.fs, this.folder, toc.packId);
+    for (const packId of replaces) {
+      if (isIncomplete && this.tocs.has(packId)) continue;
       this.replaced.set(packId, toc.packId);
       if (this.tocs.has(packId) || this.#read.manifest.covered.has(packId)) this.retire(packId);
     }
