@@ -235,13 +235,12 @@ export class IndexState {
   }
 
   /** From now on, nothing of the packs that this one has taken the place of counts - if it is complete, or they are gone already. */
-  retireReplacedBy(toc: TocFile): void {
-    const { replaces } = toc;
+  retireReplacedBy(toc: TocFile, isKnownComplete = false): void {
     // Asked once, not for each of thousands of packs: the whole TOC is read for it.
-    const isIncomplete =
-      replaces.some((packId) => this.tocs.has(packId)) && !isCompletePack(this.fs, this.folder, toc.packId);
-    for (const packId of replaces) {
-      if (isIncomplete && this.tocs.has(packId)) continue;
+    const isAsked = !isKnownComplete && toc.replaces.some((packId) => this.tocs.has(packId));
+    const isComplete = !isAsked || isCompletePack(this.fs, this.folder, toc.packId);
+    for (const packId of toc.replaces) {
+      if (!isComplete && this.tocs.has(packId)) continue;
       this.replaced.set(packId, toc.packId);
       if (this.tocs.has(packId) || this.#read.manifest.covered.has(packId)) this.retire(packId);
     }

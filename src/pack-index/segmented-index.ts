@@ -232,7 +232,7 @@ export class SegmentedIndex implements PackIndex {
     if (!sync) state.version++;
     if (isNew && sync) syncOrSuspect(state.suspect, packId, () => this.#fs.syncDirectory(state.folder));
     state.addToTail(batch);
-    if (state.tail.count >= FLUSH_MAX_RECORDS) this.#recovering(() => this.#segments.flushTail(sync));
+    this.flushTail(sync, FLUSH_MAX_RECORDS);
     this.#mergeBeside(batch.count * MERGED_PER_COMMITTED, sync);
   }
 
@@ -285,21 +285,20 @@ export class SegmentedIndex implements PackIndex {
   }
 
   *flushing(sync: boolean, force = false): Generator<void> {
-    if (this.#ready().tail.count > 0 && (force || this.wantsFlush))
-      this.#recovering(() => this.#segments.flushTail(sync));
+    if (force || this.wantsFlush) this.flushTail(sync, 1);
     while (!this.#mergeSome(MERGED_PER_STEP, sync)) yield;
   }
 
   *compacting(sync: boolean): Generator<void> {
     if (this.#ready().retired.size === 0) return;
-    this.#recovering(({ tail }) => tail.count > 0 && this.#segments.flushTail(sync));
+    this.flushTail(sync, 1);
     this.#segments.dropMerge();
     while (!this.#mergeSome(MERGED_PER_STEP, sync, true)) yield;
   }
 
-  /** Writes a segment once there are more records outside of segments than should be held in memory. */
-  flushLarge(sync: boolean): void {
-    if (this.#ready().tail.count >= FLUSH_MAX_RECORDS) this.flush(sync, true);
+  /** Makes a segment of the records that are held in memory, if there are so many; merges nothing. */
+  flushTail(sync: boolean, min: number): void {
+    if (this.#ready().tail.count >= min) this.#recovering(() => this.#segments.flushTail(sync));
   }
 
   /** What was committed stays committed where there is no room, for example, for a merge: it is tried again with the next segment. */

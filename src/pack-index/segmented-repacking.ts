@@ -8,7 +8,7 @@ import {
   unfinishedTocName,
 } from "../format/paths.ts";
 import { isCompletePack } from "./complete-pack.ts";
-import type { IndexState } from "./index-state.ts";
+import { FLUSH_MAX_RECORDS, type IndexState } from "./index-state.ts";
 import type { Leftovers, PackEntries, Repacking, Replacement } from "./repacking.ts";
 
 import { TocFile } from "./toc-file.ts";
@@ -18,8 +18,8 @@ type Wholly = <T>(work: (state: IndexState) => T) => T;
 /** The index that a repack works on. */
 interface Index {
   get(keys: Uint8Array, at: number): PackEntry | undefined;
-  flush(sync: boolean, force: boolean): void;
-  flushLarge(sync: boolean): void;
+  flushTail(sync: boolean, min: number): void;
+  flushing(sync: boolean): Generator<void>;
 }
 
 /** Version 2: a repack's new entries are the new pack's table of contents, which gets its proper name once it is complete. */
@@ -64,7 +64,7 @@ export class SegmentedRepacking implements Repacking {
         fs.rename(path, state.tocPath(packId));
         fs.syncDirectory(state.folder);
         this.#wholly((all) => this.#adopt(all, packId));
-        return [];
+        return this.#index.flushing(true);
       },
     };
   }
@@ -72,9 +72,9 @@ export class SegmentedRepacking implements Repacking {
   /** Takes the new pack's entries over, and writes a MANIFEST that does without the packs that it replaces. */
   #adopt(state: IndexState, packId: number): void {
     const toc = state.addToc(packId);
-    for (const _ of state.readingWhole(toc, 0)) this.#index.flushLarge(true);
-    state.retireReplacedBy(toc);
-    if (state.tail.count > 0) this.#index.flush(true, true);
+    for (const _ of state.readingWhole(toc, 0)) this.#index.flushTail(true, FLUSH_MAX_RECORDS);
+    state.retireReplacedBy(toc, true);
+    if (state.tail.count > 0) this.#index.flushTail(true, 1);
     else state.writeManifest(state.manifest.segments, state.positions(), true);
   }
 

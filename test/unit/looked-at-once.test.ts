@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { keyOf } from "../../src/key/hash.ts";
+import { repack } from "../../src/maintenance/repack.ts";
+import { validate } from "../../src/maintenance/validate.ts";
+import { smallContents } from "../../src/testing/contents.ts";
+import { type FileCall, InterceptedFileSystem } from "../../src/testing.ts";
+import { emptyMemoryFolder, MEMORY_ROOT, openOn, type StoreSettings } from "../support/stores.ts";
+
+const contents = [...smallContents(200, 5)];
+
+/** A container in memory with objects in packs, and all calls to its files since `calls` was emptied. */
+async function watched(settings: StoreSettings) {
+  const calls: FileCall[] = [];
+  const fs = new InterceptedFileSystem(emptyMemoryFolder(), (call) => {
+    calls.push(call);
+    return undefined;
+  });
+  const stores = openOn(fs, settings);
+  await Array.fromAsync(stores.combined.insertMany(contents, { to: "packed" }));
+  return { fs, stores, calls };
+}
+
+test("a repack looks at the new table of contents as often for many packs as for few", async () => {
+  const looks = async (packSizeTarget: number): Promise<{ readonly packs: number; readonly looks: number }> => {
+    const { fs, stores, calls } = await watched({ packSizeTarget });
+    stores.close();
+    const { combined, close } = openOn(fs, {});
+    calls.length = 0;
+    const { packs, newPacks } = await repack(combined, { all: true });
+    assert.equal(newPacks, 1);
+    close();
+    const opened = calls.filter(({ name, path }) => name.startsWith("open") && path.endsWith(`/${packs}.toc`));
+    return { packs, looks: opened.length };
+  };
+  const few = await looks(100_000);
+  const many = await looks(5000);
+  assert.ok(many.packs > 5 * few.packs, `${many.packs} and ${few.packs} packs`);
+  assert.ok(few.looks > 0 && many.looks <= few.looks, `${many.looks} and ${few.looks} times`);
+});
+
+test("validate does not look for changes of the index once for each object that was deleted", async () => {
+  const { stores, calls } = await watched({});
+  const gone = contents.slice(0, 150);
+  await stores.combined.delete(gone.map(keyOf));
+  calls.length = 0;
+  const { valid, objects } = await validate(stores.combined, {});
+  stores.close();
+  assert.ok(valid);
+  assert.equal(objects, contents.length - gone.length);
+  const looks = calls.filter(({ name, path }) => name === "stat" && path.startsWith(`${MEMORY_ROOT}/packed/index`));
+  assert.ok(looks.length > 0 && looks.length < gone.length / 2, `${looks.length} times`);
+});
