@@ -1,10 +1,10 @@
 // Stores what is in gzip files, unpacked on the way: node PATH/TO/bulk-ingestion.ts FILE.gz...
 // Any number of sources of any size: a few are in memory at a time. Ctrl-C stops it; what was printed is stored.
-// Your own program imports from "tsdos".
+// In a clone, "tsdos" is what `npm run build` has made.
 import { createReadStream } from "node:fs";
 import { pipeline, type Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
-import { Container, isTsdosError } from "../src/index.ts";
+import { Container, isTsdosError } from "tsdos";
 
 const files = process.argv.slice(2);
 const interruption = new AbortController();

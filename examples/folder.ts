@@ -1,9 +1,9 @@
 // Stores every file of a folder, and puts them back somewhere else: node PATH/TO/folder.ts FROM TO
 // Modes and links are not kept here; `tsdos add -r --manifest` and `tsdos restore` do that.
-// Your own program imports from "tsdos".
+// In a clone, "tsdos" is what `npm run build` has made.
 import { mkdirSync, readdirSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { Container, fromFile, type ObjectKey } from "../src/index.ts";
+import { Container, fromFile, type ObjectKey } from "tsdos";
 
 const [from, to] = process.argv.slice(2);
 if (from === undefined || to === undefined) throw new Error("usage: node folder.ts FROM TO");

@@ -1,6 +1,6 @@
 // Reads parts of a large object without decoding all of it. In an empty folder: node PATH/TO/slices.ts
-// Your own program imports from "tsdos".
-import { Container } from "../src/index.ts";
+// In a clone, "tsdos" is what `npm run build` has made.
+import { Container } from "tsdos";
 
 const LINES = 500_000;
 

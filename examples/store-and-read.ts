@@ -1,8 +1,8 @@
 // Stores bytes, a stream and a file, and reads them back. In an empty folder: node PATH/TO/store-and-read.ts
-// Your own program imports from "tsdos".
+// In a clone, "tsdos" is what `npm run build` has made.
 import { writeFileSync } from "node:fs";
 import { Readable } from "node:stream";
-import { Container, fromFile } from "../src/index.ts";
+import { Container, fromFile } from "tsdos";
 
 await using container = await Container.create("container");
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { temporaryFolder } from "../support/folders.ts";
-import { project } from "./support.ts";
+import { project, readText } from "./support.ts";
 
 const HELLO = "853ff93762a06ddbf722c4ebe9ddd66d8f63ddaea97f521c3ecc20da7c976020";
 
@@ -24,6 +24,14 @@ function run(cwd: string, name: string, ...args: string[]): string[] {
 test("every example has a test here", () => {
   const names = readdirSync(join(project, "examples")).sort();
   assert.deepEqual(names, ["bulk-ingestion.ts", "folder.ts", "slices.ts", "store-and-read.ts"]);
+});
+
+test("an example can be copied: it imports only what the package has", () => {
+  for (const name of readdirSync(join(project, "examples"))) {
+    const imported = [...readText(`examples/${name}`).matchAll(/ from "(.*)";/g)].map(([, from]) => from ?? "");
+    assert.ok(imported.includes("tsdos"), name);
+    for (const from of imported) assert.match(from, /^(tsdos|node:[a-z/]+)$/, name);
+  }
 });
 
 test("store-and-read", () => {
