@@ -41,6 +41,11 @@ export function prose(size: number, seed = 1): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset, size);
 }
 
+/** `count` different contents of a few bytes, for what depends on how many there are and not on what they are. */
+export function tinyContents(count: number, seed = 1): Uint8Array[] {
+  return Array.from({ length: count }, (_, i) => Buffer.from(`${seed}/${i}`));
+}
+
 /** `count` different small contents, up to about 2,000 bytes. */
 export function* smallContents(count: number, seed = 1): Generator<Uint8Array> {
   const next = numbers(seed);

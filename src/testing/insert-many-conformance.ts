@@ -4,11 +4,11 @@ import { keyOf } from "../key/hash.ts";
 import type { Progress } from "../progress.ts";
 import type { InsertResult } from "../store/object-store.ts";
 import { fromFile, type Source } from "../store/source.ts";
-import { noise, prose, smallContents } from "./contents.ts";
+import { noise, prose, smallContents, tinyContents } from "./contents.ts";
 import { type Case, failsWith, type Tested, within } from "./store-under-test.ts";
 
 /** Sources that may be pulled ahead of the results: what a commit holds, and a little. */
-const MAX_AHEAD = 17_000;
+const MAX_AHEAD = 4200;
 const TIMEOUT_MS = 5000;
 
 async function* eachAfter<T>(items: Iterable<T>, pause: () => Promise<unknown>): AsyncGenerator<T> {
@@ -54,7 +54,7 @@ async function holdsAll(tested: Tested, contents: Iterable<Uint8Array>): Promise
 /** What must hold for inserts of many sources. */
 export function insertManyCases(check: Case): void {
   check("insertMany takes iterables of both kinds, and answers in their order", async (tested) => {
-    const contents = [...smallContents(700, 31)];
+    const contents = [...smallContents(200, 31), ...tinyContents(500, 31)];
     const expected = contents.map((bytes, index) => [index, keyOf(bytes), bytes.length]);
     const shown = (results: InsertResult[]): unknown => results.map(({ index, key, rawSize }) => [index, key, rawSize]);
     const first = await tested.insertAll(contents.values());
@@ -121,7 +121,7 @@ export function insertManyCases(check: Case): void {
   for (const asynchronous of [false, true]) {
     const kind = asynchronous ? "an asynchronous" : "a synchronous";
     check(`leaving the loop of insertMany early ends ${kind} source and frees the lock`, async (tested) => {
-      const contents = [...smallContents(600, 35)];
+      const contents = tinyContents(600, 35);
       for (const leave of ["break", "throw"] as const) {
         const watched = new Watched(600, (index) => contents[index] as Uint8Array);
         const acknowledged: Uint8Array[] = [];
