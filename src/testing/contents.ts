@@ -1,5 +1,8 @@
 /** Contents for tests, the same in every run. */
 
+/** Bytes of an object that is read and written in pieces, and of more than one frame. */
+export const LARGE: number = 4 * 1024 ** 2 + 12_345;
+
 /** A generator of 32-bit numbers (xorshift). */
 export function numbers(seed: number): () => number {
   let state = Math.imul(seed + 1, 2_654_435_761) || 1;

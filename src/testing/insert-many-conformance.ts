@@ -4,7 +4,7 @@ import { keyOf } from "../key/hash.ts";
 import type { Progress } from "../progress.ts";
 import type { InsertResult } from "../store/object-store.ts";
 import { fromFile, type Source } from "../store/source.ts";
-import { noise, prose, smallContents, tinyContents } from "./contents.ts";
+import { LARGE, noise, prose, smallContents, tinyContents } from "./contents.ts";
 import { type Case, failsWith, type Tested, within } from "./store-under-test.ts";
 
 /** Sources that may be pulled ahead of the results: what a commit holds, and a little. */
@@ -69,7 +69,7 @@ export function insertManyCases(check: Case): void {
 
   check("insertMany stores content that comes twice in one call once", async (tested) => {
     const contents = [...smallContents(40, 32)];
-    const large = tested.contents([5 * 1024 ** 2], noise);
+    const large = tested.contents([LARGE], noise);
     const again = large.map((bytes) => new Blob([bytes as Uint8Array<ArrayBuffer>]));
     const results = await tested.insertAll([...contents, ...large, ...contents, ...again]);
     const first = contents.length + large.length;
@@ -203,7 +203,7 @@ export function insertManyCases(check: Case): void {
       pull: (controller) => controller.error(new TypeError("terminated")),
     });
     const breaks = async function* (): AsyncGenerator<Uint8Array> {
-      yield noise(5 * 1024 ** 2, 38);
+      yield noise(LARGE, 38);
       throw new Error("half-way");
     };
     const sources: Source[] = [contents[0] as Uint8Array, missing, dead, ...contents.slice(1), breaks()];
@@ -224,7 +224,7 @@ export function insertManyCases(check: Case): void {
       contents.map(keyOf),
     );
     await holdsAll(tested, contents);
-    await tested.lacks(noise(5 * 1024 ** 2, 38));
+    await tested.lacks(noise(LARGE, 38));
     const reason = new RangeError("that is enough");
     const stop = (): never => {
       throw reason;

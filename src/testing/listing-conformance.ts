@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { keyOf } from "../key/hash.ts";
-import { noise, prose, smallContents, tinyContents } from "./contents.ts";
+import { LARGE, noise, prose, smallContents, tinyContents } from "./contents.ts";
 import { type Case, sameBytes, within } from "./store-under-test.ts";
 
 const ABSENT = "0123456789abcdef".repeat(4);
@@ -52,7 +52,7 @@ export function listingCases(check: Case): void {
     const contents = [
       ...smallContents(200, 63),
       ...tinyContents(tested.many(WINDOW), 63),
-      ...tested.contents([5 * 1024 ** 2], noise, prose),
+      ...tested.contents([LARGE], noise, prose),
     ];
     await tested.insertAll(contents);
     const byKey = new Map(contents.map((bytes) => [keyOf(bytes) as string, bytes]));
@@ -117,7 +117,7 @@ export function listingCases(check: Case): void {
   });
 
   check("what was deleted can be inserted again", async (tested) => {
-    for (const bytes of [new Uint8Array(), prose(3000, 65), ...tested.contents([5 * 1024 ** 2], noise)]) {
+    for (const bytes of [new Uint8Array(), prose(3000, 65), ...tested.contents([LARGE], noise)]) {
       for (let round = 0; round < 3; round++) {
         assert.equal((await tested.insert(bytes)).inserted, true);
         await tested.holds(bytes);

@@ -36,7 +36,7 @@ export interface ConformanceOptions {
 /** One case of the suite, with its own store. `large`: it is all about objects above 4 MiB. */
 export type Case = (title: string, work: (tested: Tested) => Promise<void>, about?: "large") => void;
 
-const LARGE = 4 * 1024 ** 2;
+const SMALL_MAX = 4 * 1024 ** 2;
 
 export function caseRunner(options: ConformanceOptions): Case {
   return (title, work, about) => {
@@ -65,7 +65,7 @@ export class Tested {
     this.under = under;
     this.store = under.store;
     this.manyItems = options.manyItems ?? 9000;
-    this.#largest = options.largeObjects === false ? LARGE - 1 : Number.POSITIVE_INFINITY;
+    this.#largest = options.largeObjects === false ? SMALL_MAX - 1 : Number.POSITIVE_INFINITY;
     this.#insertOptions = { durability: "process", ...options.insertOptions };
   }
 
@@ -140,7 +140,7 @@ export function sameBytes(actual: Uint8Array, expected: Uint8Array): void {
 }
 
 export async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  return Buffer.concat(await Array.fromAsync(chunks, (chunk) => Buffer.from(chunk)));
+  return Buffer.concat(await Array.fromAsync(chunks));
 }
 
 /** Runs `work`, which must fail with a TsdosError of this code, and returns the error. */
