@@ -31,6 +31,7 @@ export async function bundle(): Promise<void> {
 export async function bundleTestPrograms(folder: string): Promise<void> {
   rmSync(folder, { recursive: true, force: true });
   await bundleTo(folder, [
+    { in: "test/cli/many-runs.ts", out: "cli/many-runs" },
     { in: "test/concurrency/child.ts", out: "concurrency/child" },
     { in: "test/proofs/actor-main.ts", out: "proofs/actor-main" },
   ]);
