@@ -15,6 +15,8 @@ import { WriteBehind } from "./write-behind.ts";
 
 /** Stored bytes are gathered to writes of this size. */
 const BUFFER_SIZE = 1024 ** 2;
+/** Until more is gathered, which most writers never do: each would leave a MiB to the garbage collector. */
+const FIRST_BUFFER_SIZE = 64 * 1024;
 /** Larger pieces go to the file directly. */
 const DIRECT_SIZE = 128 * 1024;
 
@@ -51,7 +53,7 @@ export class PackWriter {
   readonly #shared: PackWriting;
   readonly #sync: boolean;
   readonly #behind: WriteBehind | undefined;
-  readonly #buffer = copyMemory(BUFFER_SIZE);
+  #buffer = copyMemory(FIRST_BUFFER_SIZE);
   #buffered = 0;
   #packId = -1;
   #file: number | undefined;
@@ -133,10 +135,17 @@ export class PackWriter {
     if (bytes.length > DIRECT_SIZE) {
       this.#write(bytes, bytes.length, this.#end);
     } else {
+      if (this.#buffered + bytes.length > this.#buffer.length) this.#enlargeBuffer();
       this.#buffer.set(bytes, this.#buffered);
       this.#buffered += bytes.length;
     }
     this.#end += bytes.length;
+  }
+
+  #enlargeBuffer(): void {
+    const buffer = copyMemory(BUFFER_SIZE);
+    buffer.set(this.#buffer.subarray(0, this.#buffered));
+    this.#buffer = buffer;
   }
 
   get packId(): number {
@@ -158,9 +167,10 @@ export class PackWriter {
     const file = this.#file as number;
     this.flush();
     this.#keep();
+    if (size > this.#buffer.length) this.#enlargeBuffer();
     const from = this.#end - size;
     for (let done = 0; done < size; ) {
-      const length = fs.read(file, this.#buffer, 0, Math.min(BUFFER_SIZE, size - done), from + done);
+      const length = fs.read(file, this.#buffer, 0, Math.min(this.#buffer.length, size - done), from + done);
       if (length === 0) throw this.#cutByOthers();
       fs.write(file, this.#buffer, 0, length, start + done);
       done += length;

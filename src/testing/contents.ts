@@ -1,5 +1,8 @@
 /** Contents for tests, the same in every run. */
 
+/** Bytes of an object that is read and written in pieces, and of more than one frame. */
+export const LARGE: number = 4 * 1024 ** 2 + 12_345;
+
 /** A generator of 32-bit numbers (xorshift). */
 export function numbers(seed: number): () => number {
   let state = Math.imul(seed + 1, 2_654_435_761) || 1;
@@ -39,6 +42,11 @@ export function prose(size: number, seed = 1): Uint8Array {
     bytes.write(`${next()} `, at, "latin1");
   }
   return new Uint8Array(bytes.buffer, bytes.byteOffset, size);
+}
+
+/** `count` different contents of a few bytes, for what depends on how many there are and not on what they are. */
+export function tinyContents(count: number, seed = 1): Uint8Array[] {
+  return Array.from({ length: count }, (_, i) => Buffer.from(`${seed}/${i}`));
 }
 
 /** `count` different small contents, up to about 2,000 bytes. */

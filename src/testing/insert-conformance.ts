@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { fromFile, type Source } from "../store/source.ts";
-import { noise, prose } from "./contents.ts";
+import { LARGE, noise, prose } from "./contents.ts";
 import { type Case, failsWith, present, type Tested } from "./store-under-test.ts";
 
 const MIB = 1024 ** 2;
@@ -91,7 +91,7 @@ export function insertCases(check: Case): void {
   });
 
   check("inserting present content writes nothing", async (tested) => {
-    const contents = [new Uint8Array(), prose(3000, 6), ...tested.contents([5 * MIB], noise)];
+    const contents = [new Uint8Array(), prose(3000, 6), ...tested.contents([LARGE], noise)];
     for (const bytes of contents) {
       assert.equal((await tested.insert(bytes)).inserted, true);
       const place = await tested.store.stat((await tested.insert(bytes)).key);
@@ -146,7 +146,7 @@ export function insertCases(check: Case): void {
   });
 
   check("checkExisting replaces damaged copies, and leaves intact ones alone", async (tested) => {
-    const contents = tested.contents([4000, 5 * MIB], prose, noise);
+    const contents = tested.contents([4000, LARGE], prose, noise);
     for (const bytes of contents) {
       const { key } = await tested.insert(bytes);
       assert.equal((await tested.insert(bytes, { checkExisting: true })).inserted, false);
@@ -179,7 +179,7 @@ export function insertCases(check: Case): void {
     assert.equal(error.details.errno, "ENOENT");
     const reasons = [new Error("the line went dead"), new TypeError("terminated")];
     for (const reason of reasons) {
-      for (const before of tested.contents([0, 10, 5 * MIB], noise)) {
+      for (const before of tested.contents([0, 10, LARGE], noise)) {
         const breaks = async function* (): AsyncGenerator<Uint8Array> {
           if (before.length > 0) yield before;
           throw reason;

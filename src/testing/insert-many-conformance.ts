@@ -4,11 +4,11 @@ import { keyOf } from "../key/hash.ts";
 import type { Progress } from "../progress.ts";
 import type { InsertResult } from "../store/object-store.ts";
 import { fromFile, type Source } from "../store/source.ts";
-import { noise, prose, smallContents } from "./contents.ts";
+import { LARGE, noise, prose, smallContents, tinyContents } from "./contents.ts";
 import { type Case, failsWith, type Tested, within } from "./store-under-test.ts";
 
 /** Sources that may be pulled ahead of the results: what a commit holds, and a little. */
-const MAX_AHEAD = 17_000;
+const MAX_AHEAD = 4200;
 const TIMEOUT_MS = 5000;
 
 async function* eachAfter<T>(items: Iterable<T>, pause: () => Promise<unknown>): AsyncGenerator<T> {
@@ -54,7 +54,7 @@ async function holdsAll(tested: Tested, contents: Iterable<Uint8Array>): Promise
 /** What must hold for inserts of many sources. */
 export function insertManyCases(check: Case): void {
   check("insertMany takes iterables of both kinds, and answers in their order", async (tested) => {
-    const contents = [...smallContents(700, 31)];
+    const contents = [...smallContents(200, 31), ...tinyContents(500, 31)];
     const expected = contents.map((bytes, index) => [index, keyOf(bytes), bytes.length]);
     const shown = (results: InsertResult[]): unknown => results.map(({ index, key, rawSize }) => [index, key, rawSize]);
     const first = await tested.insertAll(contents.values());
@@ -69,7 +69,7 @@ export function insertManyCases(check: Case): void {
 
   check("insertMany stores content that comes twice in one call once", async (tested) => {
     const contents = [...smallContents(40, 32)];
-    const large = tested.contents([5 * 1024 ** 2], noise);
+    const large = tested.contents([LARGE], noise);
     const again = large.map((bytes) => new Blob([bytes as Uint8Array<ArrayBuffer>]));
     const results = await tested.insertAll([...contents, ...large, ...contents, ...again]);
     const first = contents.length + large.length;
@@ -121,7 +121,7 @@ export function insertManyCases(check: Case): void {
   for (const asynchronous of [false, true]) {
     const kind = asynchronous ? "an asynchronous" : "a synchronous";
     check(`leaving the loop of insertMany early ends ${kind} source and frees the lock`, async (tested) => {
-      const contents = [...smallContents(600, 35)];
+      const contents = tinyContents(600, 35);
       for (const leave of ["break", "throw"] as const) {
         const watched = new Watched(600, (index) => contents[index] as Uint8Array);
         const acknowledged: Uint8Array[] = [];
@@ -203,7 +203,7 @@ export function insertManyCases(check: Case): void {
       pull: (controller) => controller.error(new TypeError("terminated")),
     });
     const breaks = async function* (): AsyncGenerator<Uint8Array> {
-      yield noise(5 * 1024 ** 2, 38);
+      yield noise(LARGE, 38);
       throw new Error("half-way");
     };
     const sources: Source[] = [contents[0] as Uint8Array, missing, dead, ...contents.slice(1), breaks()];
@@ -224,7 +224,7 @@ export function insertManyCases(check: Case): void {
       contents.map(keyOf),
     );
     await holdsAll(tested, contents);
-    await tested.lacks(noise(5 * 1024 ** 2, 38));
+    await tested.lacks(noise(LARGE, 38));
     const reason = new RangeError("that is enough");
     const stop = (): never => {
       throw reason;

@@ -1,17 +1,19 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { keyOf } from "../key/hash.ts";
-import { noise, prose, smallContents } from "./contents.ts";
+import { LARGE, noise, prose, smallContents, tinyContents } from "./contents.ts";
 import { type Case, sameBytes, within } from "./store-under-test.ts";
 
 const ABSENT = "0123456789abcdef".repeat(4);
 const TIMEOUT_MS = 5000;
+/** Keys that are looked at together. */
+const WINDOW = 4096;
 
 /** What must hold for lists, bulk reads and deleting. */
 export function listingCases(check: Case): void {
   check("keys gives every key once, in ascending order", async (tested) => {
     assert.deepEqual(await tested.keys(), []);
-    const contents = [...smallContents(900, 61)];
+    const contents = tinyContents(900, 61);
     for (const part of [contents.slice(0, 300), contents.slice(200, 500), contents.slice(500)])
       await tested.insertAll(part);
     const expected = contents.map(keyOf).sort();
@@ -47,7 +49,11 @@ export function listingCases(check: Case): void {
   });
 
   check("extractMany answers once for each key that is given, and says what is missing", async (tested) => {
-    const contents = [...smallContents(4500, 63), ...tested.contents([5 * 1024 ** 2], noise, prose)];
+    const contents = [
+      ...smallContents(200, 63),
+      ...tinyContents(tested.many(WINDOW), 63),
+      ...tested.contents([LARGE], noise, prose),
+    ];
     await tested.insertAll(contents);
     const byKey = new Map(contents.map((bytes) => [keyOf(bytes) as string, bytes]));
     const keys = [...byKey.keys(), ABSENT, ...contents.slice(0, 50).map(keyOf), ABSENT, keyOf(prose(3))];
@@ -89,7 +95,7 @@ export function listingCases(check: Case): void {
   });
 
   check("delete removes what is there, and says what that was", async (tested) => {
-    const contents = [...smallContents(400, 64), new Uint8Array(), noise(70_000, 64)];
+    const contents = [...tinyContents(400, 64), new Uint8Array(), noise(70_000, 64)];
     await tested.insertAll(contents);
     const keys = contents.map(keyOf);
     const gone = [...keys.slice(0, 300), ...keys.slice(-2)];
@@ -111,7 +117,7 @@ export function listingCases(check: Case): void {
   });
 
   check("what was deleted can be inserted again", async (tested) => {
-    for (const bytes of [new Uint8Array(), prose(3000, 65), ...tested.contents([5 * 1024 ** 2], noise)]) {
+    for (const bytes of [new Uint8Array(), prose(3000, 65), ...tested.contents([LARGE], noise)]) {
       for (let round = 0; round < 3; round++) {
         assert.equal((await tested.insert(bytes)).inserted, true);
         await tested.holds(bytes);

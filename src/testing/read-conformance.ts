@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fromFile } from "../store/source.ts";
 import type { ObjectSlice, StoredObject } from "../store/stored-object.ts";
-import { noise, prose, smallContents } from "./contents.ts";
+import { LARGE, noise, prose, smallContents } from "./contents.ts";
 import { type Case, collect, failsWith, present, sameBytes, type Tested } from "./store-under-test.ts";
 
 const MIB = 1024 ** 2;
@@ -21,7 +21,7 @@ const MALFORMED = [
 function shapes(tested: Tested): Uint8Array[] {
   return [
     ...tested.contents([0, 1, 1000, 70_000], prose, noise),
-    ...tested.contents([4 * MIB, 5 * MIB + 12_345], prose),
+    ...tested.contents([4 * MIB, LARGE], prose),
     ...tested.contents([4 * MIB + 1], noise, (size) => new Uint8Array(size)),
   ];
 }
@@ -34,9 +34,9 @@ async function readsAs(object: ObjectSlice, expected: Uint8Array, tested: Tested
   sameBytes(await collect(object.stream() as AsyncIterable<Uint8Array>), expected);
   const path = tested.under.makeFile("target", Buffer.from("longer than what is written ".repeat(10)));
   await object.toFile(path);
-  const { rawSize, inserted } = await tested.insert(fromFile(path));
+  const { key, rawSize, inserted } = await tested.insert(fromFile(path));
   assert.equal(rawSize, expected.length);
-  const copy = await present(tested.store, (await tested.insert(fromFile(path))).key);
+  const copy = await present(tested.store, key);
   sameBytes(await copy.bytes(), expected);
   if (inserted) await tested.store.delete([copy.key]);
 }
@@ -91,7 +91,7 @@ export function readCases(check: Case): void {
   });
 
   check("what a read returns is the caller's own", async (tested) => {
-    for (const bytes of tested.contents([100, 5000, 5 * MIB], noise)) {
+    for (const bytes of tested.contents([100, 5000, LARGE], noise)) {
       const { key } = await tested.insert(bytes);
       const object = await present(tested.store, key);
       for (const read of [() => object.bytes(), () => object.slice(0, bytes.length - 1).bytes()])
@@ -107,7 +107,7 @@ export function readCases(check: Case): void {
   });
 
   check("what was read stays as it is while others are read", async (tested) => {
-    const contents = [...smallContents(200, 60), ...tested.contents([70_000, 5 * MIB], noise, prose)];
+    const contents = [...smallContents(200, 60), ...tested.contents([70_000, LARGE], noise, prose)];
     const results = await tested.insertAll(contents);
     const kept: [string, Uint8Array][] = [];
     for (const { key } of results) kept.push([key, await (await present(tested.store, key)).bytes()]);
@@ -191,7 +191,7 @@ export function readCases(check: Case): void {
   );
 
   check("reading may end early", async (tested) => {
-    for (const bytes of tested.contents([10, 5 * MIB], prose, noise)) {
+    for (const bytes of tested.contents([10, LARGE], prose, noise)) {
       const object = await present(tested.store, (await tested.insert(bytes)).key);
       for await (const chunk of object) {
         sameBytes(chunk, bytes.subarray(0, chunk.length));
@@ -243,7 +243,7 @@ export function readCases(check: Case): void {
     "a read of a damaged object above 4 MiB with verify: hash is an error, too",
     async (tested) => {
       const path = tested.under.makeFile("target", prose(10));
-      for (const bytes of [prose(5 * MIB, 59), noise(5 * MIB, 59)]) {
+      for (const bytes of [prose(LARGE, 59), noise(LARGE, 59)]) {
         const { key } = await tested.insert(bytes);
         tested.under.damage(key);
         await damagedIn(tested, key, path, { verify: "hash" });

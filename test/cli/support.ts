@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
@@ -11,6 +11,7 @@ import { builtMain } from "../support/built.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { smallDisk } from "../support/mounts.ts";
 import { openFiles } from "../support/open-files.ts";
+import { testProgram } from "../support/programs.ts";
 
 const project = join(import.meta.dirname, "../..");
 /** Programs start three times as fast when the types are stripped, and the sources compiled, only once. */
@@ -73,6 +74,33 @@ export class Workspace {
     child.stdin.on("error", () => {});
     child.stdin.end(input);
     return finished;
+  }
+
+  /** Runs one command line after the other in one process, for what is not about the process: a start takes most of the time. */
+  runAll(cases: readonly (readonly string[])[]): Finished[] {
+    const names = ["cases", "out", "err"].map((name) => join(temporaryFolder(), name)) as [string, string, string];
+    const [list, out, err] = names;
+    writeFileSync(list, JSON.stringify(cases));
+    const [stdout, stderr] = [openSync(out, "a"), openSync(err, "a")];
+    const { TSDOS_PATH: _, ...env } = process.env;
+    const child = spawnSync(process.execPath, [testProgram("cli/many-runs"), list], {
+      cwd: this.folder,
+      env,
+      stdio: ["ignore", stdout, stderr, "pipe"],
+      timeout: 60_000,
+    });
+    for (const file of [stdout, stderr]) closeSync(file);
+    assert.equal(child.status, 0, readFileSync(err, "utf8"));
+    const ran = JSON.parse(String(child.output[3])) as [number, number, number][];
+    const [printed, told] = [readFileSync(out), readFileSync(err)];
+    return ran.map(([code, stdoutEnd, stderrEnd], i) => {
+      const [, stdoutStart = 0, stderrStart = 0] = ran[i - 1] ?? [];
+      return {
+        code,
+        stdout: printed.toString("utf8", stdoutStart, stdoutEnd),
+        stderr: told.toString("utf8", stderrStart, stderrEnd),
+      };
+    });
   }
 
   /** Runs a shell command line in this folder; `tsdos` is the program. */

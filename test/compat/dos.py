@@ -1,7 +1,7 @@
 """The real disk-objectstore at the other end of a pipe: one JSON command per line on stdin, one answer on stdout.
 
 The container is opened once and stays open until the input ends. What has to see the newest rows of the index, which
-an open session does not, is done by another instance of it, as by another process.
+an open session does not, is done by another instance of it, as by another process; it may be of another container, too.
 """
 
 import base64
@@ -91,7 +91,7 @@ OPERATIONS_OF_ANOTHER_INSTANCE = {
 def answer(container, command):
     if command['op'] in OPERATIONS:
         return OPERATIONS[command['op']](container, command)
-    with Container(container.get_folder()) as other:
+    with Container(command.get('folder', container.get_folder())) as other:
         return OPERATIONS_OF_ANOTHER_INSTANCE[command['op']](other, command)
 
 

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { hash } from "node:crypto";
 import { cpSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
 import type { Container } from "../../src/index.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { LineProcess } from "../support/line-process.ts";
@@ -89,8 +88,15 @@ export interface ReadAll {
 /** A Python process that has a container open, by the real disk-objectstore. */
 export class Dos {
   readonly #process: LineProcess;
+  readonly #elsewhere: { readonly folder?: string };
 
-  constructor(t: TestContext, folder: string) {
+  /** With `other` its process is used, which takes half a second to start, for what another instance does in this folder. */
+  constructor(t: { after(end: () => Promise<void>): void }, folder: string, other?: Dos) {
+    this.#elsewhere = other === undefined ? {} : { folder };
+    if (other !== undefined) {
+      this.#process = other.#process;
+      return;
+    }
     this.#process = new LineProcess([python!, join(import.meta.dirname, "dos.py"), folder]);
     t.after(() => this.#process[Symbol.asyncDispose]());
   }
@@ -105,7 +111,10 @@ export class Dos {
 
   /** @throws Error with what Python raised */
   async ask(op: string, parameters: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
-    const answer = (await this.#process.ask({ op, ...parameters })) as { ok?: unknown; error?: string };
+    const answer = (await this.#process.ask({ op, ...parameters, ...this.#elsewhere })) as {
+      ok?: unknown;
+      error?: string;
+    };
     if (answer.error !== undefined) throw new Error(answer.error);
     return answer.ok;
   }

@@ -44,7 +44,7 @@ for (const formatVersion of [2, 1] as const) {
       const actors = [0, 1, 2].map(
         (number) =>
           new ActorProcess({
-            ...{ root, number, seed: seed + number, verbs: VERBS },
+            ...{ root, number, seed: seed + number, verbs: VERBS, pauseMs: 20 },
             onLine({ sign, subject }) {
               if (sign === "+") present.add(subject);
               if (sign !== "?" && sign !== "-") return;
@@ -103,7 +103,7 @@ for (const formatVersion of [2, 1] as const) {
         packSizeTarget: 300_000,
         durability: "process",
       });
-      await Array.fromAsync(container.insertMany(smallContents(1500, 1), { to: "packed" }));
+      await Array.fromAsync(container.insertMany(smallContents(600, 1), { to: "packed" }));
       await Array.fromAsync(container.insertMany([...smallContents(1500, 2), prose(5_000_000)]));
       let killed = 0;
       const seen = new Set<string>();

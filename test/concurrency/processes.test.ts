@@ -10,8 +10,9 @@ import { keyOf } from "../../src/key/hash.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
 import { Child } from "../support/child-processes.ts";
 import { temporaryFolder } from "../support/folders.ts";
+import { testProgram } from "../support/programs.ts";
 
-const SCRIPT = join(import.meta.dirname, "child.ts");
+const SCRIPT = testProgram("concurrency/child");
 
 /** A process that plays a role of child.ts. */
 function child(role: string, container: string, argument = ""): Child {

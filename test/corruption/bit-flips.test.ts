@@ -19,6 +19,9 @@ import {
 } from "../support/stores.ts";
 
 const MIB = 1024 ** 2;
+/** Flips in each file that matters much, of many objects and of large ones, and in others. */
+const TRIES =
+  process.env["TSDOS_PROOF"] === "long" ? { many: 400, large: 120, other: 30 } : { many: 28, large: 8, other: 3 };
 const CODES = new Set(["CORRUPT_OBJECT", "CORRUPT_INDEX", "UNSUPPORTED_CODEC"]);
 
 interface Variant {
@@ -52,6 +55,11 @@ async function sample({ settings, large }: Variant): Promise<Sample> {
   return { files, contents: new Map([...packed, ...loose, ...twice].map((bytes) => [keyOf(bytes), bytes])) };
 }
 
+function triesIn(name: string, large: boolean): number {
+  if (large) return name.endsWith(".pack") ? TRIES.large : 0;
+  return /\.(toc|seg|pack)$|MANIFEST/.test(name) ? TRIES.many : TRIES.other;
+}
+
 /** The files of a container, with how many flips to try in each. */
 function targets(files: MemoryFileSystem, large: boolean): { readonly path: string; readonly tries: number }[] {
   const found: { path: string; tries: number }[] = [];
@@ -62,7 +70,7 @@ function targets(files: MemoryFileSystem, large: boolean): { readonly path: stri
       else
         found.push({
           path,
-          tries: large ? (name.endsWith(".pack") ? 12 : 0) : /\.(toc|seg|pack)$|MANIFEST/.test(name) ? 40 : 3,
+          tries: triesIn(name, large),
         });
     }
   };

@@ -1,11 +1,12 @@
 import { join } from "node:path";
 import { Child } from "../support/child-processes.ts";
+import { testProgram } from "../support/programs.ts";
 import { type Line, parseLine } from "./lines.ts";
 
 // Actors are started by the thousand: what they are compiled to is kept.
 process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, "../../.cache/compile");
 
-const MAIN = join(import.meta.dirname, "actor-main.ts");
+const MAIN = testProgram("proofs/actor-main");
 
 export interface ActorOptions {
   readonly root: string;

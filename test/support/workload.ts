@@ -44,8 +44,9 @@ export class Acknowledged {
 
   given(bytes: Uint8Array): void {
     this.version++;
-    this.#known.set(keyOf(bytes), bytes);
-    this.#absent.delete(keyOf(bytes));
+    const key = keyOf(bytes);
+    this.#known.set(key, bytes);
+    this.#absent.delete(key);
   }
 
   inserted(key: ObjectKey): void {
@@ -91,8 +92,9 @@ export class Acknowledged {
     assert.equal(await combined.has("f".repeat(64)), false);
     if (lenient) return;
     const listed = await Array.fromAsync(combined.keys());
-    assert.deepEqual(listed, [...new Set(listed)].sort());
-    for (const key of this.#present.keys()) assert.ok(listed.includes(key), `${key} is not listed`);
+    const keys = new Set(listed);
+    assert.deepEqual(listed, [...keys].sort());
+    for (const key of this.#present.keys()) assert.ok(keys.has(key), `${key} is not listed`);
     for await (const { key, object } of combined.extractMany(listed)) {
       const bytes = this.#known.get(key);
       assert.ok(bytes !== undefined && object !== undefined, `${key} was never given to the store`);
@@ -150,15 +152,25 @@ export async function remove(
   for (const key of keys) state.deleted(key);
 }
 
+const made = new Map<string, readonly Uint8Array[]>();
+
+/** The first contents of a seed: made once in a process, since steps run again and again. */
+function few(count: number, seed: number): readonly Uint8Array[] {
+  const name = `${count}/${seed}`;
+  const contents = made.get(name) ?? [...smallContents(count, seed)];
+  made.set(name, contents);
+  return contents;
+}
+
 const LARGE = 4 * 1024 ** 2 + 50;
 
 /** Everything that writes, in small. Contents differ from step to step, but for the ones that are inserted twice. */
 export const steps: readonly Step[] = [
-  { name: "insert loose", run: (stores, state) => insert(stores, state, [...smallContents(6, 1)], { to: "loose" }) },
-  { name: "insert packed", run: (stores, state) => insert(stores, state, [...smallContents(12, 2)], { to: "packed" }) },
+  { name: "insert loose", run: (stores, state) => insert(stores, state, few(6, 1), { to: "loose" }) },
+  { name: "insert packed", run: (stores, state) => insert(stores, state, few(12, 2), { to: "packed" }) },
   {
     name: "insert what is there",
-    run: (stores, state) => insert(stores, state, [...smallContents(6, 1), ...smallContents(3, 2)], { to: "packed" }),
+    run: (stores, state) => insert(stores, state, [...few(6, 1), ...few(3, 2)], { to: "packed" }),
   },
   {
     name: "insert large, loose",
@@ -184,7 +196,7 @@ export const steps: readonly Step[] = [
   { name: "flush", run: (stores) => flushIndex(stores) },
   {
     name: "insert packed again",
-    run: (stores, state) => insert(stores, state, [...smallContents(10, 6)], { to: "packed" }),
+    run: (stores, state) => insert(stores, state, few(10, 6), { to: "packed" }),
   },
   {
     name: "delete",
@@ -197,7 +209,7 @@ export const steps: readonly Step[] = [
   },
   {
     name: "insert loose again",
-    run: (stores, state) => insert(stores, state, [...smallContents(5, 7)], { to: "loose" }),
+    run: (stores, state) => insert(stores, state, few(5, 7), { to: "loose" }),
   },
   { name: "pack without clean", run: async ({ combined }) => void (await packLoose(combined, { clean: false })) },
   { name: "clean", run: async ({ combined }) => void (await clean(combined, { sandboxAgeMs: 0 })) },
@@ -205,14 +217,14 @@ export const steps: readonly Step[] = [
   { name: "rebuild the index", run: rebuildIndex },
   {
     name: "insert deleted content",
-    run: (stores, state) => insert(stores, state, [...smallContents(6, 1)], { to: "packed" }),
+    run: (stores, state) => insert(stores, state, few(6, 1), { to: "packed" }),
   },
 ];
 
 /** Objects that show that a store still takes and gives everything. */
 export async function stillWorks(stores: OpenedStores, state: Acknowledged, lenient = false): Promise<void> {
-  await insert(stores, state, [...smallContents(3, 91)], { to: "loose" });
-  await insert(stores, state, [...smallContents(3, 92)], { to: "packed" });
+  await insert(stores, state, few(3, 91), { to: "loose" });
+  await insert(stores, state, few(3, 92), { to: "packed" });
   await packLoose(stores.combined, {});
   await state.check(stores, lenient);
 }
@@ -223,12 +235,12 @@ export const mixedSteps: readonly Step[] = [
     {
       name: `insert ${to} without sync`,
       run: (stores: OpenedStores, state: Acknowledged) =>
-        insertUnsynced(stores, state, [...smallContents(6, 80 + i), ...smallContents(6, 82 + i)], to),
+        insertUnsynced(stores, state, [...few(6, 80 + i), ...few(6, 82 + i)], to),
     },
     ...(["loose", "packed"] as const).map((again, j) => ({
       name: `insert the same ${again} with sync`,
       run: (stores: OpenedStores, state: Acknowledged) =>
-        insert(stores, state, [...smallContents(6, 80 + i + 2 * j), ...smallContents(2, 84 + i + 2 * j)], {
+        insert(stores, state, [...few(6, 80 + i + 2 * j), ...few(2, 84 + i + 2 * j)], {
           to: again,
         }),
     })),
@@ -236,7 +248,7 @@ export const mixedSteps: readonly Step[] = [
   {
     name: "insert packed, delete and flush without sync",
     run: async (stores, state) => {
-      const contents = [...smallContents(8, 96)];
+      const contents = few(8, 96);
       await insertUnsynced(stores, state, contents, "packed");
       await stores.combined.delete(contents.slice(0, 3).map(keyOf), { durability: "process" });
       await flushIndex(stores, false);
@@ -245,7 +257,7 @@ export const mixedSteps: readonly Step[] = [
   {
     name: "insert loose, and pack without sync",
     run: async (stores, state) => {
-      await insert(stores, state, [...smallContents(6, 88)], { to: "loose" });
+      await insert(stores, state, few(6, 88), { to: "loose" });
       await packLoose(stores.combined, { durability: "process", clean: false });
     },
   },
@@ -253,7 +265,7 @@ export const mixedSteps: readonly Step[] = [
   {
     name: "insert loose, pack without sync, and clean",
     run: async (stores, state) => {
-      await insert(stores, state, [...smallContents(6, 89)], { to: "loose" });
+      await insert(stores, state, few(6, 89), { to: "loose" });
       await packLoose(stores.combined, { durability: "process" });
     },
   },
