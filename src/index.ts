@@ -34,6 +34,7 @@ export type {
   ContainerStatus,
   PackOptions,
   PackReport,
+  PassedOver,
 } from "./maintenance/reports.ts";
 export type {
   Leftover,

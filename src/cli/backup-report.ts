@@ -1,12 +1,12 @@
 import type { BackupReport } from "../index.ts";
-import { tellDamage } from "./damage.ts";
+import { problemCounts, tellDamage } from "./damage.ts";
 import type { Session } from "./session.ts";
 import { count, exactSize, humanNumber } from "./units.ts";
 
 /** Prints what a backup or its restoration did, and tells what was damaged. */
 export async function printBackupReport(session: Session, report: BackupReport, where: string): Promise<void> {
   const files = (number: number, bytes: number): string => `${count(number, "file")}, ${exactSize(bytes)}`;
-  const rows: [string, string][] = [
+  const rows: (readonly [string, string])[] = [
     [report.dryRun ? "would be in" : "in", where],
     ["objects", humanNumber(report.objects)],
     ["bytes", exactSize(report.bytes)],
@@ -15,7 +15,7 @@ export async function printBackupReport(session: Session, report: BackupReport, 
   ];
   if (report.reusedBytes > 0) rows.push(["copied from the last backup", exactSize(report.reusedBytes)]);
   for (const name of report.removed) rows.push([report.dryRun ? "would remove" : "removed", name]);
-  rows.push(["damaged", humanNumber(report.problemCount)]);
+  rows.push(...problemCounts(report));
   session.finished(report);
   await session.output.report(report, rows);
   if (report.hardLinks === false) {

@@ -1,4 +1,4 @@
-import { type BackupReport, type Problem, TsdosError } from "../index.ts";
+import { type BackupReport, type PassedOver, type Problem, TsdosError } from "../index.ts";
 import type { Session } from "./session.ts";
 import { humanNumber } from "./units.ts";
 
@@ -13,6 +13,24 @@ export async function tellDamage(
   }
   const more = moreProblems(problems, problemCount);
   if (more !== undefined) await session.fail(new TsdosError("CORRUPT_OBJECT", more));
+}
+
+/** As {@link tellDamage}, of what an operation has passed over. */
+export function tellUnreadable(session: Session, { unreadable, unreadableCount }: PassedOver): Promise<void> {
+  return tellDamage(session, { problems: unreadable, problemCount: unreadableCount });
+}
+
+/** How many problems there are, as rows of a report. */
+export function problemCounts({
+  problemCount,
+  unreadableCount,
+}: Pick<BackupReport, "problemCount" | "unreadableCount">): (readonly [string, string])[] {
+  return [["damaged", humanNumber(problemCount - unreadableCount)], ...unreadableRow(unreadableCount)];
+}
+
+/** Nothing where there is none, which is nearly always. */
+export function unreadableRow(count: number): (readonly [string, string])[] {
+  return count === 0 ? [] : [["unreadable", humanNumber(count)]];
 }
 
 /** Problems as rows of a report. */

@@ -1,5 +1,5 @@
 import { type ImportReport, TsdosError } from "../index.ts";
-import { tellDamage } from "./damage.ts";
+import { problemCounts, tellDamage } from "./damage.ts";
 import { missing } from "./keys.ts";
 import type { Session } from "./session.ts";
 import { exactSize, humanNumber } from "./units.ts";
@@ -11,7 +11,7 @@ export async function printImportReport(session: Session, report: ImportReport):
     ["bytes", exactSize(report.rawBytes)],
     ["there already", humanNumber(report.presentObjects)],
     ["missing", humanNumber(report.missingObjects)],
-    ["damaged", humanNumber(report.problemCount)],
+    ...problemCounts(report),
   ]);
   await tellProblems(session, report);
   session.finished({ objects: report.importedObjects, bytes: report.rawBytes });

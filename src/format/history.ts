@@ -19,6 +19,8 @@ export interface BackupRecord {
   readonly destination: string;
   readonly objects: number;
   readonly bytes: number;
+  /** Absent when there were none. */
+  readonly problems?: number;
 }
 
 /** What was done last to keep the container safe; each is absent when it is not known. For information only. */
@@ -51,7 +53,9 @@ export function parseHistory(text: string): History {
     return {};
   }
   const lastValidation = pick(fields["lastValidation"], VALIDATION_FIELDS) as ValidationRecord | undefined;
-  const lastBackup = pick(fields["lastBackup"], BACKUP_FIELDS) as BackupRecord | undefined;
+  const problems = pick(fields["lastBackup"], { problems: "number" });
+  const backup = pick(fields["lastBackup"], BACKUP_FIELDS);
+  const lastBackup = backup && ({ ...backup, ...problems } as BackupRecord);
   return { ...(lastValidation && { lastValidation }), ...(lastBackup && { lastBackup }) };
 }
 

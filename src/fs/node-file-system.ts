@@ -225,6 +225,14 @@ export class NodeFileSystem implements FileSystem {
     return mayWrite(path);
   }
 
+  isLink(path: string): boolean {
+    try {
+      return fs.lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
+    } catch (error) {
+      throw fromSystemError(error, "stat", path);
+    }
+  }
+
   realPath(path: string): string {
     try {
       return fs.realpathSync(path);

@@ -17,6 +17,9 @@ const ERRNO_ADVICE: Readonly<Record<string, string>> = {
   EMFILE: TOO_MANY_OPEN,
   ENFILE: TOO_MANY_OPEN,
   ERR_ACCESS_DENIED: "Node's --permission forbids it, and every sync: with it, containers can be read, and little more",
+  EIO: "check the disk",
+  ELOOP: "it is a link that leads to itself: remove it, or put in its place what should be there",
+  EISDIR: "there is a folder where a file should be: move it away",
   EFBIG:
     "files may not become that large here, by `ulimit -f` or by the file system (FAT: 4 GiB); with a smaller `pack_size_target` in config.json, packs stay smaller; nothing that was acknowledged is lost",
 };

@@ -2,7 +2,7 @@ import type { LongOperationOptions } from "../progress.ts";
 import type { BackupVerify } from "./backup/target.ts";
 import type { Problem } from "./validate-reports.ts";
 
-/** Something that is damaged in a container that is copied. */
+/** Something that is damaged, or cannot be read, in a container that is copied. */
 export type BackupProblem = Omit<Problem, "kind">;
 
 export interface BackupOptions extends LongOperationOptions {
@@ -41,11 +41,13 @@ export interface BackupReport {
   /** Names of older backups that were removed. */
   readonly removed: readonly string[];
   /**
-   * What is damaged in the container: loose objects of these were left out, packed ones were copied as they are. The first 10,000,
-   * and how many there are.
+   * What is damaged in the container, or cannot be read: loose objects of these were left out, packed ones were copied as they are.
+   * The first 10,000, and how many there are.
    */
   readonly problems: readonly BackupProblem[];
   readonly problemCount: number;
+  /** Those of them that are loose objects, or folders of these, which cannot be read: then no earlier backup is removed. */
+  readonly unreadableCount: number;
   readonly dryRun: boolean;
 }
 
@@ -70,4 +72,6 @@ export interface BackupInfo {
   /** As counted when it was made; absent where another program has made it. */
   readonly objects?: number;
   readonly bytes?: number;
+  /** What was damaged, or could not be read; absent when there was nothing. */
+  readonly problems?: number;
 }

@@ -75,12 +75,14 @@ export class ObjectChecker {
     return { objects, bytes, failures };
   }
 
+  async #readLoose(key: ObjectKey, rest: Rest): Promise<number | undefined> {
+    const reader = this.#loose.listedReader(key, { verify: "hash" });
+    return reader && bytesOf(reader.chunks(0, reader.rawSize, true), rest);
+  }
+
   *#works(task: CheckTask): Generator<Work> {
     if (task.where === "loose") {
-      for (const key of task.keys) {
-        const reader = this.#loose.reader(key, { verify: "hash" });
-        if (reader !== undefined) yield { key, read: (rest) => bytesOf(reader.chunks(0, reader.rawSize, true), rest) };
-      }
+      for (const key of task.keys) yield { key, read: (rest) => this.#readLoose(key, rest) };
       return;
     }
     const { records, quick } = task;
@@ -96,7 +98,7 @@ export class ObjectChecker {
 
 interface Work extends Partial<Located> {
   readonly key: ObjectKey;
-  /** Reads it to the end, and answers its bytes; throws if it is damaged. Undefined where there was nothing to compare. */
+  /** Reads it to the end, and answers its bytes; throws if it is damaged. Undefined where there was nothing to compare, or is nothing. */
   read(rest: Rest): Promise<number | undefined>;
 }
 

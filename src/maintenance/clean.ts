@@ -17,6 +17,7 @@ import { recoverLegacy } from "./legacy-repack.ts";
 import { looseTotal } from "./progress-totals.ts";
 import type { CleanOptions, CleanReport } from "./reports.ts";
 import { type FoundFile, STALE_MS, staleFiles, unfinishedRepairs } from "./stale-files.ts";
+import { Unreadable } from "./unreadable.ts";
 
 interface Copy {
   /** Of the packed one. */
@@ -38,22 +39,23 @@ interface RemovedCopies {
 export async function removePackedCopies(
   store: CombinedStore,
   keys: readonly ObjectKey[],
-  options: LongOperationOptions & { readonly dryRun?: boolean },
+  options: LongOperationOptions & { readonly dryRun?: boolean; readonly unreadable: Unreadable },
 ): Promise<RemovedCopies> {
-  const { loose, packed } = store;
+  const { packed } = store;
+  const { unreadable } = options;
   const pacer = new Pacer();
   const removed = { objects: 0, bytes: 0 };
   for (const run of packed.readMany(packed.findMany(keys).found, { verify: "hash" })) {
     const copies: Copy[] = [];
     for (const reader of run) {
       options.signal?.throwIfAborted();
-      const size = loose.sizeOf(reader.key);
+      const size = unreadable.sizeOf(reader.key);
       if (size === undefined || !(await readsBack(reader, options.signal))) continue;
       if (options.dryRun || packed.ensureDurable(reader.entry)) copies.push({ reader, size });
     }
     const remove = (): void => {
       for (const { reader, size } of copies) {
-        if (!options.dryRun && !removeCopy(store, reader)) continue;
+        if (!options.dryRun && !removeCopy(store, reader, unreadable)) continue;
         removed.objects++;
         removed.bytes += size;
       }
@@ -71,12 +73,17 @@ export async function removePackedCopies(
   return removed;
 }
 
-/** True when readers still find the packed copy that was read back. */
-function removeCopy({ loose, packed }: CombinedStore, { key, entry }: PackedReader): boolean {
+/** True when readers still find the packed copy that was read back, and the loose one could be removed. */
+function removeCopy({ loose, packed }: CombinedStore, { key, entry }: PackedReader, unreadable: Unreadable): boolean {
   const now = knownEntry(packed.index, collectKeys([key]), 0);
   if (now?.packId !== entry.packId || now.offset !== entry.offset) return false;
-  packed.context.fs.remove(loose.pathOf(key));
-  return true;
+  try {
+    packed.context.fs.remove(loose.pathOf(key));
+    return true;
+  } catch (error) {
+    unreadable.keep(error, key);
+    return false;
+  }
 }
 
 /** Removes what is not needed: loose copies of packed objects, and files that interrupted operations have left. */
@@ -90,11 +97,12 @@ export async function clean(store: CombinedStore, options: CleanOptions): Promis
     const packs = leftoverPacks(store);
     if (!dryRun) removeLeftovers(store.packed, lock);
     const total = await looseTotal(store.loose, options);
+    const unreadable = new Unreadable(fs, store.loose);
     let examined = 0;
     let looseObjects = 0;
     let looseBytes = 0;
-    for (const keys of store.loose.sortedKeys()) {
-      const { objects, bytes, lockedOut } = await removePackedCopies(store, keys, { ...options, dryRun });
+    for (const keys of store.loose.sortedKeys(unreadable.passOverFolder)) {
+      const { objects, bytes, lockedOut } = await removePackedCopies(store, keys, { ...options, dryRun, unreadable });
       if (lockedOut !== undefined) throw lockedOut;
       looseObjects += objects;
       looseBytes += bytes;
@@ -103,7 +111,7 @@ export async function clean(store: CombinedStore, options: CleanOptions): Promis
     }
     const before = Date.now() - sandboxAgeMs;
     const sandbox = removeFiles(fs, staleFiles(fs, `${root}/${SANDBOX_FOLDER}`, before), dryRun);
-    const duplicates = await tidyDuplicates(store, before, dryRun);
+    const duplicates = await tidyDuplicates(store, before, { dryRun, unreadable });
     const leftovers = recoverLegacy(store, before, dryRun);
     const repairs = removeFiles(fs, unfinishedRepairs(fs, files.folder), dryRun);
     const indexFiles = store.packed.index.removeOrphans(dryRun) + repairs.files + leftovers;
@@ -120,6 +128,7 @@ export async function clean(store: CombinedStore, options: CleanOptions): Promis
       packBytes: packs.bytes,
       indexFiles,
       vacuumedBytes,
+      ...unreadable.report,
       dryRun,
     };
   });

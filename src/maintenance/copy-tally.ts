@@ -54,8 +54,8 @@ export class CopyTally extends Tally {
   }
 
   get totals(): CopyReport {
-    const { problems, problemCount } = this;
+    const { problems, problemCount, unreadableCount } = this;
     const missing = { missing: this.#missing, missingObjects: this.#missingObjects };
-    return { rawBytes: this.#rawBytes, ...missing, problems, problemCount };
+    return { rawBytes: this.#rawBytes, ...missing, problems, problemCount, unreadableCount };
   }
 }

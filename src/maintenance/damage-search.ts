@@ -58,6 +58,8 @@ export class DamageSearch {
   readonly #options: SearchOptions;
   readonly #pacer = new Pacer();
   readonly #pool: CheckPool;
+  /** Folders of loose objects that cannot be read: each is one problem, and not every object in it. */
+  readonly #unreadable = new Set<string>();
   #known: KnownPacks = { packs: [], hasSuperseded: false };
   #packedReadable = true;
   /** What there is, and of it what this search will read. */
@@ -173,10 +175,16 @@ export class DamageSearch {
 
   *#strays(): Generator<readonly Finding[]> {
     for (const stray of findStrays(this.#store)) {
-      if (stray !== undefined && "error" in stray) yield [{ kind: "misplaced", ...stray }];
+      if (stray !== undefined && "key" in stray) yield [{ kind: "misplaced", ...stray }];
+      else if (stray !== undefined && "error" in stray) yield [this.#unreadableFolder(stray.error)];
       else if (stray !== undefined) this.#addLeftover(stray);
       yield [];
     }
+  }
+
+  #unreadableFolder(error: TsdosError): Finding {
+    this.#unreadable.add(error.details.path as string);
+    return { kind: "loose", error };
   }
 
   #addLeftover(leftover: Leftover): void {
@@ -260,7 +268,11 @@ export class DamageSearch {
   }
 
   *#looseUnits(after: ObjectKey | undefined): Generator<Unit> {
-    for (const folder of this.#store.loose.sortedKeys()) {
+    const passOver = (error: TsdosError): void => {
+      // What was not found before cannot be told here.
+      if (!this.#unreadable.has(error.details.path as string)) throw error;
+    };
+    for (const folder of this.#store.loose.sortedKeys(passOver)) {
       for (let at = 0; at < folder.length; at += LOOSE_TASK) {
         const some = folder.slice(at, at + LOOSE_TASK);
         const keys = some.filter((key) => (after === undefined || key > after) && this.#isWanted(key));
@@ -306,15 +318,15 @@ export class DamageSearch {
     const { loose, packed } = this.#store;
     const { signal } = this.#options;
     if (entry === undefined) {
-      const reader = loose.reader(key, { verify: "hash" });
-      const again = reader === undefined ? undefined : await failureOf(reader, signal);
+      if (this.#unreadable.has(loose.folders.folderOf(key))) return [];
+      const again = await failureOf(() => loose.listedReader(key, { verify: "hash" }), signal);
       return again === undefined || again.code === "NOT_FOUND" ? [] : [{ kind: "loose", key, error: again }];
     }
     packed.index.refresh();
     const now = findOrUndefined(packed, key);
     if (now === undefined) return [];
     if (isStillFound(packed, key, entry) && this.#options.quick) return [{ kind: "packed", key, entry, error }];
-    const again = await failureOf(packed.reader(key, now, { verify: "hash" }), signal);
+    const again = await failureOf(() => packed.reader(key, now, { verify: "hash" }), signal);
     // What a reader does not look at may be damaged, too: then the first failure counts.
     const isSame = isStillFound(packed, key, entry);
     const failure = again ?? (isSame && error.code !== "NOT_FOUND" ? error : undefined);
@@ -325,10 +337,14 @@ export class DamageSearch {
   }
 }
 
-/** What is wrong with an object that is read wholly; undefined when nothing is. */
-async function failureOf(reader: ObjectReader, signal: AbortSignal | undefined): Promise<TsdosError | undefined> {
+/** What is wrong with an object that is read wholly; undefined when nothing is, or it is gone. */
+async function failureOf(
+  open: () => ObjectReader | undefined,
+  signal: AbortSignal | undefined,
+): Promise<TsdosError | undefined> {
   try {
-    await readToEnd(reader.chunks(0, reader.rawSize, true), signal);
+    const reader = open();
+    if (reader !== undefined) await readToEnd(reader.chunks(0, reader.rawSize, true), signal);
     return undefined;
   } catch (error) {
     if (isTsdosError(error)) return error;

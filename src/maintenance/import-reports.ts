@@ -26,9 +26,11 @@ export interface CopyReport {
   /** Keys that were asked for and are not there: the first 10,000 of them, and how many there are. */
   readonly missing: readonly ObjectKey[];
   readonly missingObjects: number;
-  /** What is damaged, and was left out: the first 10,000, and how many there are. */
+  /** What is damaged, or cannot be read, and was left out: the first 10,000, and how many there are. */
   readonly problems: readonly BackupProblem[];
   readonly problemCount: number;
+  /** Those of them that are loose objects, or folders of these, which cannot be read. */
+  readonly unreadableCount: number;
 }
 
 export interface ImportReport extends CopyReport {

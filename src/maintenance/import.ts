@@ -1,5 +1,4 @@
 import { copyMemory } from "../copy-memory.ts";
-import { isTsdosError } from "../errors.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { copyStored } from "../store/copy-stored.ts";
@@ -10,8 +9,9 @@ import { SMALL_MAX } from "../store/source.ts";
 import { CopyTally } from "./copy-tally.ts";
 import type { ImportOptions, ImportReport } from "./import-reports.ts";
 import { Importer } from "./importer.ts";
-import { wasMoved } from "./placed-entries.ts";
+import { twinOf, wasMoved } from "./placed-entries.ts";
 import { containerTotals } from "./progress-totals.ts";
+import { Unreadable } from "./unreadable.ts";
 import { wantedObjects } from "./wanted-objects.ts";
 
 /**
@@ -28,11 +28,13 @@ export async function importFrom(
   const totals = keys === undefined ? await containerTotals(other, options) : {};
   const tally = new CopyTally("import", options, totals);
   const importer = await Importer.open(store ?? other, tally, options);
-  const copier = new Copier(importer, other, { verifyHash, signal });
+  const unreadable = new Unreadable(other.packed.context.fs, other.loose, tally.reportUnreadable);
+  const copier = new Copier(importer, other, { verifyHash, signal, unreadable });
   try {
     const skip = (key: ObjectKey): boolean => store !== undefined && importer.isPresent(key);
     const onMissing = (key: ObjectKey): void => tally.isMissing(key);
-    for await (const objects of wantedObjects(other, { keys, signal, verifyHash, skip, onMissing })) {
+    const onUnreadable = unreadable.passOverFolder;
+    for await (const objects of wantedObjects(other, { keys, signal, verifyHash, skip, onMissing, onUnreadable })) {
       for (const { key, packed } of objects) {
         await tally.guarded(key, () => copier.copy(key, packed));
         await importer.settle();
@@ -46,22 +48,26 @@ export async function importFrom(
   }
 }
 
+interface CopierOptions {
+  readonly verifyHash: boolean;
+  readonly signal: AbortSignal | undefined;
+  readonly unreadable: Unreadable;
+}
+
 class Copier {
   readonly #importer: Importer;
   readonly #other: CombinedStore;
   readonly #verifyHash: boolean;
   readonly #signal: AbortSignal | undefined;
+  readonly #unreadable: Unreadable;
   readonly #buffer = copyMemory(SMALL_MAX + 1);
 
-  constructor(
-    importer: Importer,
-    other: CombinedStore,
-    { verifyHash, signal }: { readonly verifyHash: boolean; readonly signal: AbortSignal | undefined },
-  ) {
+  constructor(importer: Importer, other: CombinedStore, { verifyHash, signal, unreadable }: CopierOptions) {
     this.#importer = importer;
     this.#other = other;
     this.#verifyHash = verifyHash;
     this.#signal = signal;
+    this.#unreadable = unreadable;
   }
 
   async copy(key: ObjectKey, packed: PackedReader | undefined): Promise<void> {
@@ -69,11 +75,10 @@ class Copier {
       if (packed !== undefined) await this.#copyPacked(packed);
       else if (!(await this.#copyLoose(key))) await this.#copyMoved(key);
     } catch (error) {
-      const isDamagedLoose = packed === undefined && isTsdosError(error, "CORRUPT_OBJECT");
-      const twin = isDamagedLoose ? this.#other.packed.find(key) : undefined;
+      const twin = packed === undefined ? twinOf(this.#other, key, error) : undefined;
       if (twin !== undefined) await this.#copyPacked(this.#other.packed.reader(key, twin, { verify: "hash" }));
       else if (wasMoved(this.#other.packed, packed, error)) await this.#copyMoved(key);
-      else throw error;
+      else this.#unreadable.passOver(error, key);
     }
   }
 

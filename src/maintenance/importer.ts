@@ -7,6 +7,7 @@ import { inSteps, syncs } from "../store/context.ts";
 import { EncodedAdder } from "../store/encoded-adder.ts";
 import { addLarge } from "../store/large-object.ts";
 import type { PackWriter } from "../store/pack-writer.ts";
+import { isOfOne } from "../store/unreadable.ts";
 import { checkThreads } from "../thread-pool.ts";
 import type { CopyTally } from "./copy-tally.ts";
 import type { ImportOptions, ImportReport } from "./import-reports.ts";
@@ -71,10 +72,15 @@ export class Importer {
   #sizeOf(key: ObjectKey): number | undefined {
     const { loose, packed } = this.#store;
     if (this.writer?.has(key) || this.#adder?.has(key)) return packed.find(key)?.rawSize ?? 0;
-    const size = loose.sizeOf(key);
-    if (this.writer === undefined) return size ?? packed.find(key)?.rawSize;
-    // What cannot be made durable where it is goes to a pack, too.
-    return size !== undefined && this.#sync && !loose.ensureDurable(key) ? undefined : size;
+    try {
+      const size = loose.sizeOf(key);
+      if (this.writer === undefined) return size ?? packed.find(key)?.rawSize;
+      // What cannot be made durable where it is, or not even be read, goes to a pack, too.
+      return size !== undefined && this.#sync && !loose.ensureDurable(key) ? undefined : size;
+    } catch (error) {
+      if (isOfOne(error, loose.pathOf(key))) return undefined;
+      throw error;
+    }
   }
 
   /** Adds content that is in memory, if it has its key. */

@@ -7,13 +7,15 @@ import { addEncoded, addLarge } from "../store/large-object.ts";
 import type { LooseStore } from "../store/loose-store.ts";
 import type { PackWriter } from "../store/pack-writer.ts";
 import type { SmallEncoder } from "../store/small-encoder.ts";
-import { type LargeContent, SMALL_MAX } from "../store/source.ts";
+import { type Content, type LargeContent, SMALL_MAX } from "../store/source.ts";
 import type { PackTally } from "./pack-tally.ts";
 import type { PackOptions } from "./reports.ts";
+import type { Unreadable } from "./unreadable.ts";
 
 interface LooseAdderOptions extends Pick<PackOptions, "verifyHash" | "signal"> {
   readonly compressing: Compressing;
   readonly encoder: SmallEncoder;
+  readonly unreadable: Unreadable;
 }
 
 /** Adds loose objects to a pack, one by one. */
@@ -32,16 +34,23 @@ export class LooseAdder {
     this.#tally = tally;
   }
 
-  /** Bytes of the content; undefined when it is damaged, or gone. */
+  /** Bytes of the content; undefined when it is damaged, cannot be read, or is gone. */
   addLoose(key: ObjectKey): number | undefined | Promise<number | undefined> {
-    const loose = this.#loose;
-    const isCompared = this.#options.verifyHash !== false;
-    this.#alone ??= copyMemory(SMALL_MAX + 1);
-    const content = isCompared ? loose.comparedContent(key, this.#alone) : loose.content(key, this.#alone);
+    const content = this.#contentOf(key);
     if (content === undefined) return undefined;
     if (content === "damaged") return this.#tally.damaged(key);
     if (content.small === undefined) return this.#addLarge(key, content);
     return this.addSmall(key, content.small);
+  }
+
+  #contentOf(key: ObjectKey): Content | "damaged" | undefined {
+    const isCompared = this.#options.verifyHash !== false;
+    this.#alone ??= copyMemory(SMALL_MAX + 1);
+    try {
+      return isCompared ? this.#loose.comparedContent(key, this.#alone) : this.#loose.content(key, this.#alone);
+    } catch (error) {
+      return this.#options.unreadable.passOver(error, key);
+    }
   }
 
   /** `known`: how it is encoded, if that is known already. Answers the bytes of the content. */
@@ -65,7 +74,7 @@ export class LooseAdder {
     } catch (error) {
       // It was deleted before it was opened.
       if (isTsdosError(error, "NOT_FOUND") && this.#loose.sizeOf(key) === undefined) return undefined;
-      throw error;
+      return this.#options.unreadable.passOver(error, key);
     }
   }
 }

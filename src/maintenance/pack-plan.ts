@@ -3,6 +3,7 @@ import { Pacer } from "../store/context.ts";
 import { checkThreads } from "../thread-pool.ts";
 import { looseTotal } from "./progress-totals.ts";
 import type { PackOptions, PackReport } from "./reports.ts";
+import { Unreadable } from "./unreadable.ts";
 
 /** What `pack` would do. Nothing is read, so that damage, and what compression saves, are not known. */
 export async function planPack(store: CombinedStore, options: PackOptions): Promise<PackReport> {
@@ -10,16 +11,17 @@ export async function planPack(store: CombinedStore, options: PackOptions): Prom
   checkThreads(options.threads);
   const { loose, packed } = store;
   const pacer = new Pacer();
+  const unreadable = new Unreadable(packed.context.fs, loose);
   const total = await looseTotal(loose, options);
   let objects = 0;
   let bytes = 0;
   let packedObjects = 0;
   let rawBytes = 0;
-  for (const keys of loose.sortedKeys()) {
+  for (const keys of loose.sortedKeys(unreadable.passOverFolder)) {
     options.signal?.throwIfAborted();
     const missing = new Set(packed.findMany(keys).missing);
     for (const key of keys) {
-      const size = loose.sizeOf(key);
+      const size = unreadable.sizeOf(key);
       if (size === undefined) continue;
       objects++;
       bytes += size;
@@ -39,6 +41,7 @@ export async function planPack(store: CombinedStore, options: PackOptions): Prom
     cleanedBytes: cleaned.bytes,
     damagedObjects: 0,
     damaged: [],
+    ...unreadable.report,
     dryRun: true,
   };
 }

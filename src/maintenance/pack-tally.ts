@@ -1,7 +1,7 @@
 import type { ObjectKey } from "../key/object-key.ts";
 import type { Progress } from "../progress.ts";
 import { LISTED_MAX } from "./findings.ts";
-import type { PackReport } from "./reports.ts";
+import type { PackReport, PassedOver } from "./reports.ts";
 
 /** What `pack` has done so far. */
 export class PackTally {
@@ -45,7 +45,7 @@ export class PackTally {
     return totalObjects === undefined ? progress : { ...progress, totalObjects };
   }
 
-  report(): PackReport {
+  report(): Omit<PackReport, keyof PassedOver> {
     return {
       packedObjects: this.#packedObjects,
       rawBytes: this.#rawBytes,

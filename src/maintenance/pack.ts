@@ -14,6 +14,7 @@ import { LooseAdder } from "./loose-adder.ts";
 import { PackTally } from "./pack-tally.ts";
 import { looseTotal } from "./progress-totals.ts";
 import type { PackOptions, PackReport } from "./reports.ts";
+import { Unreadable } from "./unreadable.ts";
 import { WatchedFolders } from "./watched-folders.ts";
 
 /** A commit is made when this much waits; what is committed is cleaned before more is packed, so little extra disk is needed. */
@@ -39,8 +40,9 @@ export async function packLoose(store: CombinedStore, options: PackOptions, prog
   const writer = await store.packed.openWriter("pack", sync, options);
   try {
     const total = await looseTotal(store.loose, options);
-    const packer = new Packer(store, writer, { ...options, ...total, compressing, encoder, ahead });
-    for (const keys of store.loose.sortedKeys()) {
+    const unreadable = new Unreadable(context.fs, store.loose);
+    const packer = new Packer(store, writer, { ...options, ...total, compressing, encoder, ahead, unreadable });
+    for (const keys of store.loose.sortedKeys(unreadable.passOverFolder)) {
       packer.enterFolder(keys);
       for (let at = 0; at < keys.length; at += TOGETHER) await packer.add(keys.slice(at, at + TOGETHER));
     }
@@ -57,6 +59,7 @@ interface PackerOptions extends PackOptions {
   readonly compressing: Compressing;
   readonly encoder: SmallEncoder;
   readonly ahead: LooseReadAhead;
+  readonly unreadable: Unreadable;
 }
 
 /** Contents of objects whose turn to be added has come. */
@@ -242,7 +245,7 @@ class Packer {
   }
 
   report(): PackReport {
-    return this.#tally.report();
+    return { ...this.#tally.report(), ...this.#options.unreadable.report };
   }
 }
 

@@ -5,9 +5,11 @@ import type { ObjectKey } from "../key/object-key.ts";
 import type { AuditedPack, IndexAudit } from "../pack-index/index-audit.ts";
 import { type RowPlace, SqliteIndex } from "../pack-index/sqlite-index.ts";
 import { TocFile } from "../pack-index/toc-file.ts";
+import type { CombinedStore } from "../store/combined-store.ts";
 import type { PackedReader } from "../store/packed-reader.ts";
 import type { PackedStore } from "../store/packed-store.ts";
 import type { Located } from "../store/read-runs.ts";
+import { isOfOne } from "../store/unreadable.ts";
 import type { Finding } from "./findings.ts";
 import { locatedIn } from "./located-batches.ts";
 
@@ -101,6 +103,12 @@ function foundOf(packed: PackedStore, batch: readonly Placed[]): Placed[] {
 
 function isSamePlace(found: PackEntry | undefined, entry: PackEntry): boolean {
   return found !== undefined && found.packId === entry.packId && found.offset === entry.offset;
+}
+
+/** The packed copy of an object, for a loose one that turns out to be damaged, or cannot be read. */
+export function twinOf({ loose, packed }: CombinedStore, key: ObjectKey, error: unknown): PackEntry | undefined {
+  const isLost = isTsdosError(error, "CORRUPT_OBJECT") || isOfOne(error, loose.pathOf(key));
+  return isLost ? findOrUndefined(packed, key) : undefined;
 }
 
 /** What readers of the key find; damaged tables of contents that might hide it are no reason to fail. */

@@ -10,7 +10,10 @@ interface CountOptions {
   readonly onCount?: (objects: number) => void;
 }
 
-/** How many loose objects there are; with `sizes` also the bytes of their contents, which costs a look at each file. */
+/**
+ * How many loose objects there are; with `sizes` also the bytes of their contents, which costs a look at each file. What cannot be
+ * read does not count: whoever works with it tells.
+ */
 export async function countLoose(
   loose: LooseStore,
   { signal, sizes = false, onCount }: CountOptions,
@@ -18,11 +21,11 @@ export async function countLoose(
   const pacer = new Pacer();
   let objects = 0;
   let bytes = 0;
-  for (const keys of loose.sortedKeys()) {
+  for (const keys of loose.sortedKeys(() => undefined)) {
     signal?.throwIfAborted();
     objects += keys.length;
     onCount?.(keys.length);
-    if (sizes) for (const key of keys) bytes += loose.sizeOf(key) ?? 0;
+    if (sizes) for (const key of keys) bytes += loose.sizeIfReadable(key, () => undefined) ?? 0;
     if (pacer.due) await pacer.pause();
   }
   return { objects, bytes };

@@ -88,7 +88,26 @@ export class Quarantine {
 
   /** Copies a file in, durably; returns the copy's name. */
   copy(path: string, name: string = basename(path)): string | undefined {
-    return this.#fs.stat(path) === undefined ? undefined : this.#copyFile(path, this.reserve(name));
+    if (this.#fs.stat(path) === undefined) return undefined;
+    const reserved = this.reserve(name);
+    try {
+      return this.#copyFile(path, reserved);
+    } catch (error) {
+      this.#reserved.delete(reserved);
+      throw error;
+    }
+  }
+
+  /** As {@link copy}, for a file that cannot be read: it gets a second name here. */
+  link(path: string, wanted: string): string {
+    const name = this.reserve(wanted);
+    if (!this.#dryRun) {
+      this.#fs.link(path, `${this.folder}/${name}`);
+      this.#fs.syncDirectory(this.folder);
+    }
+    this.#reserved.delete(name);
+    this.files++;
+    return name;
   }
 
   #copyFile(path: string, name: string): string | undefined {
@@ -127,6 +146,9 @@ export class Quarantine {
         at += piece.length;
       }
       fs.sync(file);
+    } catch (error) {
+      fs.remove(path);
+      throw error;
     } finally {
       fs.close(file);
     }

@@ -1,5 +1,5 @@
 import { dirname } from "node:path";
-import { type ErrorCode, isTsdosError } from "../errors.ts";
+import { type ErrorCode, isTsdosError, TsdosError } from "../errors.ts";
 import type { FileStat } from "../file-system.ts";
 import type { LostCopy, LostObject } from "../format/lost-keys.ts";
 import { isObjectKey, type ObjectKey } from "../key/object-key.ts";
@@ -10,6 +10,7 @@ import { LooseReader } from "../store/loose-reader.ts";
 import type { Located } from "../store/read-runs.ts";
 import { readsBack, readToEnd } from "../store/read-to-end.ts";
 import type { ObjectReader, StoredObject } from "../store/stored-object.ts";
+import { isOfOne } from "../store/unreadable.ts";
 import { type Finding, LISTED_MAX, ProblemList } from "./findings.ts";
 import { insertOwn } from "./insert-own.ts";
 import { printRecords } from "./located-batches.ts";
@@ -57,7 +58,7 @@ export class ObjectRepair {
     if (finding.kind === "row") await this.#repairRow(finding);
     else if (key === undefined) this.unrepaired.add(finding);
     else if (finding.kind === "misplaced") await this.#repairMisplaced(key, finding);
-    else if (!this.#toRemove.has(key) && !this.#lost.has(key)) await this.#repairCopies(key, finding);
+    else if (!this.#toRemove.has(key) && !this.#lost.has(key)) await this.#repairIfReadable(key, finding);
     if (this.#toRemove.size + this.#rows.length + this.#toList.length >= BATCH) this.settle();
   }
 
@@ -80,13 +81,25 @@ export class ObjectRepair {
     this.#rows.length = 0;
   }
 
+  /** What of a loose copy cannot be read may be all right: then nothing is taken out, unless there is a good copy. */
+  async #repairIfReadable(key: ObjectKey, finding: Finding): Promise<void> {
+    try {
+      await this.#repairCopies(key, finding);
+    } catch (error) {
+      if (!isOfOne(error, this.#store.loose.pathOf(key))) throw error;
+      this.unrepaired.add(finding);
+    }
+  }
+
   async #repairCopies(key: ObjectKey, finding: Finding): Promise<void> {
     const { loose, packed } = this.#store;
     const entry = findOrUndefined(packed, key);
-    const isLoose = loose.sizeOf(key) !== undefined;
+    // Something else than a file is nothing of ours.
+    const isLoose = (finding.kind === "loose" ? loose.listedSizeOf(key) : loose.sizeOf(key)) !== undefined;
     const seen = packed.context.fs.stat(loose.pathOf(key));
     if (!isLoose && entry === undefined) return;
-    if (isLoose && (await this.#isGood(loose.reader(key, { verify: "hash" })))) {
+    const looseState = isLoose ? await this.#stateOfLoose(key) : undefined;
+    if (looseState === "good") {
       if (entry === undefined) return;
       if (!this.#dryRun && !loose.ensureDurable(key)) {
         this.unrepaired.add(finding);
@@ -114,7 +127,7 @@ export class ObjectRepair {
     // Of two objects that share bytes, one gets bytes of its own by this.
     if ((await this.#adoptAny(key)) || (entry !== undefined && (await this.#adoptLike({ key, entry })))) {
       if (entry !== undefined) this.#toRemove.add(key);
-    } else if (["CORRUPT_OBJECT", "CORRUPT_INDEX", "NOT_FOUND"].includes(finding.error.code)) {
+    } else if (isLost(finding.error) && !(looseState instanceof TsdosError)) {
       this.#lose(key, finding, seen);
     } else {
       // Unreadable for now, or not known to us: the bytes may be all right.
@@ -145,9 +158,13 @@ export class ObjectRepair {
   /** As {@link list}, for what only a damaged table of contents had, unless there is a copy. */
   async listUnlessFound(lost: LostObject): Promise<void> {
     const { key } = lost;
-    // A loose copy is looked at when its turn comes.
-    const isFound = isObjectKey(key) && (this.#store.loose.sizeOf(key) !== undefined || (await this.#adoptAny(key)));
+    // A loose copy is looked at when its turn comes. Where nobody can look, the key must not be forgotten.
+    const isFound = isObjectKey(key) && (this.#isLoose(key) || (await this.#adoptAny(key)));
     if (!isFound) this.list(lost);
+  }
+
+  #isLoose(key: ObjectKey): boolean {
+    return this.#store.loose.sizeIfReadable(key, () => undefined) !== undefined;
   }
 
   /** Adds to the list of what is lost. */
@@ -168,10 +185,24 @@ export class ObjectRepair {
     return name;
   }
 
+  /** The error, where it cannot be read. */
+  async #stateOfLoose(key: ObjectKey): Promise<"good" | "damaged" | TsdosError> {
+    const { loose } = this.#store;
+    try {
+      return (await this.#isIntact(loose.reader(key, { verify: "hash" }))) ? "good" : "damaged";
+    } catch (error) {
+      if (isOfOne(error, loose.pathOf(key))) return error;
+      throw error;
+    }
+  }
+
+  async #isIntact(reader: ObjectReader | undefined): Promise<boolean> {
+    return reader !== undefined && readsBack(reader, this.#options.signal);
+  }
+
   /** What is not damaged may still be unreadable: then it is not good. */
   async #isGood(reader: ObjectReader | undefined): Promise<boolean> {
-    const { signal } = this.#options;
-    return reader !== undefined && ((await readable(() => readsBack(reader, signal))) ?? false);
+    return (await readable(() => this.#isIntact(reader))) ?? false;
   }
 
   async #isReadable(object: StoredObject): Promise<boolean> {
@@ -184,6 +215,16 @@ export class ObjectRepair {
 
   /** Stores a good copy from wherever there is one; false when there is none. */
   async #adoptAny(key: ObjectKey): Promise<boolean> {
+    try {
+      return await this.#adoptFromAnywhere(key);
+    } catch (error) {
+      // There is no way to its place.
+      if (isOfOne(error, this.#store.loose.pathOf(key))) return false;
+      throw error;
+    }
+  }
+
+  async #adoptFromAnywhere(key: ObjectKey): Promise<boolean> {
     for (const object of otherCopies(this.#store, key)) {
       if (!(await this.#isReadable(object)) || !(await this.#adopt(key, object))) continue;
       this.counts.replaced++;
@@ -207,8 +248,8 @@ export class ObjectRepair {
   async #adopt(key: ObjectKey, object: StoredObject): Promise<boolean> {
     const { loose } = this.#store;
     const path = loose.pathOf(key);
-    if (loose.sizeOf(key) !== undefined && this.#copiedLoose?.path !== path) {
-      this.#copiedLoose = { path, name: this.#quarantine.copy(path, `${key}.loose`) };
+    if (loose.mayBe(key) && this.#copiedLoose?.path !== path) {
+      this.#copiedLoose = { path, name: this.#copyLoose(path, `${key}.loose`) };
     }
     if (this.#dryRun) return this.#isReadable(object);
     // Whatever else fails is the disk that it is written to.
@@ -219,12 +260,25 @@ export class ObjectRepair {
     return stored?.key === key;
   }
 
+  /** A file that cannot be read gets a second name in quarantine; where that cannot be, nothing takes its place. */
+  #copyLoose(path: string, wanted: string): string | undefined {
+    try {
+      return this.#quarantine.copy(path, wanted);
+    } catch (error) {
+      if (!isOfOne(error, path)) throw error;
+      try {
+        return this.#quarantine.link(path, wanted);
+      } catch {
+        throw error;
+      }
+    }
+  }
+
   /** Once more for an object that was lost earlier: true when it is there again. */
   async recover(key: string | undefined): Promise<boolean> {
     this.#options.signal?.throwIfAborted();
     if (!isObjectKey(key)) return false;
-    const { loose, packed } = this.#store;
-    if (loose.sizeOf(key) !== undefined || findOrUndefined(packed, key) !== undefined) return true;
+    if (this.#isLoose(key) || findOrUndefined(this.#store.packed, key) !== undefined) return true;
     return this.#adoptAny(key);
   }
 
@@ -233,7 +287,7 @@ export class ObjectRepair {
     const { fs } = packed.context;
     const { path = "" } = error.details;
     const seen = fs.stat(path);
-    if (seen === undefined || loose.sizeOf(key) !== undefined || findOrUndefined(packed, key) !== undefined) return;
+    if (seen === undefined || loose.mayBe(key) || findOrUndefined(packed, key) !== undefined) return;
     const reader = new LooseReader(fs, { key, path, rawSize: seen.size }, "hash");
     if (await this.#isGood(reader)) {
       this.counts.moved++;
@@ -268,10 +322,13 @@ export class ObjectRepair {
   async #repairRow({ key, error, rowId, like }: Finding): Promise<void> {
     this.#rows.push(rowId as number);
     if (like !== undefined && (await this.#adoptLike(like))) return;
-    const isThere = key !== undefined && this.#store.loose.sizeOf(key) !== undefined;
-    if (isThere || (key !== undefined && (await this.#adoptAny(key)))) return;
+    if ((key !== undefined && this.#isLoose(key)) || (key !== undefined && (await this.#adoptAny(key)))) return;
     this.list({ ...(key && { key }), at: new Date().toISOString(), reason: error.message, copies: [] });
   }
+}
+
+function isLost({ code }: TsdosError): boolean {
+  return ["CORRUPT_OBJECT", "CORRUPT_INDEX", "NOT_FOUND"].includes(code);
 }
 
 function isSameFile(one: FileStat | undefined, other: FileStat | undefined): boolean {

@@ -44,7 +44,8 @@ export async function repair(store: CombinedStore, options: RepairOptions): Prom
     objects.settle();
     if (!dryRun) {
       await recoverLost(quarantine, objects);
-      removeLeftovers(store.packed, lock);
+      // Those of an interrupted repack may be the only good copies of what could not be read now.
+      if (objects.unrepaired.count === 0) removeLeftovers(store.packed, lock);
     }
     return {
       dryRun,

@@ -3,6 +3,7 @@ import type { History } from "../format/history.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { LongOperationOptions } from "../progress.ts";
 import type { CompressMode, Durability } from "../store/object-store.ts";
+import type { BackupProblem } from "./backup-reports.ts";
 import type { QuarantineTotals } from "./quarantine.ts";
 
 export interface PackOptions extends LongOperationOptions {
@@ -24,7 +25,17 @@ export interface PackOptions extends LongOperationOptions {
   readonly threads?: number;
 }
 
-export interface PackReport {
+/** What was passed over, and is as it was. */
+export interface PassedOver {
+  /**
+   * Loose objects that cannot be read, or removed, and folders of them with all that is in them: the first 10,000, and how many there
+   * are.
+   */
+  readonly unreadable: readonly BackupProblem[];
+  readonly unreadableCount: number;
+}
+
+export interface PackReport extends PassedOver {
   readonly packedObjects: number;
   /** Bytes of the contents of the objects that were packed. */
   readonly rawBytes: number;
@@ -47,7 +58,7 @@ export interface CleanOptions extends LongOperationOptions {
   readonly vacuum?: boolean;
 }
 
-export interface CleanReport {
+export interface CleanReport extends PassedOver {
   /** Loose copies of packed objects. */
   readonly looseObjects: number;
   readonly looseBytes: number;
@@ -68,7 +79,7 @@ export interface CleanReport {
   readonly dryRun: boolean;
 }
 
-export interface ContainerStatus extends History {
+export interface ContainerStatus extends History, PassedOver {
   readonly path: string;
   readonly formatVersion: 1 | 2;
   readonly containerId: string;

@@ -5,13 +5,15 @@ import { knownEntry } from "../store/known-entry.ts";
 import { readHistory } from "./history.ts";
 import { Quarantine } from "./quarantine.ts";
 import type { ContainerStatus } from "./reports.ts";
+import { Unreadable } from "./unreadable.ts";
 
 /** Counts everything in a container. */
 export async function statusOf(store: CombinedStore, signal?: AbortSignal): Promise<ContainerStatus> {
   const { packed } = store;
   const { context, lockHolder } = packed;
   packed.index.refresh();
-  const loose = await countLoose(store, signal);
+  const unreadable = new Unreadable(context.fs, store.loose);
+  const loose = await countLoose(store, unreadable, signal);
   const totals = await inSteps(packed.index.totalling(), signal);
   const ids = packed.files.ids();
   const packSizes = ids.map((id) => packed.files.sizeOf(id) ?? 0);
@@ -39,21 +41,23 @@ export async function statusOf(store: CombinedStore, signal?: AbortSignal): Prom
     ...(lockHolder !== undefined && { lockHolder }),
     ...(quarantine !== undefined && { quarantine }),
     ...readHistory(context),
+    ...unreadable.report,
   };
 }
 
 async function countLoose(
   { loose, packed }: CombinedStore,
+  unreadable: Unreadable,
   signal: AbortSignal | undefined,
 ): Promise<ContainerStatus["loose"]> {
   const pacer = new Pacer();
   const waiting = { objects: 0, bytes: 0 };
   const packedAlready = { objects: 0, bytes: 0 };
   const bytes = Buffer.alloc(32);
-  for (const keys of loose.sortedKeys()) {
+  for (const keys of loose.sortedKeys(unreadable.passOverFolder)) {
     signal?.throwIfAborted();
     for (const key of keys) {
-      const size = loose.sizeOf(key);
+      const size = unreadable.sizeOf(key);
       if (size === undefined) continue;
       bytes.write(key, "hex");
       const counted = knownEntry(packed.index, bytes, 0) === undefined ? waiting : packedAlready;

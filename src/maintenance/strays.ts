@@ -1,4 +1,5 @@
 import { TsdosError } from "../errors.ts";
+import type { FileStat, FileSystem } from "../file-system.ts";
 import {
   DUPLICATES_FOLDER,
   INDEX_FOLDER,
@@ -18,8 +19,10 @@ import {
 import type { ObjectKey } from "../key/object-key.ts";
 import { readManifest } from "../pack-index/manifest-file.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
+import { isOfOne, refuseDangling } from "../store/unreadable.ts";
 import { findOrUndefined } from "./placed-entries.ts";
 import { STALE_MS, staleFiles } from "./stale-files.ts";
+import { unreachable } from "./unreadable.ts";
 import type { Leftover } from "./validate-reports.ts";
 
 /** A loose object in a place where nobody looks for it. */
@@ -29,8 +32,18 @@ export interface Misplaced {
   readonly error: TsdosError;
 }
 
-/** Files in a container's folders that are not where they should be, or that nothing refers to. Rests now and then. */
-export function* findStrays(store: CombinedStore): Generator<Misplaced | Leftover | undefined> {
+/** A folder of loose objects of which nothing can be read. */
+export interface UnreadableFolder {
+  readonly error: TsdosError;
+}
+
+type Stray = Misplaced | UnreadableFolder | Leftover;
+
+/**
+ * Files in a container's folders that are not where they should be, or that nothing refers to, and folders of loose objects that cannot
+ * be read. Rests now and then.
+ */
+export function* findStrays(store: CombinedStore): Generator<Stray | undefined> {
   yield* looseStrays(store);
   yield* packStrays(store);
   const { root, fs } = store.packed.context;
@@ -40,22 +53,49 @@ export function* findStrays(store: CombinedStore): Generator<Misplaced | Leftove
   }
 }
 
-function* looseStrays(store: CombinedStore): Generator<Misplaced | Leftover | undefined> {
+function* looseStrays(store: CombinedStore): Generator<Stray | undefined> {
   const { loose, packed } = store;
   const { fs, config } = packed.context;
   const length = config.loosePrefixLen;
   for (const name of (fs.list(loose.folders.root) ?? []).sort()) {
     const path = `${loose.folders.root}/${name}`;
     const isPrefix = length > 0 && isLoosePrefix(name, length);
-    if (length === 0 && parseLoosePath("", name) !== undefined && fs.stat(path)?.isFile) continue;
-    const inside = fs.stat(path)?.isDirectory ? (fs.list(path) ?? []).sort() : undefined;
+    if (length === 0 && parseLoosePath("", name) !== undefined && !statIfReadable(fs, path)?.isDirectory) continue;
+    const inside = namesIn(fs, path);
     yield undefined;
+    if (inside instanceof TsdosError) {
+      // What is not ours may be as it likes.
+      if (isPrefix) yield { error: inside };
+      continue;
+    }
     if (inside === undefined) yield* strayIn(store, path, parseLoosePath("", name));
-    for (const inner of inside ?? []) {
+    for (const inner of inside?.sort() ?? []) {
       const key = parseLoosePath(name, inner);
       if (isPrefix && key !== undefined && inner.length + length === key.length) continue;
       yield* strayIn(store, `${path}/${inner}`, key);
     }
+  }
+}
+
+/** What is in a folder; its error where nothing of that can be reached. Undefined for what is no folder. */
+function namesIn(fs: FileSystem, path: string): string[] | TsdosError | undefined {
+  try {
+    const stat = fs.stat(path);
+    if (stat === undefined) return refuseDangling(fs, path);
+    if (!stat.isDirectory) return undefined;
+    return unreachable(fs, path) ?? fs.list(path);
+  } catch (error) {
+    if (isOfOne(error, path)) return error;
+    throw error;
+  }
+}
+
+function statIfReadable(fs: FileSystem, path: string): FileStat | undefined {
+  try {
+    return fs.stat(path);
+  } catch (error) {
+    if (isOfOne(error, path)) return undefined;
+    throw error;
   }
 }
 
@@ -65,9 +105,9 @@ function* strayIn(
   path: string,
   key: ObjectKey | undefined,
 ): Generator<Misplaced | Leftover> {
-  const stat = packed.context.fs.stat(path);
+  const stat = statIfReadable(packed.context.fs, path);
   if (!stat?.isFile) return;
-  if (key === undefined || loose.sizeOf(key) !== undefined || findOrUndefined(packed, key) !== undefined) {
+  if (key === undefined || loose.mayBe(key) || findOrUndefined(packed, key) !== undefined) {
     yield {
       path,
       bytes: stat.size,

@@ -1,14 +1,17 @@
 import type { TsdosError } from "../errors.ts";
 import type { LongOperationOptions, Progress } from "../progress.ts";
 import { Pacer } from "../store/context.ts";
+import type { OnUnreadable } from "../store/unreadable.ts";
 import type { BackupProblem } from "./backup-reports.ts";
 import { LISTED_MAX, problemOf } from "./findings.ts";
 
-/** Tells how far a copy has come, lets others work meanwhile, and keeps what is damaged. */
+/** Tells how far a copy has come, lets others work meanwhile, and keeps what is damaged, or cannot be read. */
 export abstract class Tally {
   /** The first of them. */
   readonly problems: BackupProblem[] = [];
   problemCount = 0;
+  /** Those of them that are loose objects, or folders of these, which cannot be read. */
+  unreadableCount = 0;
   readonly #options: LongOperationOptions;
   readonly #pacer = new Pacer();
 
@@ -22,6 +25,11 @@ export abstract class Tally {
     this.problemCount++;
     if (this.problems.length < LISTED_MAX) this.problems.push(problemOf(error));
   }
+
+  readonly reportUnreadable: OnUnreadable = (error) => {
+    this.unreadableCount++;
+    this.report(error);
+  };
 
   tell(): void {
     this.#options.onProgress?.(this.progress);

@@ -3,9 +3,9 @@ import type { ValidationMode } from "../format/history.ts";
 import type { LongOperationOptions } from "../progress.ts";
 
 /**
- * What is wrong: a loose object is damaged (`loose`) or where nobody looks for it (`misplaced`); a packed object is damaged or
- * not there (`packed`), or shares bytes with another (`overlap`); a table of contents (`toc`), or only the index that is made
- * from it (`index`); in version 1, a row (`row`) or the file (`database`) of `packs.idx`.
+ * What is wrong: a loose object is damaged, or cannot be read, alone or with its folder (`loose`), or is where nobody looks for it
+ * (`misplaced`); a packed object is damaged or not there (`packed`), or shares bytes with another (`overlap`); a table of contents
+ * (`toc`), or only the index that is made from it (`index`); in version 1, a row (`row`) or the file (`database`) of `packs.idx`.
  */
 export type ProblemKind = "loose" | "misplaced" | "packed" | "overlap" | "toc" | "index" | "row" | "database";
 

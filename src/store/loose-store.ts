@@ -1,4 +1,4 @@
-import { isTsdosError } from "../errors.ts";
+import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { isLoosePrefix, parseLoosePath } from "../format/paths.ts";
 import { keyOf } from "../key/hash.ts";
@@ -24,6 +24,7 @@ import type {
 import { readsBack } from "./read-to-end.ts";
 import type { Content } from "./source.ts";
 import { ObjectSlice, type Relocate, type StoredObject } from "./stored-object.ts";
+import { isOfOne, type OnUnreadable, refuseDangling } from "./unreadable.ts";
 
 /** Keys in a batch. */
 const BATCH = 4096;
@@ -119,10 +120,49 @@ export class LooseStore extends BaseStore {
     return stat?.isFile ? stat.size : undefined;
   }
 
-  /** True when the file has the right hash. */
+  /** As {@link sizeOf}, of an object that was listed: something else than a file is an error. */
+  listedSizeOf(key: ObjectKey): number | undefined {
+    const path = this.pathOf(key);
+    const { fs } = this.#context;
+    const stat = fs.stat(path);
+    if (stat === undefined) return refuseDangling(fs, path);
+    if (stat.isFile) return stat.size;
+    throw new TsdosError(
+      "IO_ERROR",
+      `cannot read ${path}: there is no file where one should be: move away what is there`,
+      { path, errno: "EISDIR" },
+    );
+  }
+
+  /** As {@link sizeOf}; undefined also for what cannot be looked at, of which `onUnreadable` is told. */
+  sizeIfReadable(key: ObjectKey, onUnreadable: OnUnreadable): number | undefined {
+    try {
+      return this.sizeOf(key);
+    } catch (error) {
+      if (!isOfOne(error, this.pathOf(key))) throw error;
+      onUnreadable(error);
+      return undefined;
+    }
+  }
+
+  /** Whether there is such a file, or what cannot be looked at. */
+  mayBe(key: ObjectKey): boolean {
+    let isUnreadable = false;
+    const size = this.sizeIfReadable(key, () => {
+      isUnreadable = true;
+    });
+    return size !== undefined || isUnreadable;
+  }
+
+  /** True when the file has the right hash; false also when it cannot be read. */
   async isIntact(key: ObjectKey, signal?: AbortSignal): Promise<boolean> {
-    const reader = this.reader(key, { verify: "hash" });
-    return reader !== undefined && readsBack(reader, signal);
+    try {
+      const reader = this.reader(key, { verify: "hash" });
+      return reader !== undefined && (await readsBack(reader, signal));
+    } catch (error) {
+      if (isOfOne(error, this.pathOf(key))) return false;
+      throw error;
+    }
   }
 
   /** True when the file has the right hash, and no sync has failed that it may have depended on. */
@@ -158,7 +198,15 @@ export class LooseStore extends BaseStore {
   }
 
   reader(key: ObjectKey, options: ExtractOptions): LooseReader | undefined {
-    const rawSize = this.sizeOf(key);
+    return this.#readerOf(key, this.sizeOf(key), options);
+  }
+
+  /** As {@link reader}, of an object that was listed: something else than a file is an error. */
+  listedReader(key: ObjectKey, options: ExtractOptions): LooseReader | undefined {
+    return this.#readerOf(key, this.listedSizeOf(key), options);
+  }
+
+  #readerOf(key: ObjectKey, rawSize: number | undefined, options: ExtractOptions): LooseReader | undefined {
     if (rawSize === undefined) return undefined;
     return new LooseReader(this.#context.fs, { key, path: this.pathOf(key), rawSize }, options.verify ?? "auto");
   }
@@ -174,14 +222,15 @@ export class LooseStore extends BaseStore {
   }
 
   /**
-   * The content of an object, unverified; what is small is read into `buffer`, of more than 4 MiB. Undefined when it is gone.
+   * The content of an object that was listed, unverified; what is small is read into `buffer`, of more than 4 MiB. Undefined when it is
+   * gone.
    * With `once`, content that turns out to have another key may not be all of it.
    */
   content(key: ObjectKey, buffer: Uint8Array, once = false): Content | undefined {
     const { fs } = this.#context;
     const path = this.pathOf(key);
     const file = fs.openIfExists(path);
-    if (file === undefined) return undefined;
+    if (file === undefined) return refuseDangling(fs, path);
     let size: number;
     try {
       const end = readTo(fs, file, buffer, 0, once);
@@ -196,7 +245,7 @@ export class LooseStore extends BaseStore {
 
   /**
    * The contents of the first of these objects, unverified, one behind the other in `buffer`: of as many as there is room for, or a MiB
-   * of them. Undefined for those that are gone, or larger than all of `buffer`. `once`: as for {@link content}.
+   * of them. Undefined for those that are gone, cannot be read, or are larger than all of `buffer`. `once`: as for {@link content}.
    */
   contents(keys: readonly ObjectKey[], buffer: Buffer, once: boolean): (Buffer | undefined)[] {
     const contents: (Buffer | undefined)[] = [];
@@ -214,12 +263,18 @@ export class LooseStore extends BaseStore {
 
   #readTo(buffer: Buffer, at: number, key: ObjectKey, once: boolean): number | undefined {
     const { fs } = this.#context;
-    const file = fs.openIfExists(this.pathOf(key));
-    if (file === undefined) return undefined;
+    const path = this.pathOf(key);
     try {
-      return readTo(fs, file, buffer, at, once);
-    } finally {
-      fs.close(file);
+      const file = fs.openIfExists(path);
+      if (file === undefined) return undefined;
+      try {
+        return readTo(fs, file, buffer, at, once);
+      } finally {
+        fs.close(file);
+      }
+    } catch (error) {
+      if (isOfOne(error, path)) return undefined;
+      throw error;
     }
   }
 
@@ -245,14 +300,35 @@ export class LooseStore extends BaseStore {
   prefixes(): string[] {
     const length = this.#context.config.loosePrefixLen;
     if (length === 0) return [""];
-    return (this.#context.fs.list(this.folders.root) ?? []).filter((name) => isLoosePrefix(name, length)).sort();
+    return this.#listed(this.folders.root)
+      .filter((name) => isLoosePrefix(name, length))
+      .sort();
   }
 
-  /** Every key in ascending order, in batches; each prefix folder is listed when its turn comes. */
-  *sortedKeys(): Generator<ObjectKey[]> {
+  /**
+   * Every key in ascending order, in batches; each prefix folder is listed when its turn comes. `onUnreadable` is told of those that
+   * cannot be listed; without it, the error of the first of them comes at the end.
+   */
+  *sortedKeys(onUnreadable?: OnUnreadable): Generator<ObjectKey[]> {
+    let first: TsdosError | undefined;
+    const passOver: OnUnreadable = (error) => {
+      first ??= error;
+    };
     for (const prefix of this.prefixes()) {
-      const keys = this.keysIn(prefix).sort();
+      const keys = this.#keysOrNone(prefix, onUnreadable ?? passOver).sort();
       for (let at = 0; at < keys.length; at += BATCH) yield keys.slice(at, at + BATCH);
+    }
+    if (first !== undefined) throw first;
+  }
+
+  #keysOrNone(prefix: string, onUnreadable: OnUnreadable): ObjectKey[] {
+    try {
+      return this.keysIn(prefix);
+    } catch (error) {
+      // Without `loose/` itself nothing is known of any object.
+      if (prefix === "" || !isOfOne(error, this.folderNamed(prefix))) throw error;
+      onUnreadable(error);
+      return [];
     }
   }
 
@@ -276,9 +352,14 @@ export class LooseStore extends BaseStore {
     return prefix === "" ? this.folders.root : `${this.folders.root}/${prefix}`;
   }
 
+  #listed(folder: string): string[] {
+    const { fs } = this.#context;
+    return fs.list(folder) ?? refuseDangling(fs, folder) ?? [];
+  }
+
   #list(folder: string): string[] {
     try {
-      return this.#context.fs.list(folder) ?? [];
+      return this.#listed(folder);
     } catch (error) {
       // A plain file where a prefix folder would be is not ours.
       if (isTsdosError(error) && error.details.errno === "ENOTDIR") return [];

@@ -1,19 +1,30 @@
+import type { TsdosError } from "../errors.ts";
 import { ENTRY_SIZE, type RecordBatch } from "../format/entry.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { collectKeys } from "./key-windows.ts";
 import type { LooseStore } from "./loose-store.ts";
 import type { PackedStore } from "./packed-store.ts";
+import type { OnUnreadable } from "./unreadable.ts";
 
 /** Keys in a batch. */
 const BATCH = 4096;
 /**
  * Every key of both stores once, in ascending order. Objects may move from loose to packed meanwhile: the index is looked at again
- * after each loose folder was listed, so that what had left the folder by then is found in a pack.
+ * after each loose folder was listed, so that what had left the folder by then is found in a pack. `onUnreadable`: as for the keys of
+ * the loose ones.
  */
-export function* mergedKeys(loose: LooseStore, packed: PackedStore): Generator<readonly ObjectKey[]> {
+export function* mergedKeys(
+  loose: LooseStore,
+  packed: PackedStore,
+  onUnreadable?: OnUnreadable,
+): Generator<readonly ObjectKey[]> {
   using packedKeys = new PackedKeys(packed);
   let last: ObjectKey | undefined;
-  for (const folder of loose.sortedKeys()) {
+  let first: TsdosError | undefined;
+  const passOver: OnUnreadable = (error) => {
+    first ??= error;
+  };
+  for (const folder of loose.sortedKeys(onUnreadable ?? passOver)) {
     packedKeys.refresh(last);
     const merged: ObjectKey[] = [];
     for (const key of folder) {
@@ -28,6 +39,7 @@ export function* mergedKeys(loose: LooseStore, packed: PackedStore): Generator<r
   }
   packedKeys.refresh(last);
   yield* packedKeys.rest();
+  if (first !== undefined) throw first;
 }
 
 /** The packed keys in ascending order, with a look ahead. */

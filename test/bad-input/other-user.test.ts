@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { chmodSync, chownSync, readdirSync, statSync } from "node:fs";
+import { chmodSync, chownSync, lchownSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { Container } from "../../src/container/container.ts";
+import { smallContents } from "../../src/testing/contents.ts";
+import { loosePathOf } from "../support/damage.ts";
 import { temporaryFolder } from "../support/folders.ts";
 
 const CALLS = ["pack", "clean", "repair", "repack", "rebuildIndex"] as const;
@@ -92,3 +94,56 @@ test("version 1: who shares a folder by its group may pack what another one has 
     process.umask(umask);
   }
 });
+
+/** Packs and backs up the container of its argument as somebody who may not do all in its loose folders, and prints what is told. */
+const NOT_EVERYWHERE = `
+  const { Container } = await import(process.argv[2]);
+  const warm = await Container.open(process.argv[1]);
+  await warm.pack({ dryRun: true });
+  await warm.close();
+  process.setgid(${NOBODY});
+  process.setuid(${NOBODY});
+  const container = await Container.open(process.argv[1], { lockTimeoutMs: 0 });
+  const { objects, problems } = await container.backup(process.argv[1] + "-backups");
+  const { packedObjects, cleanedObjects, unreadable } = await container.pack();
+  await container.close();
+  console.log(JSON.stringify({ objects, problems, packedObjects, cleanedObjects, unreadable }));
+`;
+
+/** One file that somebody else had written with another umask stopped all of it. */
+for (const formatVersion of [1, 2] as const) {
+  test(`version ${formatVersion}: what belongs to somebody else is told, and all else is packed and backed up`, async (t) => {
+    if (process.getuid?.() !== 0) return t.skip("only root can become somebody else");
+    const parent = temporaryFolder();
+    const root = join(parent, "container");
+    const made = await Container.create(root, { formatVersion });
+    const keys = await Array.fromAsync(made.insertMany(smallContents(40, 1)), ({ key }) => key);
+    await made.close();
+    for (const name of [".", ...readdirSync(root, { recursive: true, encoding: "utf8" })])
+      lchownSync(join(root, name), NOBODY, NOBODY);
+    chownSync(parent, NOBODY, NOBODY);
+    const alone = keys.filter((key) => keys.every((other) => other === key || !other.startsWith(key.slice(0, 2))));
+    const paths = alone.map((key) => loosePathOf(root, key));
+    const [file, unlisted, unreached, kept] = paths as [string, string, string, string];
+    chownSync(file, 0, 0);
+    chmodSync(file, 0o600);
+    for (const [path, mode] of [
+      [unlisted, 0o700],
+      [unreached, 0o744],
+      [kept, 0o755],
+    ] as const) {
+      chownSync(dirname(path), 0, 0);
+      chmodSync(dirname(path), mode);
+    }
+    const args = ["--input-type=module", "-e", NOT_EVERYWHERE, root, INDEX];
+    const told = JSON.parse(execFileSync(process.execPath, args, { encoding: "utf8" }));
+    const pathsOf = (listed: readonly { readonly code: string; readonly path: string }[]): string[] => {
+      assert.ok(listed.every(({ code }) => code === "ACCESS_DENIED"));
+      return listed.map(({ path }) => path).sort();
+    };
+    const unread = [file, dirname(unlisted), dirname(unreached)];
+    assert.deepEqual(pathsOf(told.problems), unread.toSorted());
+    assert.deepEqual(pathsOf(told.unreadable), [...unread, dirname(kept)].sort());
+    assert.deepEqual([told.objects, told.packedObjects, told.cleanedObjects], [37, 37, 36]);
+  });
+}

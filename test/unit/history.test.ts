@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { readConfig } from "../../src/container/config-file.ts";
 import { Container } from "../../src/container/container.ts";
 import { TsdosError } from "../../src/errors.ts";
-import { parseHistory, printHistory } from "../../src/format/history.ts";
+import { type History, parseHistory, printHistory } from "../../src/format/history.ts";
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { readHistory, recordHistory } from "../../src/maintenance/history.ts";
 import { validate } from "../../src/maintenance/validate.ts";
@@ -57,6 +57,18 @@ test("the last validation and the last backup are remembered side by side, in bo
       [],
     );
   }
+});
+
+test("a backup that had problems is remembered with their number, and without what is no number", () => {
+  for (const [given, read] of [
+    [
+      { ...backup, problems: 3 },
+      { ...backup, problems: 3 },
+    ],
+    [{ ...backup, problems: "3" }, backup],
+    [backup, backup],
+  ] as const)
+    assert.deepEqual(parseHistory(printHistory({ lastBackup: given } as History)), { lastBackup: read });
 });
 
 test("a history that is damaged, cut or of another shape reads as nothing, and is written anew", async () => {

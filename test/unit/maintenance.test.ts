@@ -28,6 +28,8 @@ test("pack moves loose objects to packs, and says what it did", async () => {
     cleanedBytes: bytes,
     damagedObjects: 0,
     damaged: [],
+    unreadable: [],
+    unreadableCount: 0,
     dryRun: false,
   });
   const { loose, packed, deadBytes } = await container.status();
@@ -45,6 +47,8 @@ test("pack moves loose objects to packs, and says what it did", async () => {
     cleanedBytes: 0,
     damagedObjects: 0,
     damaged: [],
+    unreadable: [],
+    unreadableCount: 0,
     dryRun: false,
   });
 });
@@ -194,6 +198,8 @@ test("clean removes stale sandbox files and orphans of the index, and nothing th
     packBytes: 0,
     indexFiles: 1,
     vacuumedBytes: 0,
+    unreadable: [],
+    unreadableCount: 0,
   };
   assert.deepEqual(await container.clean({ dryRun: true }), { ...expected, dryRun: true });
   assert.ok(existsSync(join(root, "sandbox/stale")));

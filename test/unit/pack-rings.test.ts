@@ -193,6 +193,27 @@ describe("pack", { skip }, () => {
     for (const key of damaged) assert.ok(fs.existsSync(pathOf(root, key)));
   });
 
+  test("passes over what cannot be read, with a reader of small files and without", async () => {
+    const spoilt = await loose();
+    const [folder, object, link] = [1000, 2000, 3000].map((i) => spoilt.keys[i] as ObjectKey);
+    for (const { root } of [spoilt, await loose()]) {
+      const unlisted = join(root, "loose", (folder as string).slice(0, 2));
+      rmSync(unlisted, { recursive: true });
+      fs.symlinkSync(unlisted, unlisted);
+      for (const key of [object, link]) rmSync(pathOf(root, key as string));
+      fs.mkdirSync(pathOf(root, object as string));
+      fs.symlinkSync(pathOf(root, link as string), pathOf(root, link as string));
+      const files = new WatchedFiles(undefined, root !== spoilt.root);
+      const report = await packed(root, files);
+      assert.equal(files.calls > 0, root === spoilt.root);
+      const told = report.unreadable.map(({ code, path }) => [code, path]);
+      const paths = [unlisted, ...[object, link].map((key) => pathOf(root, key as string))];
+      assert.deepEqual(told.sort(), paths.map((path) => ["IO_ERROR", path]).sort());
+      const others = spoilt.keys.filter((key) => !key.startsWith((folder as string).slice(0, 2)));
+      assert.deepEqual([report.packedObjects, report.unreadableCount], [others.length - 2, 3]);
+    }
+  });
+
   for (const loosePrefixLen of [0, 2]) {
     test(`nothing comes back that is deleted before or after it is read: prefix of ${loosePrefixLen}`, async () => {
       const { root, keys } = await loose(loosePrefixLen);

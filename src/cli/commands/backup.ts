@@ -46,4 +46,6 @@ async function backup(session: Session, destination: string, flags: BackupFlags)
   });
   const where = report.name === undefined ? destination : `${destination.replace(/\/+$/, "")}/${report.name}`;
   await printBackupReport(session, report, where);
+  if (keep !== undefined && report.unreadableCount > 0)
+    await session.note("no earlier backup was removed: one of them may have what could not be read now");
 }

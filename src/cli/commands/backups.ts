@@ -17,9 +17,10 @@ export function backupsCommand(session: Session): Command {
 async function backups(session: Session, folder: string, flags: RemoteFlags): Promise<void> {
   const { output, signal } = session;
   for (const info of await backupsIn(folder, { signal, ...remoteOptionsOf(flags) })) {
-    const { name, complete, at = "", objects, bytes } = info;
+    const { name, complete, at = "", objects, bytes, problems = 0 } = info;
+    const found = problems === 0 ? "" : `, ${count(problems, "problem")}`;
     const counts =
-      objects === undefined || bytes === undefined ? "" : `  ${count(objects, "object")}, ${exactSize(bytes)}`;
+      objects === undefined || bytes === undefined ? "" : `  ${count(objects, "object")}, ${exactSize(bytes)}${found}`;
     await output.item({ ...info }, () => (complete ? `${name}  ${at}${counts}` : `${name}  not complete`));
   }
 }

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { tellUnreadable, unreadableRow } from "../damage.ts";
 import { longOperation } from "../long-operation.ts";
 import type { Session } from "../session.ts";
 import { count, exactSize } from "../units.ts";
@@ -31,7 +32,9 @@ async function clean(session: Session, { dryRun = false, vacuum = false }: Clean
     [done, `${count(report.packFiles, "pack")} of interrupted repacks, ${exactSize(report.packBytes)}`],
     [done, count(report.indexFiles, "unused index file")],
     [dryRun ? "would vacuum" : "vacuumed", exactSize(report.vacuumedBytes)],
+    ...unreadableRow(report.unreadableCount),
   ]);
+  await tellUnreadable(session, report);
   if (vacuum && container.formatVersion === 2)
     await session.note(
       "format version 2 has no database to vacuum; rebuild-index makes its index as small as it can be",

@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { Container, type ExportArchiveReport, isTsdosError } from "../../index.ts";
 import { type CounterpartFlags, copyOptions, counterpartOf, withCopyOptions } from "../counterpart.ts";
+import { problemCounts } from "../damage.ts";
 import { UsageError } from "../exit-codes.ts";
 import { NewFile, refuseInside } from "../files.ts";
 import { printImportReport, tellProblems } from "../import-report.ts";
@@ -78,7 +79,7 @@ async function exportArchive(
       ["bytes", exactSize(report.rawBytes)],
       ["archive", exactSize(report.archiveBytes)],
       ["missing", humanNumber(report.missingObjects)],
-      ["damaged", humanNumber(report.problemCount)],
+      ...problemCounts(report),
     ]);
   }
   await tellProblems(session, report);

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { type Container, isTsdosError, type ObjectStat } from "../../index.ts";
 import type { Session } from "../session.ts";
 
 export function lsCommand(session: Session): Command {
@@ -17,8 +18,19 @@ async function ls(session: Session, long: boolean): Promise<void> {
       if (written !== undefined) await written;
       continue;
     }
-    const stat = await container.stat(key);
+    const stat = await statOrFail(session, container, key);
     // Undefined: deleted by somebody since.
     if (stat !== undefined) await output.item({ ...stat }, () => `${key}  ${stat.rawSize}  ${stat.where}`);
+  }
+}
+
+/** What cannot be looked at does not hide the others. */
+async function statOrFail(session: Session, container: Container, key: string): Promise<ObjectStat | undefined> {
+  try {
+    return await container.stat(key);
+  } catch (error) {
+    if (!isTsdosError(error, "ACCESS_DENIED") && !isTsdosError(error, "IO_ERROR")) throw error;
+    await session.fail(error);
+    return undefined;
   }
 }

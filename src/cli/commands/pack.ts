@@ -1,6 +1,7 @@
 import { Command, Option } from "commander";
 import { type CompressMode, TsdosError } from "../../index.ts";
 import { checkRecompress, RECOMPRESS, threadsOption } from "../arguments.ts";
+import { tellUnreadable, unreadableRow } from "../damage.ts";
 import { longOperation } from "../long-operation.ts";
 import type { Session } from "../session.ts";
 import { exactSize, humanNumber } from "../units.ts";
@@ -61,6 +62,7 @@ async function pack(session: Session, flags: PackFlags): Promise<void> {
     [dryRun ? "loose copies to remove" : "loose copies removed", humanNumber(report.cleanedObjects)],
     [dryRun ? "to be freed" : "freed", exactSize(report.cleanedBytes)],
     ["damaged", humanNumber(report.damagedObjects)],
+    ...unreadableRow(report.unreadableCount),
   ]);
   for (const key of report.damaged) {
     const message = `the bytes of loose object ${key} are not those of its key; it was not packed, and is where it was`;
@@ -69,4 +71,5 @@ async function pack(session: Session, flags: PackFlags): Promise<void> {
   const unlisted = report.damagedObjects - report.damaged.length;
   if (unlisted > 0)
     await session.fail(new TsdosError("CORRUPT_OBJECT", `and ${humanNumber(unlisted)} more damaged loose objects`));
+  await tellUnreadable(session, report);
 }

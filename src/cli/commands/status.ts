@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import type { BackupRecord, ContainerStatus, LockHolder, QuarantineTotals, ValidationRecord } from "../../index.ts";
+import { tellUnreadable, unreadableRow } from "../damage.ts";
 import type { Session } from "../session.ts";
 import { count, exactSize } from "../units.ts";
 
@@ -32,7 +33,9 @@ async function status(session: Session): Promise<void> {
     ["last backup", lastBackup ? backupText(lastBackup) : "never, as far as is known"],
     ...(quarantine ? [["quarantine", quarantineText(quarantine)] as const] : []),
     ["packing now", lockHolder ? holderText(lockHolder) : "nobody"],
+    ...unreadableRow(status.unreadableCount),
   ]);
+  await tellUnreadable(session, status);
 }
 
 function amountText({ objects, bytes }: { readonly objects: number; readonly bytes: number }): string {
@@ -66,6 +69,7 @@ function validationText({ at, mode, objects, problems }: ValidationRecord): stri
   return `${at}, ${mode}, ${count(objects, "object")}, ${problems === 0 ? "no problems" : count(problems, "problem")}`;
 }
 
-function backupText({ at, destination, objects, bytes }: BackupRecord): string {
-  return `${at}, to ${destination}, ${count(objects, "object")}, ${exactSize(bytes)}`;
+function backupText({ at, destination, objects, bytes, problems = 0 }: BackupRecord): string {
+  const found = problems === 0 ? "" : `, ${count(problems, "problem")}`;
+  return `${at}, to ${destination}, ${count(objects, "object")}, ${exactSize(bytes)}${found}`;
 }

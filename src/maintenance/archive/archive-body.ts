@@ -1,4 +1,4 @@
-import { isTsdosError, TsdosError } from "../../errors.ts";
+import { TsdosError } from "../../errors.ts";
 import { crc32Continue, crc32Of } from "../../format/crc32.ts";
 import { codecIds } from "../../format/entry.ts";
 import type { ObjectKey } from "../../key/object-key.ts";
@@ -8,7 +8,7 @@ import type { PackedReader } from "../../store/packed-reader.ts";
 import { readToEnd } from "../../store/read-to-end.ts";
 import { SMALL_MAX } from "../../store/source.ts";
 import { type Pieces, piecesIn } from "../pieces.ts";
-import { wasMoved } from "../placed-entries.ts";
+import { twinOf, wasMoved } from "../placed-entries.ts";
 
 /** An object that was read and compared with its key, as it goes into an archive. */
 export interface ArchiveBody {
@@ -42,15 +42,14 @@ export async function readBody(
   } catch (error) {
     if (!wasMoved(store.packed, packed, error)) throw error;
   }
-  const object = await store.extract(key, { verify: "hash" });
-  if (object === undefined) throw new TsdosError("NOT_FOUND", `object ${key} was deleted meanwhile`, { key });
-  const { rawSize } = object;
   try {
+    const object = await store.extract(key, { verify: "hash" });
+    if (object === undefined) throw new TsdosError("NOT_FOUND", `object ${key} was deleted meanwhile`, { key });
+    const { rawSize } = object;
     return await bodyOf({ codec: codecIds.none, rawSize }, () => object.pieces(), signal);
   } catch (error) {
-    // A loose copy that is found damaged only at its end: a packed one may be intact.
-    const isDamagedLoose = packed === undefined && isTsdosError(error, "CORRUPT_OBJECT");
-    const twin = isDamagedLoose ? store.packed.find(key) : undefined;
+    // A loose copy that cannot be read, or is found damaged only at its end: a packed one may be intact.
+    const twin = packed === undefined ? twinOf(store, key, error) : undefined;
     if (twin === undefined) throw error;
     return readBody(store, key, store.packed.reader(key, twin, { verify: "hash" }), signal);
   }

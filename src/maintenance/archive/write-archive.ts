@@ -7,6 +7,7 @@ import { Pacer } from "../../store/context.ts";
 import { CopyTally } from "../copy-tally.ts";
 import type { ExportArchiveOptions, ExportArchiveReport } from "../import-reports.ts";
 import { containerTotals } from "../progress-totals.ts";
+import { Unreadable } from "../unreadable.ts";
 import { wantedObjects } from "../wanted-objects.ts";
 import { type ArchiveBody, readBody } from "./archive-body.ts";
 
@@ -29,9 +30,12 @@ export async function writeArchive(
   // A key that is given twice, far apart, is written twice; an import passes over the second.
   const skip = (): boolean => false;
   const onMissing = (key: ObjectKey): void => tally.isMissing(key);
-  for await (const objects of wantedObjects(store, { keys, signal, verifyHash: true, skip, onMissing })) {
+  const unreadable = new Unreadable(store.packed.context.fs, store.loose, tally.reportUnreadable);
+  const onUnreadable = unreadable.passOverFolder;
+  for await (const objects of wantedObjects(store, { keys, signal, verifyHash: true, skip, onMissing, onUnreadable })) {
     for (const { key, packed } of objects) {
-      const body = await tally.guarded(key, () => readBody(store, key, packed, signal));
+      const read = (): Promise<ArchiveBody> => readBody(store, key, packed, signal);
+      const body = await tally.guarded(key, () => read().catch((error) => unreadable.passOver(error, key)));
       // From here on an error ends the archive: it would go on in the middle of an object.
       if (body !== undefined) {
         try {

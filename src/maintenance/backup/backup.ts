@@ -9,7 +9,7 @@ import { recordHistory } from "../history.ts";
 import { closingTarget, localBackups } from "./local-target.ts";
 import { connectRemote, parseRemote, type RemotePlace } from "./remote.ts";
 import { RemoteTarget } from "./remote-target.ts";
-import { sendContainer } from "./send-container.ts";
+import { recordOf, sendContainer } from "./send-container.ts";
 
 /** Backs a container up to a folder of backups, here or, as `host:path`, on another machine. */
 export async function backup(store: CombinedStore, destination: string, options: BackupOptions): Promise<BackupReport> {
@@ -23,8 +23,7 @@ export async function backup(store: CombinedStore, destination: string, options:
     place === undefined
       ? await backupHere(store, destination, options)
       : await backupThere(store, place, destination, options);
-  const { objects, bytes, dryRun } = report;
-  if (!dryRun) recordHistory(context, { lastBackup: { at: new Date().toISOString(), destination, objects, bytes } });
+  if (!report.dryRun) recordHistory(context, { lastBackup: recordOf(destination, report) });
   return report;
 }
 

@@ -16,7 +16,7 @@ export function listBackups(fs: FileSystem, folder: string): BackupInfo[] {
     const version = versionOf(fs, path);
     const { lastBackup } =
       version === undefined ? {} : readHistory({ fs, root: path, config: { containerVersion: version } });
-    const counts = lastBackup === undefined ? {} : { objects: lastBackup.objects, bytes: lastBackup.bytes };
+    const { at: _, destination: __, ...counts } = lastBackup ?? {};
     return { name, path, complete: true, at: parseBackupName(name) as string, ...counts };
   });
   const unfinished = names

@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import type { BackupRecord } from "../../format/history.ts";
 import { CONFIG_FILE, SQLITE_INDEX_FILE, tocFileName } from "../../format/paths.ts";
 import type { LongOperationOptions } from "../../progress.ts";
 import type { CombinedStore } from "../../store/combined-store.ts";
@@ -6,6 +7,7 @@ import { inSteps } from "../../store/context.ts";
 import type { BackupOptions, BackupReport } from "../backup-reports.ts";
 import { readHistory } from "../history.ts";
 import { countLoose } from "../progress-totals.ts";
+import { Unreadable } from "../unreadable.ts";
 import { BackupTally, type Totals } from "./backup-tally.ts";
 import { plainId } from "./config-facts.ts";
 import { sendWhole } from "./send-file.ts";
@@ -34,7 +36,8 @@ export async function sendContainer(
     { verify, dryRun },
   );
   const tally = new BackupTally(options, await totalsOf(store, options));
-  const sending = { store, target, tally, verify, dryRun, signal };
+  const unreadable = new Unreadable(context.fs, store.loose, tally.reportUnreadable);
+  const sending = { store, target, tally, unreadable, verify, dryRun, signal };
   tally.enter("loose");
   await sendLoose(sending);
   tally.enter("packs");
@@ -45,15 +48,26 @@ export async function sendContainer(
   tally.enter("finish");
   signal?.throwIfAborted();
   const { objects, bytes } = tally;
-  const record =
-    destination === undefined
-      ? readHistory(context).lastBackup
-      : { at: new Date().toISOString(), destination, objects, bytes };
-  const { copiedFiles, copiedBytes, linkedFiles, linkedBytes, reusedBytes, problems, problemCount } = tally;
+  const { copiedFiles, copiedBytes, linkedFiles, linkedBytes, reusedBytes } = tally;
+  const { problems, problemCount, unreadableCount } = tally;
   const copied = { copiedFiles, copiedBytes, linkedFiles, linkedBytes, reusedBytes };
-  const counts = { objects, bytes, ...copied, problems, problemCount, dryRun };
-  if (dryRun) return { ...counts, removed: await target.removable(keep) };
-  return { ...counts, ...(await target.finish({ ...(record && { record }), ...(keep !== undefined && { keep }) })) };
+  const report = { objects, bytes, ...copied, problems, problemCount, unreadableCount, dryRun };
+  const record = destination === undefined ? readHistory(context).lastBackup : recordOf(destination, report);
+  // Earlier backups may be the only ones that have what could not be read now.
+  const staying = unreadableCount > 0 ? undefined : keep;
+  if (dryRun) return { ...report, removed: await target.removable(staying) };
+  const finish = { ...(record && { record }), ...(staying !== undefined && { keep: staying }) };
+  return { ...report, ...(await target.finish(finish)) };
+}
+
+/** What is remembered of a backup. */
+export function recordOf(
+  destination: string,
+  report: Pick<BackupReport, "objects" | "bytes" | "problemCount">,
+): BackupRecord {
+  const { objects, bytes, problemCount } = report;
+  const record = { at: new Date().toISOString(), destination, objects, bytes };
+  return problemCount === 0 ? record : { ...record, problems: problemCount };
 }
 
 /** Not counted when nobody wants to know. */
