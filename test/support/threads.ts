@@ -39,10 +39,12 @@ export function waitABit(): void {
   if (starting > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, STARTING_MS);
 }
 
-/** A signal that is never aborted. Work that looks at it for each object goes on slowly while threads start. */
-export function patientSignal(): AbortSignal {
-  const { signal } = new AbortController();
-  signal.throwIfAborted = waitABit;
+/** A signal, which is never aborted unless it is given, by which work that looks at it for each object goes on slowly while threads start. */
+export function patientSignal(signal: AbortSignal = new AbortController().signal): AbortSignal {
+  signal.throwIfAborted = () => {
+    waitABit();
+    AbortSignal.prototype.throwIfAborted.call(signal);
+  };
   return signal;
 }
 
