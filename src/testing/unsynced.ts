@@ -10,6 +10,8 @@ export interface MemoryFile {
   mtimeMs: number;
   /** The content that is safe. Never modified, only replaced. */
   durable: Uint8Array;
+  /** Changes were lost: what can be read is not what is safe once all is synced. */
+  hasLost?: boolean;
 }
 
 export interface MemoryFolder {
@@ -75,10 +77,12 @@ export class UnsyncedChanges {
 
   /** Makes a file's content durable: what {@link lose} has taken out is not. */
   settleFile(file: MemoryFile): void {
-    const mine = this.#changes.filter((change) => change.kind !== "names" && change.file === file);
+    const { mine = [], others = [] } = Object.groupBy(this.#changes, (change) =>
+      change.kind !== "names" && change.file === file ? "mine" : "others",
+    );
     if (mine.length === 0) return;
-    file.durable = this.contentAfter(file, mine);
-    this.lose(file);
+    file.durable = file.hasLost ? this.contentAfter(file, mine) : file.bytes.slice(0, file.size);
+    this.#changes = others;
   }
 
   /**
@@ -86,6 +90,7 @@ export class UnsyncedChanges {
    * once more, though later syncs succeed. So Linux has it.
    */
   lose(file: MemoryFile): void {
+    file.hasLost = true;
     this.#changes = this.#changes.filter((change) => change.kind === "names" || change.file !== file);
   }
 

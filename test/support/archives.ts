@@ -1,21 +1,40 @@
 import assert from "node:assert/strict";
-import type { Container } from "../../src/container/container.ts";
+import { cpSync } from "node:fs";
+import { join } from "node:path";
+import { Container } from "../../src/container/container.ts";
 import type { CreateOptions } from "../../src/container/create-container.ts";
 import { noise, prose, smallContents } from "../../src/testing/contents.ts";
 import { newContainer } from "./damage.ts";
+import { temporaryFolder } from "./folders.ts";
 
 /** A new container, closed by who uses it. */
 export async function make(options: CreateOptions = {}): Promise<Container> {
   return (await newContainer(options)).container;
 }
 
+// Asked for outside of a test, so that folders stay until the tests of the file are over.
+const parent = temporaryFolder();
+/** Closed containers, by their options. */
+const templates = new Map<string, Promise<string>>();
+
 /** Small and large ones, raw and compressed, in frames, loose, and empty. */
-export async function filled(options: CreateOptions = {}): Promise<Container> {
-  const container = await make(options);
-  const packed = [...smallContents(120, 1), prose(6_000_000), noise(4_500_000), new Uint8Array(), prose(3_000)];
+async function madeFull(options: CreateOptions): Promise<string> {
+  const root = join(parent, `made ${templates.size}`);
+  const container = await Container.create(root, { durability: "process", ...options });
+  const packed = [...smallContents(120, 1), prose(4_400_000), noise(4_250_000), new Uint8Array(), prose(3_000)];
   await Array.fromAsync(container.insertMany(packed, { to: "packed" }));
-  await Array.fromAsync(container.insertMany([...smallContents(30, 2), prose(5_000_000, 7), noise(20)]));
-  return container;
+  await Array.fromAsync(container.insertMany([...smallContents(30, 2), prose(4_300_000, 7), noise(20)]));
+  await container.close();
+  return root;
+}
+
+/** A new container with them, closed by who uses it. */
+export async function filled(options: CreateOptions = {}): Promise<Container> {
+  const name = JSON.stringify(options);
+  if (!templates.has(name)) templates.set(name, madeFull(options));
+  const root = join(temporaryFolder(), "container");
+  cpSync((await templates.get(name)) as string, root, { recursive: true });
+  return Container.open(root, { durability: "process" });
 }
 
 /** An archive of all objects, or of some. */

@@ -1,4 +1,15 @@
-import { appendFileSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import assert from "node:assert/strict";
+import {
+  appendFileSync,
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Container } from "../../src/container/container.ts";
@@ -26,11 +37,14 @@ export function makeOld(folder: string): void {
   for (const name of readdirSync(folder)) utimesSync(join(folder, name), 1e9, 1e9);
 }
 
-/** Changes a byte of a file. */
+/** Changes a byte of a file, which has it. */
 export function flip(path: string, position: number, mask = 0x55): void {
-  const bytes = readFileSync(path);
-  bytes[position] = (bytes[position] as number) ^ mask;
-  writeFileSync(path, bytes);
+  const file = openSync(path, "r+");
+  const byte = Buffer.alloc(1);
+  assert.equal(readSync(file, byte, 0, 1, position), 1);
+  byte[0] = (byte[0] as number) ^ mask;
+  writeSync(file, byte, 0, 1, position);
+  closeSync(file);
 }
 
 export function cut(path: string, size: number): void {

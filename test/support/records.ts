@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { ENTRY_SIZE, FLAG_TOMBSTONE, type PackEntry, type RecordBatch, writeRecord } from "../../src/format/entry.ts";
 
 export interface KeyedEntry {
@@ -19,7 +19,7 @@ const PLAIN_ENTRY: PackEntry = {
 
 /** A key that looks random, and is the same in every run. */
 export function keyBytes(number: number): Buffer {
-  return createHash("sha256").update(`key ${number}`).digest();
+  return hash("sha256", `key ${number}`, "buffer");
 }
 
 export function put(key: Uint8Array, changes: Partial<PackEntry> = {}): KeyedEntry {

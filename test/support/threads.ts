@@ -1,16 +1,52 @@
+import { subscribe } from "node:diagnostics_channel";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Worker } from "node:worker_threads";
 import { temporaryFolder } from "./folders.ts";
 
 const WAIT_MS = 10_000;
+const STARTING_MS = 5;
 
-/** Threads that were started since this was loaded, and have not ended. */
+/** Threads that were started since this was loaded, and have not ended; those of them that do not run yet; tasks that they have done. */
 let running = 0;
-process.on("worker", (worker) => {
+let starting = 0;
+let answers = 0;
+subscribe("worker_threads", (message) => {
+  const { worker } = message as { readonly worker: Worker };
   running++;
-  worker.once("exit", () => running--);
+  starting++;
+  let isStarting = true;
+  const hasStarted = (): void => {
+    if (isStarting) starting--;
+    isStarting = false;
+  };
+  worker.once("online", hasStarted);
+  worker.on("message", () => answers++);
+  worker.once("exit", () => {
+    hasStarted();
+    running--;
+  });
 });
+
+/** How many tasks threads have done since this was loaded. */
+export function tasksDone(): number {
+  return answers;
+}
+
+/** While threads start, sleeps a little: otherwise all would be done before they run, unless it is very much. */
+export function waitABit(): void {
+  if (starting > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, STARTING_MS);
+}
+
+/** A signal, which is never aborted unless it is given, by which work that looks at it for each object goes on slowly while threads start. */
+export function patientSignal(signal: AbortSignal = new AbortController().signal): AbortSignal {
+  signal.throwIfAborted = () => {
+    waitABit();
+    AbortSignal.prototype.throwIfAborted.call(signal);
+  };
+  return signal;
+}
 
 export function threadsRun(): boolean {
   return running > 0;

@@ -1,24 +1,37 @@
 import assert from "node:assert/strict";
+import { cpSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import type { Container } from "../../src/container/container.ts";
+import { Container } from "../../src/container/container.ts";
 import { keyOf } from "../../src/key/hash.ts";
 import { noise } from "../../src/testing/contents.ts";
 import { newContainer } from "../support/damage.ts";
+import { temporaryFolder } from "../support/folders.ts";
 
 /** Compressed, these are larger than what is read together, and smaller than what is read in pieces. */
 const contents = Array.from({ length: 24 }, (_, i) => Buffer.from(Buffer.from(noise(600_000, i)).toString("base64")));
 const keys = contents.map((bytes) => keyOf(bytes));
 const parts = [0, 8, 16].map((from) => keys.slice(from, from + 8));
 
-async function source(formatVersion: 1 | 2): Promise<Container> {
-  const { container } = await newContainer({ formatVersion });
+const templates = new Map(([1, 2] as const).map((formatVersion) => [formatVersion, made(formatVersion)]));
+
+async function made(formatVersion: 1 | 2): Promise<string> {
+  const { root, container } = await newContainer({ formatVersion });
   await Array.fromAsync(container.insertMany(contents, { to: "packed" }));
-  return container;
+  await container.close();
+  return root;
+}
+
+/** A container with all of them, of its own. */
+async function source(formatVersion: 1 | 2): Promise<Container> {
+  const root = join(temporaryFolder(), "copy");
+  cpSync((await templates.get(formatVersion)) as string, root, { recursive: true });
+  return Container.open(root, { durability: "process" });
 }
 
 async function holds(container: Container, some: readonly string[]): Promise<void> {
-  assert.deepEqual((await container.validate()).problems, []);
+  assert.deepEqual((await container.validate({ threads: 1 })).problems, []);
   assert.deepEqual(await Array.fromAsync(container.keys()), some.toSorted());
 }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { packLoose } from "../../src/maintenance/pack.ts";
+import { SMALL_MAX } from "../../src/store/source.ts";
 import { prose, smallContents } from "../../src/testing/contents.ts";
 import { InterceptedFileSystem } from "../../src/testing/intercepted-file-system.ts";
 import type { MemoryFileSystem } from "../../src/testing/memory-file-system.ts";
@@ -8,14 +9,28 @@ import { writeFile } from "../support/port-files.ts";
 import { emptyMemoryFolder, openOn } from "../support/stores.ts";
 
 const SMALL = prose(700, 99);
-const LARGE = prose(4_300_000, 99);
+const LARGE = prose(SMALL_MAX + 1, 99);
 
-/** The first of them is the content, the others are small. */
-async function looseObjects(fs: MemoryFileSystem, content: Uint8Array): Promise<string[]> {
+interface Loose {
+  readonly fs: MemoryFileSystem;
+  readonly key: string;
+}
+
+/** The content, whose key is given, and some small ones. */
+async function made(content: Uint8Array): Promise<Loose> {
+  const fs = emptyMemoryFolder();
   const stores = openOn(fs, {});
   const keys = await Array.fromAsync(stores.combined.insertMany([content, ...smallContents(4, 1)]), ({ key }) => key);
   stores.close();
-  return keys;
+  return { fs, key: keys[0] as string };
+}
+
+const templates = new Map([SMALL, LARGE].map((content) => [content, made(content)]));
+
+/** The same in a file system of its own. */
+async function looseObjects(content: Uint8Array): Promise<Loose> {
+  const { fs, key } = (await templates.get(content)) as Loose;
+  return { fs: fs.afterPowerCut(() => true), key };
 }
 
 /**
@@ -84,8 +99,7 @@ function storeLoose(fs: MemoryFileSystem, key: string, content: Uint8Array): boo
 async function deletedWhilePacked(content: Uint8Array, without: readonly string[]): Promise<void> {
   let deletions = 0;
   for (let moment = 0, calls = 1; moment < calls; moment++) {
-    const fs = emptyMemoryFolder();
-    const key = (await looseObjects(fs, content))[0] as string;
+    const { fs, key } = await looseObjects(content);
     let isDeleted = false;
     const work = (): void => {
       isDeleted = deleteLoose(fs, key);
@@ -105,8 +119,7 @@ test("an object that is deleted and stored again, at any two moments of pack, is
   let both = 0;
   for (let first = 0, calls = 1; first < calls; first++) {
     for (const later of [1, 2, 3, 5, 8, 13, 21]) {
-      const fs = emptyMemoryFolder();
-      const key = (await looseObjects(fs, SMALL))[0] as string;
+      const { fs, key } = await looseObjects(SMALL);
       let isDeleted = false;
       let isStored = false;
       const works = [
@@ -143,8 +156,7 @@ test("nor does a large one, whose many pieces count as one moment", () =>
   deletedWhilePacked(LARGE, ["read", "write", "stat"]));
 
 test("delete finds the packed copy that is made while it deletes the loose one", async () => {
-  const fs = emptyMemoryFolder();
-  const key = (await looseObjects(fs, SMALL))[0] as string;
+  const { fs, key } = await looseObjects(SMALL);
   const deleting = openOn(fs, {});
   const { packed } = deleting.combined;
   const look = packed.delete.bind(packed);

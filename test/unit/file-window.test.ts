@@ -123,15 +123,25 @@ test("room is set aside without changing the size", { skip: skipWithoutReserving
   files.close(file);
 });
 
-/** Large content, loose and packed. */
-async function stored(): Promise<{ readonly root: string; readonly key: string; readonly content: Uint8Array }> {
+const content = noise(SIZE, 2);
+let template: Promise<{ readonly root: string; readonly key: string }> | undefined;
+
+async function made(): Promise<{ readonly root: string; readonly key: string }> {
   const { root, container } = await newContainer({ compression: "none" });
   // In front of it in the pack, so that it does not begin at a page.
   await container.insert(noise(1234, 1), { to: "packed" });
-  const content = noise(SIZE, 2);
   const { key } = await container.insert(content, { to: "packed" });
   await container.close();
-  return { root, key, content };
+  return { root, key };
+}
+
+/** A container with large content in a pack. */
+async function stored(): Promise<{ readonly root: string; readonly key: string }> {
+  template ??= made();
+  const { root: from, key } = await template;
+  const root = join(temporaryFolder(), "copy");
+  fs.cpSync(from, root, { recursive: true });
+  return { root, key };
 }
 
 async function readBack(root: string, key: string): Promise<Buffer[]> {
@@ -151,7 +161,7 @@ async function readBack(root: string, key: string): Promise<Buffer[]> {
 
 for (const where of ["loose", "packed"] as const) {
   test(`a large object is read and exported as it is: ${where}`, async () => {
-    const { root, key, content } = await stored();
+    const { root, key } = await stored();
     if (where === "loose") {
       await using container = await Container.open(root);
       await container.delete([key]);
@@ -184,7 +194,6 @@ test("damage and a cut end of a large packed object are errors, and leave no fil
 
 test("a large loose object whose file is cut is an error", async () => {
   const { root, container } = await newContainer();
-  const content = noise(SIZE, 4);
   const { key } = await container.insert(content);
   const object = await container.extract(key);
   cut(loosePathOf(root, content), SIZE - 1);
@@ -248,7 +257,7 @@ for (const [name, preload, env, expected] of [
 ] as const) {
   const skip = expected.startsWith("with ") && openssl() === undefined ? "needs Linux, koffi and OpenSSL" : false;
   test(`all works when the package for functions in C ${name}`, { skip }, async () => {
-    const { root, key, content } = await stored();
+    const { root, key } = await stored();
     const target = join(temporaryFolder(), "target");
     assert.equal(runAfter(preload, root, key, target, env), expected);
     assert.ok(readFileSync(target).equals(content));

@@ -5,7 +5,7 @@ import { ENTRY_SIZE } from "../../src/format/entry.ts";
 import { auditIndex, type IndexAudit } from "../../src/pack-index/index-audit.ts";
 import { FLUSH_MAX_RECORDS } from "../../src/pack-index/index-state.ts";
 import { InterceptedFileSystem, type MemoryFileSystem } from "../../src/testing.ts";
-import { flipByte } from "../support/port-files.ts";
+import { flipByte, readFile, writeFile } from "../support/port-files.ts";
 import { batchOf, keyBytes } from "../support/records.ts";
 import {
   commit,
@@ -17,21 +17,30 @@ import {
   open,
   readManifestOf,
   rebuild,
-  removeAll,
   segmentNames,
 } from "../support/segmented-index.ts";
 
-const COUNT = FLUSH_MAX_RECORDS + 40_000;
+/** One segment is full, and what is left is enough (16,384) for another at the end. */
+const COUNT = FLUSH_MAX_RECORDS + 17_000;
+const records = entries(100, COUNT);
 
-/** Two tables of contents, of which the second has more entries than fit into memory, and no index. */
-function withoutIndex(): MemoryFileSystem {
+/** Two tables of contents, of which the second has more entries than fit into memory. */
+function twoTocs(): readonly Buffer[] {
   const fs = emptyFolder();
   const index = open(fs);
   commit(index, 0, entries(0, 100));
-  commit(index, 1, entries(100, COUNT));
+  commit(index, 1, records);
   index.remove(keyBytes(200), 1, true);
   index.close();
-  removeAll(fs, `${FOLDER}/index`);
+  return [0, 1].map((packId) => readFile(fs, `${FOLDER}/${packId}.toc`));
+}
+
+const tocs = twoTocs();
+
+/** They, and no index. */
+function withoutIndex(): MemoryFileSystem {
+  const fs = emptyFolder();
+  for (const [packId, bytes] of tocs.entries()) writeFile(fs, `${FOLDER}/${packId}.toc`, bytes);
   return fs;
 }
 
@@ -142,7 +151,7 @@ test("a repack that is killed while its entries are taken over leaves nothing wr
   const fs = withoutIndex();
   killed(fs, 2, (on) => {
     const replacement = open(on).repacking.begin(2, [1]);
-    replacement.append(batchOf(entries(100, COUNT).map(({ key, entry }) => ({ key, entry: { ...entry, packId: 2 } }))));
+    replacement.append(batchOf(records.map(({ key, entry }) => ({ key, entry: { ...entry, packId: 2 } }))));
     replacement.finish([1]);
   });
   assert.deepEqual(audit(fs).problems, []);

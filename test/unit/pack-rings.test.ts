@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import fs, { cpSync, readdirSync, readFileSync, rmSync, utimesSync } from "node:fs";
+import fs, { readdirSync, readFileSync, rmSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Container } from "../../src/container/container.ts";
@@ -11,13 +11,22 @@ import { keyOf } from "../../src/key/hash.ts";
 import type { ObjectKey } from "../../src/key/object-key.ts";
 import { packLoose } from "../../src/maintenance/pack.ts";
 import type { PackOptions, PackReport } from "../../src/maintenance/reports.ts";
-import { noise, numbers, smallContents } from "../../src/testing/contents.ts";
-import { flip, newContainer } from "../support/damage.ts";
+import { SMALL_MAX } from "../../src/store/source.ts";
+import { noise, numbers, prose, smallContents } from "../../src/testing/contents.ts";
+import { newContainer } from "../support/damage.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { SLOT_SIZE, skip } from "../support/small-file-reader.ts";
+import { patientSignal, tasksDone } from "../support/threads.ts";
 
-/** Enough for a pack to use rings: there have to be 4,096, or what looks like it. */
-const OBJECTS = 4500;
+/** Enough for a pack to use rings, of which there have to be 4,096, and for a commit, which has as many, while they are being read. */
+const many: readonly Uint8Array[] = [...smallContents(4500, 1)];
+/**
+ * What looks like it: with keys in the lower half of all, so that the first hundred of them promise twice as many as there are. They
+ * are read by some eight calls.
+ */
+const half: readonly Uint8Array[] = many.filter((bytes) => keyOf(bytes) < "8");
+const OBJECTS = half.length;
+const large = noise(SMALL_MAX + 1, 2);
 
 interface Loose {
   /** The container's folder. */
@@ -27,9 +36,17 @@ interface Loose {
 
 const templates = new Map<string, Promise<Loose>>();
 
-async function made(loosePrefixLen: number, compression: string): Promise<Loose> {
+interface Kind {
+  readonly loosePrefixLen?: number;
+  readonly compression?: string;
+  readonly small?: readonly Uint8Array[];
+}
+
+async function made({ loosePrefixLen = 2, compression = "none", small = half }: Kind): Promise<Loose> {
   const { root, container } = await newContainer({ compression, loosePrefixLen });
-  const contents = [...smallContents(OBJECTS, 1), noise(SLOT_SIZE + 9, 1), noise(5_000_000, 2), new Uint8Array()];
+  const contents = [...small, noise(SLOT_SIZE + 9, 1), large, new Uint8Array()];
+  // Enough for threads by itself, and with a key after which most others come.
+  if (compression !== "none") contents.push(prose(SMALL_MAX, 8));
   const keys = await Array.fromAsync(container.insertMany(contents), ({ key }) => key);
   await container.close();
   // So long ago that a later change of a folder is seen for sure.
@@ -39,13 +56,26 @@ async function made(loosePrefixLen: number, compression: string): Promise<Loose>
 }
 
 /** A container with many loose objects. */
-async function loose(loosePrefixLen = 2, compression = "none"): Promise<Loose> {
-  const name = `${loosePrefixLen} ${compression}`;
-  if (!templates.has(name)) templates.set(name, made(loosePrefixLen, compression));
+async function loose(kind: Kind = {}): Promise<Loose> {
+  const name = JSON.stringify({ ...kind, small: kind.small?.length });
+  if (!templates.has(name)) templates.set(name, made(kind));
   const template = (await templates.get(name)) as Loose;
   const root = join(temporaryFolder(), "container");
-  cpSync(template.root, root, { recursive: true, preserveTimestamps: true });
+  linkTree(template.root, root);
   return { root, keys: template.keys };
+}
+
+/** A copy, of which the loose files are those of the other: who is to change one removes it before. */
+function linkTree(from: string, to: string): void {
+  fs.mkdirSync(to);
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory()) linkTree(source, target);
+    else if (from.includes("/loose")) fs.linkSync(source, target);
+    else fs.copyFileSync(source, target);
+  }
+  const { atime, mtime } = fs.statSync(from);
+  utimesSync(to, atime, mtime);
 }
 
 function pathOf(root: string, key: string, loosePrefixLen = 2): string {
@@ -131,10 +161,11 @@ async function contentsOf(root: string): Promise<string[]> {
 describe("pack", { skip }, () => {
   for (const loosePrefixLen of [0, 2, 3]) {
     test(`makes the same packs with a reader of small files and without: prefix of ${loosePrefixLen}`, async () => {
-      const [one, other] = [await loose(loosePrefixLen), await loose(loosePrefixLen)];
+      const kind = { loosePrefixLen, small: loosePrefixLen === 2 ? many : half };
+      const [one, other] = [await loose(kind), await loose(kind)];
       const files = new WatchedFiles();
       const report = await packed(one.root, files);
-      assert.ok(files.calls >= (OBJECTS - 1000) / 256 && files.areClosed, `${files.calls} calls`);
+      assert.ok(files.calls >= (kind.small.length - 500) / 256 && files.areClosed, `${files.calls} calls`);
       assert.deepEqual(await packed(other.root, new WatchedFiles(undefined, true)), report);
       assert.equal(report.packedObjects, one.keys.length);
       assert.equal(report.cleanedObjects, one.keys.length);
@@ -164,17 +195,19 @@ describe("pack", { skip }, () => {
   test("in a thread does so without a warning, and a thread that is ended meanwhile harms nobody", async () => {
     const { root, keys } = await loose();
     const work = `
+      import { parentPort } from "node:worker_threads";
       import { Container } from ${JSON.stringify(new URL("../../src/index.ts", import.meta.url))};
       const container = await Container.open(${JSON.stringify(root)}, { durability: "process" });
+      parentPort.postMessage("begins");
       await container.pack();
       await container.close();`;
     const program = `
       import { Worker } from "node:worker_threads";
       const url = new URL("data:text/javascript," + encodeURIComponent(${JSON.stringify(work)}));
       const ended = (worker) => new Promise((resolve) => worker.on("exit", resolve).on("error", resolve));
-      for (const ms of [150, 200, 250]) {
+      for (const ms of [5, 20, 40]) {
         const worker = new Worker(url);
-        setTimeout(() => worker.terminate(), ms);
+        worker.once("message", () => setTimeout(() => worker.terminate(), ms));
         await ended(worker);
       }
       console.log(await ended(new Worker(url)));`;
@@ -185,8 +218,13 @@ describe("pack", { skip }, () => {
 
   test("leaves damaged objects where they are, and packs all others", async () => {
     const { root, keys } = await loose();
-    const damaged = [100, 2000, 3000, OBJECTS].map((i) => keys[i] as ObjectKey);
-    for (const key of damaged) flip(pathOf(root, key), 0);
+    const damaged = [100, 1000, 1500, OBJECTS].map((i) => keys[i] as ObjectKey);
+    for (const key of damaged) {
+      const path = pathOf(root, key);
+      const bytes = readFileSync(path);
+      rmSync(path);
+      fs.writeFileSync(path, bytes.fill((bytes[0] as number) ^ 0x55, 0, 1));
+    }
     const report = await packed(root, new WatchedFiles());
     assert.equal(report.packedObjects, keys.length - damaged.length);
     assert.deepEqual(report.damaged, damaged);
@@ -216,7 +254,7 @@ describe("pack", { skip }, () => {
 
   for (const loosePrefixLen of [0, 2]) {
     test(`nothing comes back that is deleted before or after it is read: prefix of ${loosePrefixLen}`, async () => {
-      const { root, keys } = await loose(loosePrefixLen);
+      const { root, keys } = await loose({ loosePrefixLen, small: many });
       const others = await opened(root, new NodeFileSystem());
       const next = numbers(loosePrefixLen);
       const deleted = new Set<string>();
@@ -253,12 +291,12 @@ describe("pack", { skip }, () => {
     const { root, keys } = await loose();
     const controller = new AbortController();
     const files: WatchedFiles = new WatchedFiles(async (read) => {
-      if (files.calls === 6) controller.abort();
+      if (files.calls === 3) controller.abort();
       return read();
     });
     await assert.rejects(packed(root, files, { signal: controller.signal }), { name: "AbortError" });
     assert.ok(files.areClosed);
-    assert.ok(files.calls < 12);
+    assert.ok(files.calls < 7);
     await packed(root, new WatchedFiles());
     assert.deepEqual(await contentsOf(root), keys);
   });
@@ -268,7 +306,7 @@ describe("pack", { skip }, () => {
     ["answers nothing", async (_, paths) => paths.map(() => undefined), 3],
     [
       "fails later",
-      (read, paths) => ((paths[0] as string) > "./80" ? Promise.reject(new Error("of the ring")) : read()),
+      (read, paths) => ((paths[0] as string) > "./40" ? Promise.reject(new Error("of the ring")) : read()),
       OBJECTS,
     ],
     ["answers little", async (read) => (await read()).map((content, i) => (i % 3 === 0 ? content : undefined)), 3],
@@ -298,10 +336,10 @@ describe("pack", { skip }, () => {
   });
 
   test("compresses in threads what was read before they started, and goes on with them", async () => {
-    const { root, keys } = await loose(2, "zstd:+1");
+    const { root, keys } = await loose({ compression: "zstd:+1" });
     const files = new WatchedFiles();
-    await packed(root, files, { compress: "yes", threads: 2 });
-    assert.ok(files.calls > 0 && files.areClosed);
+    await packed(root, files, { compress: "yes", threads: 2, signal: patientSignal() });
+    assert.ok(files.calls > 0 && files.areClosed && tasksDone() > 0);
     assert.deepEqual(await contentsOf(root), keys);
   });
 });

@@ -7,7 +7,7 @@ import { RecordMerge, type SortedRecords } from "../../src/pack-index/record-mer
 import { SegmentFile } from "../../src/pack-index/segment-file.ts";
 import { writeSegment } from "../../src/pack-index/segment-writer.ts";
 import { type FileCall, InterceptedFileSystem, MemoryFileSystem } from "../../src/testing.ts";
-import { flipByte, truncate } from "../support/port-files.ts";
+import { flipByte, readFile, truncate, writeFile } from "../support/port-files.ts";
 import { batchOf, type KeyedEntry, keyBytes, put, tombstone } from "../support/records.ts";
 
 const PATH = "/00000001.seg";
@@ -140,11 +140,20 @@ test("a segment that is cut or longer than it should be is CORRUPT_INDEX", () =>
   }
 });
 
-/** A segment that is too large to be read whole, and the sizes of what was read of it. */
-function large(count: number): { fs: MemoryFileSystem; segment: SegmentFile; reads: readonly number[] } {
-  const records = sorted(Array.from({ length: count }, (_, i) => put(keyBytes(i), { offset: i })));
-  const { fs, segment: first } = written(records);
-  first.release();
+/** Records of a segment that is too large to be read whole: more than 8 MiB. */
+const LARGE = 132_000;
+
+let largeBytes: Buffer | undefined;
+
+/** Such a segment, and the sizes of what was read of it. */
+function large(): { fs: MemoryFileSystem; segment: SegmentFile; reads: readonly number[] } {
+  if (largeBytes === undefined) {
+    const first = written(sorted(Array.from({ length: LARGE }, (_, i) => put(keyBytes(i), { offset: i }))));
+    first.segment.release();
+    largeBytes = readFile(first.fs, PATH);
+  }
+  const fs = new MemoryFileSystem();
+  writeFile(fs, PATH, largeBytes);
   const reads: number[] = [];
   const files = new InterceptedFileSystem(fs, ({ name, size = 0 }: FileCall) => {
     if (name === "read") reads.push(size);
@@ -156,30 +165,28 @@ function large(count: number): { fs: MemoryFileSystem; segment: SegmentFile; rea
 }
 
 test("a large segment is hardly read any more for keys that it does not have, once that has often been in vain", () => {
-  const count = 140_000;
-  const { segment, reads } = large(count);
+  const { segment, reads } = large();
   const readsFor = (from: number, to: number, step: number, found: boolean): number => {
     const before = reads.length;
     for (let i = from; i < to; i += step) assert.deepEqual(offsetsOf(segment, keyBytes(i)), found ? [i] : []);
     return reads.length - before;
   };
-  assert.ok(readsFor(count, count + 200, 1, false) >= 200, "each is a read at first");
-  readsFor(count, count + 1500, 1, false);
-  const later = readsFor(count + 1500, count + 3500, 1, false);
+  assert.ok(readsFor(LARGE, LARGE + 200, 1, false) >= 200, "each is a read at first");
+  readsFor(LARGE, LARGE + 1500, 1, false);
+  const later = readsFor(LARGE + 1500, LARGE + 3500, 1, false);
   assert.ok(later < 200, `${later} reads for 2,000 keys`);
-  readsFor(0, count, 11, true);
+  readsFor(0, LARGE, 11, true);
 });
 
 test("who only looks for what is there has no filters made", () => {
-  const { segment, reads } = large(132_000);
+  const { segment, reads } = large();
   for (let i = 0; i < 5000; i++) assert.deepEqual(offsetsOf(segment, keyBytes(i)), [i]);
   assert.ok(reads.every((size) => size <= PAGE_ENTRIES * ENTRY_SIZE));
 });
 
 test("a damaged page is refused also by who makes a filter of it", () => {
-  const { fs, segment } = large(132_000);
-  for (let page = 0; page < 132_000 / PAGE_ENTRIES; page += 256)
-    flipByte(fs, PATH, page * PAGE_ENTRIES * ENTRY_SIZE + 7);
+  const { fs, segment } = large();
+  for (let page = 0; page < LARGE / PAGE_ENTRIES; page += 256) flipByte(fs, PATH, page * PAGE_ENTRIES * ENTRY_SIZE + 7);
   let refused = 0;
   for (let i = 0; i < 3000; i++) {
     try {

@@ -48,6 +48,11 @@ test("another file, and another place in it, are ranges of their own", () => {
   ]);
 });
 
+const [loose, packed] = [noise(41 * MIB, 1), noise(50 * MIB, 2)];
+// Many small ones are written a MiB at a time, and are committed at 64 MiB.
+const text = prose(9000 + 5000, 3);
+const small = Array.from({ length: 9000 }, (_, i) => text.subarray(i, i + 5000));
+
 for (const durability of ["full", "process"] as const) {
   test(`inserts of large content, and packing, hand it on if it is to be synced: ${durability}`, async (t) => {
     const ranges: Range[] = [];
@@ -57,12 +62,10 @@ for (const durability of ["full", "process"] as const) {
     const bytesIn = (): number => ranges.splice(0).reduce((sum, [, from, to]) => sum + to - from, 0);
     const { container } = await newContainer({ compression: "none", durability });
     const synced = durability === "full";
-    await container.insert(noise(41 * MIB, 1));
+    await container.insert(loose);
     assert.equal(bytesIn(), synced ? 40 * MIB : 0);
-    await container.insert(noise(50 * MIB, 2), { to: "packed" });
+    await container.insert(packed, { to: "packed" });
     assert.equal(bytesIn(), synced ? 48 * MIB : 0);
-    // Many small ones are written a MiB at a time, and are committed at 64 MiB.
-    const small = Array.from({ length: 9000 }, (_, i) => prose(5000, i));
     for await (const { inserted } of container.insertMany(small, { to: "packed" })) assert.ok(inserted);
     assert.equal(bytesIn() > 30 * MIB, synced);
     const report = await container.pack();
