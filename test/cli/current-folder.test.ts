@@ -15,7 +15,7 @@ cliTest("without a current folder, relative paths are a usage error, and others 
     });
   const refused = run("ls");
   assert.equal(refused.status, 2, refused.stderr);
-  assert.match(refused.stderr, /^tsdos: USAGE: the current folder was removed; [^\n]+\n$/);
+  assert.match(refused.stderr, /^tsdos: USAGE: the current folder was removed, [^\n]+\n$/);
   const { status, stdout } = run("-p", work.path("container"), "ls");
   assert.deepEqual([status, stdout], [0, `${key}\n`]);
 });
