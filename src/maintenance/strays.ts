@@ -47,7 +47,10 @@ function* looseStrays(store: CombinedStore): Generator<Misplaced | Leftover | un
   for (const name of (fs.list(loose.folders.root) ?? []).sort()) {
     const path = `${loose.folders.root}/${name}`;
     const isPrefix = length > 0 && isLoosePrefix(name, length);
-    if (length === 0 && parseLoosePath("", name) !== undefined && fs.stat(path)?.isFile) continue;
+    if (length === 0 && parseLoosePath("", name) !== undefined && fs.stat(path)?.isFile) {
+      yield undefined;
+      continue;
+    }
     const inside = fs.stat(path)?.isDirectory ? (fs.list(path) ?? []).sort() : undefined;
     yield undefined;
     if (inside === undefined) yield* strayIn(store, path, parseLoosePath("", name));

@@ -248,10 +248,14 @@ export class LooseStore extends BaseStore {
     return (this.#context.fs.list(this.folders.root) ?? []).filter((name) => isLoosePrefix(name, length)).sort();
   }
 
-  /** Every key in ascending order, in batches; each prefix folder is listed when its turn comes. */
+  /**
+   * Every key in ascending order, in batches; each prefix folder is listed when its turn comes. That of an empty folder is empty, so
+   * that whoever goes through thousands of them can let others have their turn.
+   */
   *sortedKeys(): Generator<ObjectKey[]> {
     for (const prefix of this.prefixes()) {
       const keys = this.keysIn(prefix).sort();
+      if (keys.length === 0) yield keys;
       for (let at = 0; at < keys.length; at += BATCH) yield keys.slice(at, at + BATCH);
     }
   }

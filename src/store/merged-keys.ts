@@ -14,6 +14,10 @@ export function* mergedKeys(loose: LooseStore, packed: PackedStore): Generator<r
   using packedKeys = new PackedKeys(packed);
   let last: ObjectKey | undefined;
   for (const folder of loose.sortedKeys()) {
+    if (folder.length === 0) {
+      yield folder;
+      continue;
+    }
     packedKeys.refresh(last);
     const merged: ObjectKey[] = [];
     for (const key of folder) {
