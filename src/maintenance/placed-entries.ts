@@ -5,11 +5,14 @@ import type { ObjectKey } from "../key/object-key.ts";
 import type { AuditedPack, IndexAudit } from "../pack-index/index-audit.ts";
 import { type RowPlace, SqliteIndex } from "../pack-index/sqlite-index.ts";
 import { TocFile } from "../pack-index/toc-file.ts";
+import { knownEntry } from "../store/known-entry.ts";
 import type { PackedReader } from "../store/packed-reader.ts";
 import type { PackedStore } from "../store/packed-store.ts";
 import type { Located } from "../store/read-runs.ts";
 import type { Finding } from "./findings.ts";
 import { locatedIn } from "./located-batches.ts";
+
+const KEY_BYTES = 32;
 
 /** How far the packed objects were walked: behind a row, or behind a byte of a pack's table of contents. */
 export type PlaceMark = RowPlace | { readonly packId: number; readonly tocOffset: number };
@@ -59,15 +62,29 @@ function* placedTocEntries(
   for (const pack of packs) {
     if (after !== undefined && pack.packId < after.packId) continue;
     const from = pack.packId === after?.packId ? after.tocOffset : 0;
-    const isUsed = pack.plain && !hasSuperseded ? () => true : (one: Located) => isFound(packed, one.key, one.entry);
-    for (const batch of tocBatches(packed, pack, from)) yield { placed: batch.filter(isUsed), findings: [] };
+    const isPlain = pack.plain && !hasSuperseded;
+    for (const batch of tocBatches(packed, pack, from))
+      yield { placed: isPlain ? batch : foundOf(packed, batch), findings: [] };
   }
 }
 
-/** As {@link isFound}, now: another program may have moved the object, and removed the pack, since the index was looked at. */
+/** Those that readers find. The files are looked at once for all of them, and not for each that was deleted. */
+function foundOf(packed: PackedStore, placed: readonly Placed[]): Placed[] {
+  const bytes = Buffer.alloc(KEY_BYTES);
+  packed.index.refresh();
+  return placed.filter(({ key, entry }) => {
+    bytes.write(key, "hex");
+    return isSame(knownEntry(packed.index, bytes, 0), entry);
+  });
+}
+
+const isSame = (found: PackEntry | undefined, { packId, offset }: PackEntry): boolean =>
+  found !== undefined && found.packId === packId && found.offset === offset;
+
+/** As {@link foundOf}, of one, another program may have moved the object, and removed the pack, since the index was looked at. */
 export function isStillFound(packed: PackedStore, key: ObjectKey, entry: PackEntry): boolean {
   packed.index.refresh();
-  return isFound(packed, key, entry);
+  return isSame(findOrUndefined(packed, key), entry);
 }
 
 /**
@@ -79,12 +96,6 @@ export function wasMoved(packed: PackedStore, reader: PackedReader | undefined, 
   return (
     isTsdosError(error, "CORRUPT_OBJECT") && reader !== undefined && !isStillFound(packed, reader.key, reader.entry)
   );
-}
-
-/** True when readers of the key find this entry. */
-function isFound(packed: PackedStore, key: ObjectKey, entry: PackEntry): boolean {
-  const found = findOrUndefined(packed, key);
-  return found !== undefined && found.packId === entry.packId && found.offset === entry.offset;
 }
 
 /** What readers of the key find; damaged tables of contents that might hide it are no reason to fail. */
