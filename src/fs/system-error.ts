@@ -37,7 +37,7 @@ const REASONS: Readonly<Record<string, string>> = {
 const EUCLEAN = 117;
 
 /** The name of a system error, such as `ENOENT`. Node knows some by their number alone and calls them `UNKNOWN`, as a quota that is reached. */
-export function errnoOf({ code, errno }: NodeJS.ErrnoException): string {
+function errnoOf({ code, errno }: NodeJS.ErrnoException): string {
   if (errno === undefined || (code !== undefined && /^E[A-Z0-9_]+$/.test(code))) return code ?? "unknown";
   if (errno === -EUCLEAN && process.platform === "linux") return "EUCLEAN";
   const named = Object.entries(constants.errno).find(([, number]) => number === -errno);
