@@ -54,7 +54,8 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   14: {
     name: "SQLITE_CANTOPEN",
     code: "ACCESS_DENIED",
-    advice: "check that it exists, and the permissions of the file and its folder",
+    advice:
+      "check that it exists, the permissions of the file and its folder, and that its path, links resolved, has no more than 500 bytes, which is all that SQLite opens",
   },
   19: {
     name: "SQLITE_CONSTRAINT",

@@ -47,11 +47,17 @@ export interface ErrorReport {
   readonly exitCode: number;
 }
 
+/** Where a relative path, or the folder of the container that is used if none is named, has nothing to start from. */
+const NO_FOLDER =
+  "the current folder was removed, or its path is too long; go to another one, or give all paths from the root, also with -p";
+
 export function reportOf(error: unknown): ErrorReport {
   if (isTsdosError(error)) {
     return { code: error.code, message: error.message, details: error.details, exitCode: exitCodeOf[error.code] };
   }
-  const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof UsageError) return { code: "USAGE", message, details: {}, exitCode: exitCodes.usage };
+  const hasNoFolder = error instanceof Error && "syscall" in error && error.syscall === "uv_cwd";
+  const message = hasNoFolder ? NO_FOLDER : error instanceof Error ? error.message : String(error);
+  if (hasNoFolder || error instanceof UsageError)
+    return { code: "USAGE", message, details: {}, exitCode: exitCodes.usage };
   return { code: "INTERNAL", message, details: {}, exitCode: exitCodes.failure };
 }

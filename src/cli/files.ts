@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import fs from "node:fs";
+import { constants } from "node:os";
 import path from "node:path";
 import { addAbortSignal, type Readable } from "node:stream";
 import { type ErrorCode, TsdosError } from "../index.ts";
@@ -21,7 +22,11 @@ const LONGEST_LINE = 1024 * 1024;
 const LINE_FEED = 0x0a;
 
 /** The code of a system error, such as `ENOENT`; empty for another error. */
-export const errnoOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? "";
+export const errnoOf = (error: unknown): string =>
+  isOverQuota(error) ? "EDQUOT" : ((error as NodeJS.ErrnoException).code ?? "");
+
+/** Node calls it `UNKNOWN`. */
+const isOverQuota = (error: unknown): boolean => (error as NodeJS.ErrnoException).errno === -constants.errno.EDQUOT;
 
 /** How messages call what is read from; `-` is standard input. */
 export const inputName = (from: FilePath): string => (from === "-" ? "standard input" : escapePath(from));
@@ -31,7 +36,7 @@ export function fileError(doing: string, at: FilePath, cause: unknown, asCode?: 
   const errno = errnoOf(cause);
   const code = FULL_DISK.has(errno) ? "NO_SPACE" : DENIED.has(errno) ? "ACCESS_DENIED" : "IO_ERROR";
   const shown = escapePath(at);
-  const said = cause instanceof Error ? cause.message : String(cause);
+  const said = isOverQuota(cause) ? "disk quota exceeded" : cause instanceof Error ? cause.message : String(cause);
   // Node's messages end in the call and the path: "EISDIR: illegal operation on a directory, read"
   return new TsdosError(
     asCode ?? code,

@@ -1,7 +1,6 @@
 import fs from "node:fs";
 import { constants } from "node:os";
 import { dirname } from "node:path";
-import { getSystemErrorName } from "node:util";
 import type { FileStat, FileSystem, FileWindow, OpenMode, SmallFileReader } from "../file-system.ts";
 import { FileRing } from "./file-ring.ts";
 import { isLocal, reservableBytes } from "./file-system-kind.ts";
@@ -196,8 +195,7 @@ export class NodeFileSystem implements FileSystem {
     const errno = isTooMuch ? constants.errno.ENOSPC : calls.errno();
     // Whatever else it is: writing will tell.
     if (!NO_SPACE.includes(errno)) return;
-    const code = getSystemErrorName(-errno);
-    const error = Object.assign(new Error(`${code}: no space left for ${size} bytes, fallocate`), { code });
+    const error = Object.assign(new Error(`ENOSPC: no space left for ${size} bytes, fallocate`), { errno: -errno });
     throw fromSystemError(error, "set room aside for", this.#pathOf(file));
   }
 

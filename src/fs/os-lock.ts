@@ -83,7 +83,7 @@ export class OsLock {
     if (this.#excludes !== false) return;
     // It is opened anew next time: the file may just have been made, and not have got its permissions.
     this.close();
-    const message = `cannot lock ${this.path}, as it cannot be written; check its owner and permissions: who writes to the container must be able to write it`;
+    const message = `cannot lock ${this.path}, as it cannot be written; check its owner and permissions (who writes to the container must be able to write it), and whether the file system has become read-only, as after an error of its disk`;
     throw new TsdosError("ACCESS_DENIED", message, { path: this.path, errno: "EACCES" });
   }
 

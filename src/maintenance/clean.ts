@@ -101,7 +101,10 @@ export async function clean(store: CombinedStore, options: CleanOptions): Promis
     let examined = 0;
     let looseObjects = 0;
     let looseBytes = 0;
+    const pacer = new Pacer();
     for (const keys of store.loose.sortedKeys(unreadable.passOverFolder)) {
+      options.signal?.throwIfAborted();
+      if (pacer.due) await pacer.pause();
       const { objects, bytes, lockedOut } = await removePackedCopies(store, keys, { ...options, dryRun, unreadable });
       if (lockedOut !== undefined) throw lockedOut;
       looseObjects += objects;

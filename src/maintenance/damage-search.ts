@@ -119,6 +119,8 @@ export class DamageSearch {
     };
     for (const unit of this.#units()) {
       this.#options.signal?.throwIfAborted();
+      if (this.#pacer.due) await this.#pacer.pause();
+      if (unit === undefined) continue;
       const result = pool.run(unit.task);
       result.catch(() => undefined);
       running.push({ unit, result });
@@ -261,18 +263,20 @@ export class DamageSearch {
     this.#expected.bytes += bytes;
   }
 
-  *#units(): Generator<Unit> {
+  *#units(): Generator<Unit | undefined> {
     const { quick } = this.#options;
     if (!quick && this.mark.place === undefined) yield* this.#looseUnits(this.mark.loose);
     if (this.#packedReadable) yield* this.#packedUnits(this.mark.place);
   }
 
-  *#looseUnits(after: ObjectKey | undefined): Generator<Unit> {
+  /** Rests after each folder. */
+  *#looseUnits(after: ObjectKey | undefined): Generator<Unit | undefined> {
     const passOver = (error: TsdosError): void => {
       // What was not found before cannot be told here.
       if (!this.#unreadable.has(error.details.path as string)) throw error;
     };
     for (const folder of this.#store.loose.sortedKeys(passOver)) {
+      yield undefined;
       for (let at = 0; at < folder.length; at += LOOSE_TASK) {
         const some = folder.slice(at, at + LOOSE_TASK);
         const keys = some.filter((key) => (after === undefined || key > after) && this.#isWanted(key));

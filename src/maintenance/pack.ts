@@ -42,7 +42,10 @@ export async function packLoose(store: CombinedStore, options: PackOptions, prog
     const total = await looseTotal(store.loose, options);
     const unreadable = new Unreadable(context.fs, store.loose);
     const packer = new Packer(store, writer, { ...options, ...total, compressing, encoder, ahead, unreadable });
+    const pacer = new Pacer();
     for (const keys of store.loose.sortedKeys(unreadable.passOverFolder)) {
+      options.signal?.throwIfAborted();
+      if (pacer.due) await pacer.pause();
       packer.enterFolder(keys);
       for (let at = 0; at < keys.length; at += TOGETHER) await packer.add(keys.slice(at, at + TOGETHER));
     }

@@ -6,12 +6,15 @@ import type { AuditedPack, IndexAudit } from "../pack-index/index-audit.ts";
 import { type RowPlace, SqliteIndex } from "../pack-index/sqlite-index.ts";
 import { TocFile } from "../pack-index/toc-file.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
+import { knownEntry } from "../store/known-entry.ts";
 import type { PackedReader } from "../store/packed-reader.ts";
 import type { PackedStore } from "../store/packed-store.ts";
 import type { Located } from "../store/read-runs.ts";
 import { isOfOne } from "../store/unreadable.ts";
 import type { Finding } from "./findings.ts";
 import { locatedIn } from "./located-batches.ts";
+
+const KEY_BYTES = 32;
 
 /** How far the packed objects were walked: behind a row, or behind a byte of a pack's table of contents. */
 export type PlaceMark = RowPlace | { readonly packId: number; readonly tocOffset: number };
@@ -67,10 +70,23 @@ function* placedTocEntries(
   }
 }
 
-/** As {@link isFound}, now: another program may have moved the object, and removed the pack, since the index was looked at. */
+/** Those that readers find. The files are looked at once for all of them, and not for each that was deleted. */
+function foundOf(packed: PackedStore, placed: readonly Placed[]): Placed[] {
+  const bytes = Buffer.alloc(KEY_BYTES);
+  packed.index.refresh();
+  return placed.filter(({ key, entry }) => {
+    bytes.write(key, "hex");
+    return isSame(knownEntry(packed.index, bytes, 0), entry);
+  });
+}
+
+const isSame = (found: PackEntry | undefined, { packId, offset }: PackEntry): boolean =>
+  found !== undefined && found.packId === packId && found.offset === offset;
+
+/** As {@link foundOf}, of one, another program may have moved the object, and removed the pack, since the index was looked at. */
 export function isStillFound(packed: PackedStore, key: ObjectKey, entry: PackEntry): boolean {
   packed.index.refresh();
-  return isFound(packed, key, entry);
+  return isSame(findOrUndefined(packed, key), entry);
 }
 
 /**
@@ -82,27 +98,6 @@ export function wasMoved(packed: PackedStore, reader: PackedReader | undefined, 
   return (
     isTsdosError(error, "CORRUPT_OBJECT") && reader !== undefined && !isStillFound(packed, reader.key, reader.entry)
   );
-}
-
-/** True when readers of the key find this entry. */
-function isFound(packed: PackedStore, key: ObjectKey, entry: PackEntry): boolean {
-  return isSamePlace(findOrUndefined(packed, key), entry);
-}
-
-/** Those that {@link isFound}. Looked up together: for each deleted one alone, the index would look whether its files have changed. */
-function foundOf(packed: PackedStore, batch: readonly Placed[]): Placed[] {
-  try {
-    const { found } = packed.findMany(batch.map(({ key }) => key));
-    const entries = new Map(found.map(({ key, entry }) => [key, entry]));
-    return batch.filter(({ key, entry }) => isSamePlace(entries.get(key), entry));
-  } catch (error) {
-    if (isTsdosError(error, "CORRUPT_INDEX")) return batch.filter(({ key, entry }) => isFound(packed, key, entry));
-    throw error;
-  }
-}
-
-function isSamePlace(found: PackEntry | undefined, entry: PackEntry): boolean {
-  return found !== undefined && found.packId === entry.packId && found.offset === entry.offset;
 }
 
 /** The packed copy of an object, for a loose one that turns out to be damaged, or cannot be read. */

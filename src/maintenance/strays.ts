@@ -60,7 +60,10 @@ function* looseStrays(store: CombinedStore): Generator<Stray | undefined> {
   for (const name of (fs.list(loose.folders.root) ?? []).sort()) {
     const path = `${loose.folders.root}/${name}`;
     const isPrefix = length > 0 && isLoosePrefix(name, length);
-    if (length === 0 && parseLoosePath("", name) !== undefined && !statIfReadable(fs, path)?.isDirectory) continue;
+    if (length === 0 && parseLoosePath("", name) !== undefined && !statIfReadable(fs, path)?.isDirectory) {
+      yield undefined;
+      continue;
+    }
     const inside = namesIn(fs, path);
     yield undefined;
     if (inside instanceof TsdosError) {

@@ -31,6 +31,7 @@ export async function* wantedObjects(store: CombinedStore, wanted: Wanted): Asyn
   const pacer = new Pacer();
   const windows = keys === undefined ? mergedKeys(loose, packed, onUnreadable) : windowsOf(keys, signal);
   for await (const window of windows) {
+    if (pacer.due) await pacer.pause();
     const absent: ObjectKey[] = [];
     for (const key of new Set(window)) {
       signal?.throwIfAborted();

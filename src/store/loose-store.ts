@@ -307,7 +307,8 @@ export class LooseStore extends BaseStore {
 
   /**
    * Every key in ascending order, in batches; each prefix folder is listed when its turn comes. `onUnreadable` is told of those that
-   * cannot be listed; without it, the error of the first of them comes at the end.
+   * cannot be listed; without it, the error of the first of them comes at the end. The batch of an empty folder is empty, so that whoever
+   * goes through thousands of them can let others have their turn.
    */
   *sortedKeys(onUnreadable?: OnUnreadable): Generator<ObjectKey[]> {
     let first: TsdosError | undefined;
@@ -316,6 +317,7 @@ export class LooseStore extends BaseStore {
     };
     for (const prefix of this.prefixes()) {
       const keys = this.#keysOrNone(prefix, onUnreadable ?? passOver).sort();
+      if (keys.length === 0) yield keys;
       for (let at = 0; at < keys.length; at += BATCH) yield keys.slice(at, at + BATCH);
     }
     if (first !== undefined) throw first;

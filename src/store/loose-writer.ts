@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { isTsdosError } from "../errors.ts";
+import { isTsdosError, TsdosError } from "../errors.ts";
 import { SANDBOX_FOLDER } from "../format/paths.ts";
 import { createHasherFor, keyOf } from "../key/hash.ts";
 import type { ObjectKey } from "../key/object-key.ts";
@@ -250,9 +250,13 @@ export class LooseWriter implements Inserter {
     try {
       return this.#context.fs.open(temporary, "create");
     } catch (error) {
+      if (!isTsdosError(error, "NOT_FOUND")) throw error;
+      const { root: path } = this.#context;
       // A container that was moved away is not begun anew.
-      if (!isTsdosError(error, "NOT_FOUND") || this.#context.fs.stat(this.#context.root) === undefined) throw error;
-      this.#context.fs.makeDirectory(`${this.#context.root}/${SANDBOX_FOLDER}`);
+      if (this.#context.fs.stat(path) === undefined) {
+        throw new TsdosError("NOT_A_CONTAINER", `${path} was moved away or removed while it was open`, { path }, error);
+      }
+      this.#context.fs.makeDirectory(`${path}/${SANDBOX_FOLDER}`);
       return this.#context.fs.open(temporary, "create");
     }
   }

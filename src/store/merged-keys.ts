@@ -25,6 +25,10 @@ export function* mergedKeys(
     first ??= error;
   };
   for (const folder of loose.sortedKeys(onUnreadable ?? passOver)) {
+    if (folder.length === 0) {
+      yield folder;
+      continue;
+    }
     packedKeys.refresh(last);
     const merged: ObjectKey[] = [];
     for (const key of folder) {

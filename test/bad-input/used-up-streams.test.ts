@@ -42,11 +42,11 @@ test("streams without content, and the rest of streams, are stored", async () =>
   const ended = new PassThrough().end();
   for (const source of [createReadStream(join(folder, "empty")), closed, ended, Readable.from([]), blobStream(0)])
     assert.equal((await container.insert(source)).rawSize, 0);
-  const rest = blobStream();
+  const rest = ReadableStream.from([TEXT, TEXT]);
   const reader = rest.getReader();
-  const head = await reader.read();
+  await reader.read();
   reader.releaseLock();
-  assert.equal((await container.insert(rest)).rawSize, 200_000 - (head.value?.length ?? 0));
+  assert.equal((await container.insert(rest)).rawSize, TEXT.length);
 });
 
 test("an iterator may answer without promises, as for await allows", async () => {

@@ -79,3 +79,13 @@ test("while a writer has not committed yet: nothing of it goes to the other fold
   assert.deepEqual([problems, leftovers], [[], []]);
   await container.close();
 });
+
+// Of a container without packs, it was NOT_FOUND, and named a file that no user knows.
+test("moved away: an insert into a container that has no packs yet is refused", async () => {
+  const { root, container } = await newContainer();
+  renameSync(root, `${root}-old`);
+  const expected = { code: "NOT_A_CONTAINER", message: `${root} was moved away or removed while it was open` };
+  await assert.rejects(container.insert(content), expected);
+  assert.ok(!existsSync(root));
+  await container.close();
+});

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { ErrorCode } from "../../src/errors.ts";
@@ -37,6 +37,14 @@ describe("openDatabase", () => {
     assert.equal(reader.prepare("SELECT a FROM t").get()?.["a"], 7);
     assert.throws(() => reader.exec("DELETE FROM t"), fails("ACCESS_DENIED", path, "SQLITE_READONLY"));
     reader.close();
+  });
+
+  // Locks of containers that stand so deep failed with advice about permissions alone.
+  test("tells that a path may be too long", () => {
+    const folder = join(root, "d".repeat(250), "d".repeat(250));
+    mkdirSync(folder, { recursive: true });
+    const open = (): unknown => openNew(join(folder, "file"));
+    assert.throws(open, { code: "ACCESS_DENIED", message: /its path, links resolved, has no more than 500 bytes/ });
   });
 
   test("maps SQLite's errors to codes", () => {
