@@ -36,6 +36,8 @@ export class ObjectRepair {
   #toMove: { readonly path: string; readonly name: string; readonly seen: FileStat | undefined }[] = [];
   /** Keys that are lost, and not settled. */
   readonly #lost = new Set<ObjectKey>();
+  /** A dry run meets objects that share bytes once more, since nothing is done about them. */
+  readonly #overlapping = new Set<ObjectKey>();
   /** The damaged loose copy of which quarantine got a copy last, before a good one took its place. */
   #copiedLoose: { readonly path: string; readonly name: string | undefined } | undefined;
   readonly lostKeys: string[] = [];
@@ -58,8 +60,13 @@ export class ObjectRepair {
     if (finding.kind === "row") await this.#repairRow(finding);
     else if (key === undefined) this.unrepaired.add(finding);
     else if (finding.kind === "misplaced") await this.#repairMisplaced(key, finding);
-    else if (!this.#toRemove.has(key) && !this.#lost.has(key)) await this.#repairIfReadable(key, finding);
+    else if (!this.#isDecided(key)) await this.#repairIfReadable(key, finding);
+    if (this.#dryRun && finding.kind === "overlap" && key !== undefined) this.#overlapping.add(key);
     if (this.#toRemove.size + this.#rows.length + this.#toList.length >= BATCH) this.settle();
+  }
+
+  #isDecided(key: ObjectKey): boolean {
+    return this.#toRemove.has(key) || this.#lost.has(key) || this.#overlapping.has(key);
   }
 
   /** Does what was put off: lists what is lost, and only then takes it out of its places. */

@@ -167,3 +167,12 @@ for (const formatVersion of [1, 2] as const) {
     assert.deepEqual(lostKeys, [keyOf(contents[0] as Uint8Array)]);
   });
 }
+
+test("version 1: a dry run counts an object once that shares bytes with another, and is damaged", async () => {
+  const { root, contents } = await filled(1);
+  // It begins within the first one now, where it is not.
+  const second = 'SELECT id FROM db_object WHERE pack_id = 0 ORDER BY "offset" LIMIT 1 OFFSET 1';
+  sql(root, `UPDATE db_object SET "offset" = 1 WHERE id = (${second})`);
+  const { lost, quarantined } = await repaired(root, contents);
+  assert.deepEqual([lost, quarantined], [1, 1]);
+});
