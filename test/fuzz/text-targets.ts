@@ -181,12 +181,14 @@ export const textTargets: readonly Target[] = [
       assert.ok(!entry.path.includes(0));
     },
     generate: (next) => {
+      const path = randomPath(next);
       const entry = {
         kind: "file",
         key: parseKey(KEY),
         size: upTo(2 ** 49, next),
         mode: next() % 0o10000,
-        path: randomPath(next),
+        // No file, but the tree's own folder, has the name ".".
+        path: path.toString("latin1") === "." ? Buffer.from("a") : path,
       } as const;
       return Buffer.from(printManifestEntry(entry));
     },
