@@ -187,8 +187,8 @@ export const textTargets: readonly Target[] = [
         key: parseKey(KEY),
         size: upTo(2 ** 49, next),
         mode: next() % 0o10000,
-        // No file, but the tree's own folder, has the name ".".
-        path: path.toString("latin1") === "." ? Buffer.from("a") : path,
+        // "." is the tree itself, and no file; ".." is outside of it.
+        path: /^\.{1,2}$/.test(path.toString("latin1")) ? Buffer.from("a") : path,
       } as const;
       return Buffer.from(printManifestEntry(entry));
     },
