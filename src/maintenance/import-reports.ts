@@ -29,7 +29,7 @@ export interface CopyReport {
   /** What is damaged, or cannot be read, and was left out: the first 10,000, and how many there are. */
   readonly problems: readonly BackupProblem[];
   readonly problemCount: number;
-  /** Those of them that are loose objects, or folders of these, which cannot be read. */
+  /** Those of them that cannot be read: loose objects, or folders of these, and objects in a bad sector of a pack. */
   readonly unreadableCount: number;
 }
 

@@ -11,7 +11,7 @@ import type { ImportOptions, ImportReport } from "./import-reports.ts";
 import { Importer } from "./importer.ts";
 import { twinOf, wasMoved } from "./placed-entries.ts";
 import { containerTotals } from "./progress-totals.ts";
-import { Unreadable } from "./unreadable.ts";
+import { packWithBadSector, Unreadable } from "./unreadable.ts";
 import { wantedObjects } from "./wanted-objects.ts";
 
 /**
@@ -78,7 +78,7 @@ class Copier {
       const twin = packed === undefined ? twinOf(this.#other, key, error) : undefined;
       if (twin !== undefined) await this.#copyPacked(this.#other.packed.reader(key, twin, { verify: "hash" }));
       else if (wasMoved(this.#other.packed, packed, error)) await this.#copyMoved(key);
-      else this.#unreadable.passOver(error, key);
+      else this.#unreadable.passOver(error, key, packWithBadSector(this.#other, packed, error));
     }
   }
 

@@ -316,7 +316,9 @@ export class ObjectRepair {
   async #adoptLike({ key, entry }: Located): Promise<boolean> {
     const { loose, packed } = this.#store;
     if (!(packed.index instanceof SqliteIndex)) return false;
-    const found = await salvageEntry(packed.files, entry.packId, printRecords([{ key, entry }]), undefined);
+    const found = await readable(() =>
+      salvageEntry(packed.files, entry.packId, printRecords([{ key, entry }]), undefined),
+    );
     if (found === undefined) return false;
     if (loose.sizeOf(found.key) !== undefined || findOrUndefined(packed, found.key) !== undefined) return true;
     const reader = packed.reader(found.key, found.entry, { verify: "hash" });

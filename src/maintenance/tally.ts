@@ -10,7 +10,7 @@ export abstract class Tally {
   /** The first of them. */
   readonly problems: BackupProblem[] = [];
   problemCount = 0;
-  /** Those of them that are loose objects, or folders of these, which cannot be read. */
+  /** Those of them that cannot be read: loose objects, or folders of these, and objects in a bad sector of a pack. */
   unreadableCount = 0;
   readonly #options: LongOperationOptions;
   readonly #pacer = new Pacer();

@@ -1,8 +1,10 @@
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import type { ObjectKey } from "../key/object-key.ts";
+import type { CombinedStore } from "../store/combined-store.ts";
 import type { LooseStore } from "../store/loose-store.ts";
-import { isOfOne, type OnUnreadable } from "../store/unreadable.ts";
+import type { PackedReader } from "../store/packed-reader.ts";
+import { isBadSector, isOfOne, type OnUnreadable } from "../store/unreadable.ts";
 import type { BackupProblem } from "./backup-reports.ts";
 import { LISTED_MAX, problemOf } from "./findings.ts";
 import type { PassedOver } from "./reports.ts";
@@ -89,6 +91,15 @@ export function unreachable(fs: FileSystem, folder: string): TsdosError | undefi
     const message = error.message.replace(`${folder}/.`, `what is in ${folder}`);
     return new TsdosError(error.code, message, { ...error.details, path: folder }, error);
   }
+}
+
+/** The pack, for {@link Unreadable.passOver}, where an object in it has come upon a bad sector. */
+export function packWithBadSector(
+  { packed }: CombinedStore,
+  reader: PackedReader | undefined,
+  error: unknown,
+): string | undefined {
+  return reader !== undefined && isBadSector(error) ? packed.files.pathOf(reader.entry.packId) : undefined;
 }
 
 function passedOver(error: TsdosError, what: string, key?: ObjectKey): TsdosError {

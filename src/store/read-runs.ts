@@ -5,6 +5,7 @@ import type { ObjectKey } from "../key/object-key.ts";
 import type { PackFiles } from "./pack-files.ts";
 import { PackedReader, type PackedReading } from "./packed-reader.ts";
 import type { Slab } from "./stored-object.ts";
+import { isBadSector } from "./unreadable.ts";
 
 /** Bytes that are read ahead at most; larger objects are left for the reader to fetch when it is asked. */
 const SLAB_MAX = 512 * 1024;
@@ -143,12 +144,12 @@ function readGroup(
   return readers;
 }
 
-/** Bytes that were read: none when the pack is gone. */
+/** Bytes that were read: none when the pack is gone, or a bad sector is among them, which need not be one of every object. */
 function readIfThere(files: PackFiles, packId: number, slab: Buffer, { at, start, end }: Omit<Span, "packId">): number {
   try {
     return files.read(packId, slab, at, end - start, start);
   } catch (error) {
-    if (isTsdosError(error, "NOT_FOUND")) return 0;
+    if (isTsdosError(error, "NOT_FOUND") || isBadSector(error)) return 0;
     throw error;
   }
 }

@@ -22,3 +22,8 @@ export function isOfOne(error: unknown, path: string): error is TsdosError {
   if (!isTsdosError(error, "ACCESS_DENIED") && !isTsdosError(error, "IO_ERROR")) return false;
   return error.details.path === path && !NOT_OF_ONE_FILE.has(error.details.errno ?? "");
 }
+
+/** True for the error of a read that came upon a bad sector: others of the same file may succeed. */
+export function isBadSector(error: unknown): error is TsdosError {
+  return isTsdosError(error, "IO_ERROR") && error.details.errno === "EIO";
+}

@@ -7,7 +7,7 @@ import { Pacer } from "../../store/context.ts";
 import { CopyTally } from "../copy-tally.ts";
 import type { ExportArchiveOptions, ExportArchiveReport } from "../import-reports.ts";
 import { containerTotals } from "../progress-totals.ts";
-import { Unreadable } from "../unreadable.ts";
+import { packWithBadSector, Unreadable } from "../unreadable.ts";
 import { wantedObjects } from "../wanted-objects.ts";
 import { type ArchiveBody, readBody } from "./archive-body.ts";
 
@@ -35,7 +35,9 @@ export async function writeArchive(
   for await (const objects of wantedObjects(store, { keys, signal, verifyHash: true, skip, onMissing, onUnreadable })) {
     for (const { key, packed } of objects) {
       const read = (): Promise<ArchiveBody> => readBody(store, key, packed, signal);
-      const body = await tally.guarded(key, () => read().catch((error) => unreadable.passOver(error, key)));
+      const passOver = (error: unknown): undefined =>
+        unreadable.passOver(error, key, packWithBadSector(store, packed, error));
+      const body = await tally.guarded(key, () => read().catch(passOver));
       // From here on an error ends the archive: it would go on in the middle of an object.
       if (body !== undefined) {
         try {
