@@ -24,11 +24,11 @@ const kinds: Readonly<Record<string, Kind>> = {
   ENOSPC: {
     code: "NO_SPACE",
     mayFail: ({ name, mode }) => GROWING.has(name) || (name === "open" && mode !== "read"),
-    stride: 14,
+    stride: 9,
   },
   // Closing what was only read does not fail.
-  EIO: { code: "IO_ERROR", mayFail: ({ name, path }) => name !== "close" || path.includes("/sandbox/"), stride: 30 },
-  EMFILE: { code: "IO_ERROR", mayFail: ({ name }) => OPENING.has(name), stride: 21 },
+  EIO: { code: "IO_ERROR", mayFail: ({ name, path }) => name !== "close" || path.includes("/sandbox/"), stride: 20 },
+  EMFILE: { code: "IO_ERROR", mayFail: ({ name }) => OPENING.has(name), stride: 14 },
   "EIO of a sync": { code: "IO_ERROR", mayFail: ({ name }) => /^sync/.test(name), stride: 1 },
 };
 /** The fault happens once, or each time until the operation has ended. */
