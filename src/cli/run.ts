@@ -59,5 +59,7 @@ function usageError({ code, message }: CommanderError, args: readonly string[]):
   // What the parser would do: print the help, as an error.
   const [asked] = args.slice(args.indexOf("help") + 1);
   if (args.includes("help") && asked !== undefined) return new UsageError(`unknown command '${asked}'`);
-  return new UsageError("no command was given; 'tsdos --help' lists them");
+  // The only command that has commands of its own.
+  const program = args.at(-1) === "optimize" ? "tsdos optimize" : "tsdos";
+  return new UsageError(`no command was given; '${program} --help' lists them`);
 }

@@ -11,7 +11,8 @@ cliTest("a command line that cannot be meant is a usage error, and does nothing"
   await work.container();
   work.write("folder/file", "x");
   const cases: [string[], RegExp][] = [
-    [[], /no command/],
+    [[], /no command.*'tsdos --help'/],
+    [["optimize"], /no command.*'tsdos optimize --help'/],
     [["lss"], /unknown command 'lss' \(Did you mean ls\?\)\n$/],
     [["help", "lss"], /unknown command 'lss'/],
     [["--path", "", "ls"], /--path is empty/],
