@@ -18,6 +18,8 @@ const KILLED_WITHIN = 120;
 /** Of repairs of the same container, one after the other. */
 const KILLS_PER_CONTAINER = 4;
 const PACK_SIZE = 15_000;
+/** Bytes of tables of contents that are damaged. */
+const TOC_FLIPS = 3;
 
 const contents = [...smallContents(300, 60)].filter((bytes) => bytes.length > 0);
 const [packed, both, loose] = [contents.slice(0, 200), contents.slice(200, 240), contents.slice(240)] as const;
@@ -96,7 +98,7 @@ async function damage(root: string, next: () => number, formatVersion: 1 | 2): P
   if (formatVersion === 1) return;
   const tocs = readdirSync(packs).filter((file) => file.endsWith(".toc"));
   const flipAnywhere = (path: string): void => flip(path, next() % statSync(path).size, 1 + (next() % 255));
-  for (let i = 0; i < 3; i++) flipAnywhere(join(packs, pick(tocs)));
+  for (let i = 0; i < TOC_FLIPS; i++) flipAnywhere(join(packs, pick(tocs)));
   const fate = pick(["cut", "lost", "index", "none"]);
   // Only what MANIFEST knows can be found to be cut off.
   const first = join(packs, "0.toc");
@@ -208,7 +210,7 @@ function listedIn({ path, config }: Container): Set<string | undefined> {
   return new Set(Array.from(quarantine.lost(), ({ key }) => key));
 }
 
-/** Where the bytes of an object are damaged and its entry, too, the list has the key as the entry has it: a byte of it may be wrong. */
+/** Where the bytes of an object are damaged and its entry, too, the list has the key as the entry has it: bytes of it may be wrong. */
 function isIn(listed: ReadonlySet<string | undefined>, key: string): boolean {
-  return [...listed].some((one = "") => [...key].filter((digit, i) => digit !== one[i]).length <= 2);
+  return [...listed].some((one = "") => [...key].filter((digit, i) => digit !== one[i]).length <= 2 * TOC_FLIPS);
 }

@@ -99,8 +99,8 @@ const proofs: Readonly<Record<string, () => Promise<void>>> = {
 
 async function repairs(all: number): Promise<void> {
   for (const [formatVersion, kills] of [
-    [2, all / 6],
-    [1, all / 12],
+    [2, Math.ceil(all / 6)],
+    [1, Math.ceil(all / 12)],
   ] as const) {
     const name = `repair, version ${formatVersion}`;
     const onContainer = (tally: RepairTally): void => {
