@@ -39,6 +39,7 @@ import {
   type SliceContext,
   type StoredObject,
 } from "./stored-object.ts";
+import { isOfOne } from "./unreadable.ts";
 
 /** Loose objects that are read ahead at once: a MiB at most. */
 const LOOSE_BATCH = 64;
@@ -210,10 +211,21 @@ export class CombinedStore extends BaseStore {
   }
 
   #reader(key: ObjectKey, options: ExtractOptions): ObjectReader | undefined {
-    const loose = options.from === "packed" ? undefined : this.loose.reader(key, options);
+    const loose = options.from === "packed" ? undefined : this.#looseReader(key, options);
     if (loose !== undefined || options.from === "loose") return loose;
     const entry = this.packed.find(key);
     return entry === undefined ? undefined : this.packed.reader(key, entry, options);
+  }
+
+  /** One that cannot even be looked at gives way to a packed copy. `likely`: for the content to be read ahead. */
+  #looseReader(key: ObjectKey, options: ExtractOptions, likely?: boolean): LooseReader | undefined {
+    try {
+      return likely === undefined ? this.loose.reader(key, options) : this.loose.readAhead(key, options, likely);
+    } catch (error) {
+      if (options.from === "loose" || !isOfOne(error, this.loose.pathOf(key))) throw error;
+      if (this.packed.find(key) === undefined) throw error;
+      return undefined;
+    }
   }
 
   #sliceContext(options: ExtractOptions): SliceContext {
@@ -293,7 +305,7 @@ export class CombinedStore extends BaseStore {
     let likely = false;
     for (const key of keys) {
       const reader: LooseReader | undefined = prefixes.has(key.slice(0, length))
-        ? this.loose.readAhead(key, options, likely)
+        ? this.#looseReader(key, options, likely)
         : undefined;
       likely = reader !== undefined;
       if (reader === undefined) others.push(key);

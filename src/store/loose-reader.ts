@@ -32,6 +32,10 @@ export class LooseReader implements ObjectReader {
     this.#verify = verify;
   }
 
+  get loosePath(): string {
+    return this.#place.path;
+  }
+
   whole(): Uint8Array {
     const bytes = this.#preloaded ?? this.#read();
     this.#preloaded = undefined;

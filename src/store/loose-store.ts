@@ -280,6 +280,16 @@ export class LooseStore extends BaseStore {
 
   /** As {@link reader}, with the content of a small object read ahead. `likely`: it is probably there. */
   readAhead(key: ObjectKey, options: ExtractOptions, likely: boolean): LooseReader | undefined {
+    try {
+      return this.#readAhead(key, options, likely);
+    } catch (error) {
+      // Whoever reads it is told, and not who reads others.
+      if (isOfOne(error, this.pathOf(key))) return this.reader(key, options);
+      throw error;
+    }
+  }
+
+  #readAhead(key: ObjectKey, options: ExtractOptions, likely: boolean): LooseReader | undefined {
     const { fs } = this.#context;
     const path = this.pathOf(key);
     // To find out that a file is missing, asking first costs a tenth of what failing to open it does.

@@ -6,11 +6,14 @@ import { Pacer } from "./context.ts";
 import type { Where } from "./object-store.ts";
 import { LARGE_SIZE } from "./read-pieces.ts";
 import { writeTarget } from "./target-file.ts";
+import { isOfOne } from "./unreadable.ts";
 
 /** How the bytes of one object are read where they are. */
 export interface ObjectReader {
   readonly key: ObjectKey;
   readonly where: Where;
+  /** Of a loose object: its file. */
+  readonly loosePath?: string;
   /** Bytes of the content. */
   readonly rawSize: number;
   /** The content, verified, in memory of its own. */
@@ -171,10 +174,12 @@ export class ObjectSlice {
   /**
    * After a read failed since the file is gone, or was replaced: goes to where the object is now, as often as it was moved on since
    * the failure `before`. A damaged loose copy gives way to a packed one: a power cut may have brought it back, and it may never
-   * have been written to the disk.
+   * have been written to the disk. So does one that cannot be read.
    */
   #move(error: unknown, before: unknown): void {
-    const isDamagedTwin = this.#reader.where === "loose" && isTsdosError(error, "CORRUPT_OBJECT");
+    const { where, loosePath } = this.#reader;
+    const isDamagedTwin =
+      where === "loose" && (isTsdosError(error, "CORRUPT_OBJECT") || isOfOne(error, loosePath ?? ""));
     if (isDamagedTwin) this.#damaged = "loose";
     else this.#refuseToMove(error, before);
     const found = this.#context.relocate(this.key, this.#damaged);
