@@ -1,10 +1,9 @@
-import type { TsdosError } from "../errors.ts";
 import { BatchIterator } from "../store/batch-iterator.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { looseStat } from "../store/loose-store.ts";
 import type { ObjectStat, Where } from "../store/object-store.ts";
 import { packedStats } from "../store/packed-stat.ts";
-import type { OnUnreadable } from "../store/unreadable.ts";
+import { FirstUnreadable } from "../store/unreadable.ts";
 import { locatedBatches } from "./located-batches.ts";
 
 /** Every object of one place, in ascending order of keys. */
@@ -31,15 +30,12 @@ async function* inspectBatches(
 
 /** The error of the first that cannot be read comes at the end. */
 function* looseBatches({ loose }: CombinedStore): Generator<ObjectStat[]> {
-  let first: TsdosError | undefined;
-  const passOver: OnUnreadable = (error) => {
-    first ??= error;
-  };
-  for (const keys of loose.sortedKeys(passOver)) {
-    const stats = keys.map((key) => ({ key, size: loose.sizeIfReadable(key, passOver) }));
+  const first = new FirstUnreadable();
+  for (const keys of loose.sortedKeys(first.keep)) {
+    const stats = keys.map((key) => ({ key, size: loose.sizeIfReadable(key, first.keep) }));
     yield stats.flatMap(({ key, size }) => (size === undefined ? [] : [looseStat(key, size)]));
   }
-  if (first !== undefined) throw first;
+  first.rethrow();
 }
 
 function* packedBatches({ packed }: CombinedStore): Generator<ObjectStat[]> {

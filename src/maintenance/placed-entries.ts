@@ -6,6 +6,7 @@ import type { AuditedPack, IndexAudit } from "../pack-index/index-audit.ts";
 import { type RowPlace, SqliteIndex } from "../pack-index/sqlite-index.ts";
 import { TocFile } from "../pack-index/toc-file.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
+import { collectKeys } from "../store/key-windows.ts";
 import { knownEntry } from "../store/known-entry.ts";
 import type { PackedReader } from "../store/packed-reader.ts";
 import type { PackedStore } from "../store/packed-store.ts";
@@ -72,18 +73,15 @@ function* placedTocEntries(
 
 /** Those that readers find. The files are looked at once for all of them, and not for each that was deleted. */
 function foundOf(packed: PackedStore, placed: readonly Placed[]): Placed[] {
-  const bytes = Buffer.alloc(KEY_BYTES);
+  const keys = collectKeys(placed.map(({ key }) => key));
   packed.index.refresh();
-  return placed.filter(({ key, entry }) => {
-    bytes.write(key, "hex");
-    return isSame(knownEntry(packed.index, bytes, 0), entry);
-  });
+  return placed.filter(({ entry }, i) => isSame(knownEntry(packed.index, keys, i * KEY_BYTES), entry));
 }
 
 const isSame = (found: PackEntry | undefined, { packId, offset }: PackEntry): boolean =>
   found !== undefined && found.packId === packId && found.offset === offset;
 
-/** As {@link foundOf}, of one, another program may have moved the object, and removed the pack, since the index was looked at. */
+/** True when readers find this entry now: another program may have moved the object, and removed the pack, since the index was looked at. */
 export function isStillFound(packed: PackedStore, key: ObjectKey, entry: PackEntry): boolean {
   packed.index.refresh();
   return isSame(findOrUndefined(packed, key), entry);

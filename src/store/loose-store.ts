@@ -24,7 +24,7 @@ import type {
 import { readsBack } from "./read-to-end.ts";
 import type { Content } from "./source.ts";
 import { ObjectSlice, type Relocate, type StoredObject } from "./stored-object.ts";
-import { isOfOne, type OnUnreadable, refuseDangling } from "./unreadable.ts";
+import { FirstUnreadable, isOfOne, type OnUnreadable, refuseDangling } from "./unreadable.ts";
 
 /** Keys in a batch. */
 const BATCH = 4096;
@@ -147,11 +147,12 @@ export class LooseStore extends BaseStore {
 
   /** Whether there is such a file, or what cannot be looked at. */
   mayBe(key: ObjectKey): boolean {
-    let isUnreadable = false;
-    const size = this.sizeIfReadable(key, () => {
-      isUnreadable = true;
-    });
-    return size !== undefined || isUnreadable;
+    try {
+      return this.sizeOf(key) !== undefined;
+    } catch (error) {
+      if (isOfOne(error, this.pathOf(key))) return true;
+      throw error;
+    }
   }
 
   /** True when the file has the right hash; false also when it cannot be read. */
@@ -321,16 +322,13 @@ export class LooseStore extends BaseStore {
    * goes through thousands of them can let others have their turn.
    */
   *sortedKeys(onUnreadable?: OnUnreadable): Generator<ObjectKey[]> {
-    let first: TsdosError | undefined;
-    const passOver: OnUnreadable = (error) => {
-      first ??= error;
-    };
+    const first = new FirstUnreadable();
     for (const prefix of this.prefixes()) {
-      const keys = this.#keysOrNone(prefix, onUnreadable ?? passOver).sort();
+      const keys = this.#keysOrNone(prefix, onUnreadable ?? first.keep).sort();
       if (keys.length === 0) yield keys;
       for (let at = 0; at < keys.length; at += BATCH) yield keys.slice(at, at + BATCH);
     }
-    if (first !== undefined) throw first;
+    first.rethrow();
   }
 
   #keysOrNone(prefix: string, onUnreadable: OnUnreadable): ObjectKey[] {

@@ -1,10 +1,9 @@
-import type { TsdosError } from "../errors.ts";
 import { ENTRY_SIZE, type RecordBatch } from "../format/entry.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import { collectKeys } from "./key-windows.ts";
 import type { LooseStore } from "./loose-store.ts";
 import type { PackedStore } from "./packed-store.ts";
-import type { OnUnreadable } from "./unreadable.ts";
+import { FirstUnreadable, type OnUnreadable } from "./unreadable.ts";
 
 /** Keys in a batch. */
 const BATCH = 4096;
@@ -20,11 +19,8 @@ export function* mergedKeys(
 ): Generator<readonly ObjectKey[]> {
   using packedKeys = new PackedKeys(packed);
   let last: ObjectKey | undefined;
-  let first: TsdosError | undefined;
-  const passOver: OnUnreadable = (error) => {
-    first ??= error;
-  };
-  for (const folder of loose.sortedKeys(onUnreadable ?? passOver)) {
+  const first = new FirstUnreadable();
+  for (const folder of loose.sortedKeys(onUnreadable ?? first.keep)) {
     if (folder.length === 0) {
       yield folder;
       continue;
@@ -43,7 +39,7 @@ export function* mergedKeys(
   }
   packedKeys.refresh(last);
   yield* packedKeys.rest();
-  if (first !== undefined) throw first;
+  first.rethrow();
 }
 
 /** The packed keys in ascending order, with a look ahead. */

@@ -177,9 +177,9 @@ export class ObjectSlice {
    * have been written to the disk. So does one that cannot be read.
    */
   #move(error: unknown, before: unknown): void {
-    const { where, loosePath } = this.#reader;
+    const { loosePath } = this.#reader;
     const isDamagedTwin =
-      where === "loose" && (isTsdosError(error, "CORRUPT_OBJECT") || isOfOne(error, loosePath ?? ""));
+      loosePath !== undefined && (isTsdosError(error, "CORRUPT_OBJECT") || isOfOne(error, loosePath));
     if (isDamagedTwin) this.#damaged = "loose";
     else this.#refuseToMove(error, before);
     const found = this.#context.relocate(this.key, this.#damaged);

@@ -7,6 +7,20 @@ const NOT_OF_ONE_FILE: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOME
 /** Is told of what cannot be read, and is passed over; may throw it, to end there. */
 export type OnUnreadable = (error: TsdosError) => void;
 
+/** Keeps the error of the first that cannot be read, for the end of what goes on without it. */
+export class FirstUnreadable {
+  #first: TsdosError | undefined;
+
+  readonly keep: OnUnreadable = (error) => {
+    this.#first ??= error;
+  };
+
+  /** @throws TsdosError that was kept, if any */
+  rethrow(): void {
+    if (this.#first !== undefined) throw this.#first;
+  }
+}
+
 /** Throws where nothing is found at a path since a symbolic link there leads to nothing: to a disk that is not there, for example. */
 export function refuseDangling(fs: FileSystem, path: string): undefined {
   if (!fs.isLink?.(path)) return;
