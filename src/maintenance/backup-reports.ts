@@ -46,7 +46,7 @@ export interface BackupReport {
    */
   readonly problems: readonly BackupProblem[];
   readonly problemCount: number;
-  /** Those of them that are loose objects, or folders of these, which cannot be read: then no earlier backup is removed. */
+  /** Those of them that cannot be read (loose objects, folders of these, objects in a bad sector of a pack): then no earlier backup is removed. */
   readonly unreadableCount: number;
   readonly dryRun: boolean;
 }

@@ -7,7 +7,8 @@ const BUFFER_SIZE = 1024 ** 2;
 
 const tombstone: Uint8Array = new Uint8Array(ENTRY_SIZE);
 writeRecord(tombstone, 0, tombstoneOf(0));
-const FILLER: Uint8Array = sealed(tombstone);
+/** An entry of a table of contents that says nothing: a tombstone of a key that nobody has. */
+export const FILLER: Uint8Array = sealed(tombstone);
 
 /** Writes a new table of contents from its header to its end. Without a path it only counts. */
 export class EntryWriter {
@@ -34,7 +35,7 @@ export class EntryWriter {
 
   /**
    * Writes an entry, given as an index record. `at`: the byte where it stood; it does not move up, since MANIFEST says how far the
-   * segments reach: what is missing before it is filled with tombstones of a key that nobody has.
+   * segments reach: what is missing before it is filled with entries that say nothing.
    */
   add(record: Uint8Array, at = 0): void {
     while (this.#end + this.#buffered < at) this.#append(FILLER);

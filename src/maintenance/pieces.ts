@@ -12,7 +12,7 @@ export type Pieces = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 const READ_SIZE: number = 1024 ** 2;
 
 /** Reads `length` bytes from a position to the beginning of `into`; returns how many there were. */
-type Read = (into: Uint8Array, length: number, position: number) => number;
+export type Read = (into: Uint8Array, length: number, position: number) => number;
 
 /** The bytes of an open file from `start` to before `end`, or to its end; a piece is valid until the next one. */
 export function piecesOf(fs: FileSystem, file: number, start: number, end: number): Generator<Buffer> {
@@ -24,7 +24,8 @@ export function piecesIn(pack: PinnedPack, start: number, end: number): Generato
   return pieces((into, length, position) => pack.read(into, 0, length, position), start, end);
 }
 
-function* pieces(read: Read, start: number, end: number): Generator<Buffer> {
+/** As {@link piecesOf}, by another way to read, which gives at least a byte where there is one. */
+export function* pieces(read: Read, start: number, end: number): Generator<Buffer> {
   const buffer = copyMemory(Math.max(1, Math.min(READ_SIZE, end - start)), start);
   for (let at = start; at < end; ) {
     const got = read(buffer, Math.min(buffer.length, end - at), at);

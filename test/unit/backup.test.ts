@@ -188,6 +188,8 @@ for (const formatVersion of [1, 2] as const) {
     const damaged = third.problems.map(({ code, key }) => [code, key]);
     const expected = [kept, lost, ...(formatVersion === 2 ? [packed?.key] : [])].map((key) => ["CORRUPT_OBJECT", key]);
     assert.deepEqual(damaged.sort(), expected.sort());
+    // What was copied damaged is no base for the next backup: it is looked at, and told, again.
+    assert.deepEqual((await container.backup(folder)).problemCount, expected.length);
     await using copy = await Container.open(folderOf(third.name));
     assert.deepEqual([await copy.has(kept), await copy.has(lost)], [false, false]);
     const restored = await restoreBackup(folder, join(folder, "../restored"), {});

@@ -1,21 +1,18 @@
-import type { FileSystem } from "../../file-system.ts";
 import { FLAG_NO_CHECKSUM } from "../../format/entry.ts";
 import { startChecksum } from "../../format/stored-checksum.ts";
-import { piecesOf } from "../pieces.ts";
 import type { StoredRange } from "./toc-snapshot.ts";
 
 /**
- * The bytes of an open pack from `start` to before `end`, or to its end; `onDamaged` is told of objects whose stored bytes do not
- * have their checksum. The ranges come in the order in which they stand in the pack; those that do not are passed over.
+ * Passes on the bytes of a pack from `start` on; `onDamaged` is told of objects whose stored bytes do not have their checksum. The
+ * ranges come in the order in which they stand in the pack; those that do not are passed over.
  */
 export function* checkedPack(
-  fs: FileSystem,
-  file: number,
-  span: { readonly start: number; readonly end: number },
+  pieces: Iterable<Uint8Array>,
+  start: number,
   ranges: Iterator<StoredRange>,
   onDamaged: (range: StoredRange) => void,
 ): Generator<Uint8Array> {
-  let at = span.start;
+  let at = start;
   let checksum = startChecksum(0);
   const nextRange = (): StoredRange | undefined => {
     for (let next = ranges.next(); !next.done; next = ranges.next()) {
@@ -25,7 +22,7 @@ export function* checkedPack(
     return undefined;
   };
   let range = nextRange();
-  for (const piece of piecesOf(fs, file, span.start, span.end)) {
+  for (const piece of pieces) {
     const pieceEnd = at + piece.length;
     const pieceStart = at;
     while (range !== undefined && range.offset < pieceEnd) {

@@ -16,6 +16,7 @@ import { isNoLink, replaceFile } from "../../replace-file.ts";
 import { closeAll } from "../../store/close-all.ts";
 import { inSteps, Pacer } from "../../store/context.ts";
 import { keptOpen } from "../../store/kept-open.ts";
+import { isBadSector } from "../../store/unreadable.ts";
 import { hashOfFile, type Pieces } from "../pieces.ts";
 import type { Base, Place } from "./place.ts";
 import { StagedFile } from "./staged-file.ts";
@@ -90,7 +91,7 @@ export class Receiver implements BackupTarget {
     for (const base of bases) {
       const stat = this.#fs.stat(`${base.path}/${path}`);
       if (!stat?.isFile || stat.size !== size) continue;
-      if (options.verify === "written" || (await hashOfFile(this.#fs, `${base.path}/${path}`)) === sha256) return base;
+      if (options.verify === "written" || (await this.#hashOf(`${base.path}/${path}`)) === sha256) return base;
     }
     return undefined;
   }
@@ -127,11 +128,25 @@ export class Receiver implements BackupTarget {
     for (const [i, base] of this.#now.bases.entries()) {
       const stat = this.#fs.stat(`${base.path}/${path}`);
       if (!stat?.isFile) continue;
-      const hash = hashUpTo === undefined ? undefined : await hashOfFile(this.#fs, `${base.path}/${path}`, hashUpTo);
       const { size, mtimeMs } = stat;
-      found.push({ base: i, size, mtimeMs, ...(hash !== undefined && { sha256: hash }) });
+      if (hashUpTo === undefined) {
+        found.push({ base: i, size, mtimeMs });
+        continue;
+      }
+      const sha256 = await this.#hashOf(`${base.path}/${path}`, hashUpTo);
+      if (sha256 !== undefined) found.push({ base: i, size, mtimeMs, sha256 });
     }
     return found;
+  }
+
+  /** Undefined where a bad sector is in the way: such a file is of no use. */
+  async #hashOf(path: string, end?: number): Promise<string | undefined> {
+    try {
+      return await hashOfFile(this.#fs, path, end);
+    } catch (error) {
+      if (!isBadSector(error)) throw error;
+      return undefined;
+    }
   }
 
   async put(file: PutFile, chunks: Pieces): Promise<void> {

@@ -4,9 +4,12 @@ import { isTsdosError, TsdosError } from "../../errors.ts";
 import type { FileSystem } from "../../file-system.ts";
 import { LEGACY_REPACK_ID, packFileName, packLockName, SANDBOX_FOLDER, SQLITE_INDEX_FILE } from "../../format/paths.ts";
 import { openSqliteIndex, SqliteIndex } from "../../pack-index/sqlite-index.ts";
+import { closeAll } from "../../store/close-all.ts";
+import { isBadSector } from "../../store/unreadable.ts";
+import { type Hole, holeIn, piecesAround, unreadableObject } from "../holes.ts";
 import { piecesOf } from "../pieces.ts";
 import { randomSuffix } from "./backups-folder.ts";
-import { type HeldFile, hold, type SentFile, sendFile, sendWhole } from "./send-file.ts";
+import { type HeldFile, hold, type SentFile, sendFile, sendHeld } from "./send-file.ts";
 import type { Sending } from "./sending.ts";
 import { prefixHashes } from "./toc-snapshot.ts";
 
@@ -17,35 +20,63 @@ const PAUSE_MS = 100;
 const SAME_TIME_MS = 0.01;
 
 /**
- * Backs up the index and the packs of format version 1: a snapshot of the index, and each pack up to where its rows reach.
+ * Backs up the packs of format version 1, each up to where the rows of a snapshot of the index reach, and then that snapshot.
  * disk-objectstore's repack puts another file in a pack's place, and changes its rows before and afterwards: the files that are held
  * since before the snapshot, and are still in their places behind it, are those that its rows are about.
  */
 export async function sendLegacyPacks(sending: Sending, folder: string): Promise<void> {
+  const { fs } = sending.store.packed.context;
   const held = new Map<number, HeldFile>();
+  const path = temporaryPath(sending);
+  let snapshot: Snapshot | undefined;
   try {
-    for (const [id, end] of await sendIndex(sending, held)) {
-      await sendLegacyPack(sending, folder, id, end, held.get(id));
+    snapshot = await takeSnapshot(sending, held, path);
+    const holes = new Map<number, readonly Hole[]>();
+    for (const [id, end] of snapshot.ends) {
+      holes.set(id, await sendLegacyPack(sending, folder, id, end, held.get(id)));
       await sending.tally.breathe();
     }
+    await leaveOut(sending, snapshot.index, holes);
+    await sendHeld(sending, SQLITE_INDEX_FILE, snapshot.file);
   } finally {
-    for (const file of held.values()) file[Symbol.dispose]();
+    closeAll(
+      () => snapshot?.index.close(),
+      () => snapshot?.file[Symbol.dispose](),
+      ...[...held.values()].map((file) => () => file[Symbol.dispose]()),
+      () => fs.remove(path),
+    );
   }
 }
 
-/**
- * Sends a snapshot of the index, and returns how far its rows reach into the packs, which are `held`. Nothing of it is needed by its
- * name for long: `clean` removes what has been in the sandbox for an hour.
- */
-async function sendIndex(sending: Sending, held: Map<number, HeldFile>): Promise<[number, number][]> {
-  const snapshot = temporaryPath(sending);
-  try {
-    const ends = await takeSnapshot(sending, held, snapshot);
-    await sendWhole(sending, SQLITE_INDEX_FILE, snapshot);
-    return ends;
-  } finally {
-    sending.store.packed.context.fs.remove(snapshot);
+/** A copy of the index, which stays open: `clean` removes by its name what has been in the sandbox for an hour. */
+interface Snapshot {
+  readonly index: SqliteIndex;
+  readonly file: HeldFile;
+  /** How far its rows reach into the packs. */
+  readonly ends: readonly [number, number][];
+}
+
+/** Takes the rows out of the snapshot whose objects could not be read: without checksums, nobody would see that their bytes are wrong. */
+async function leaveOut(
+  { store, tally }: Sending,
+  snapshot: SqliteIndex,
+  holes: ReadonlyMap<number, readonly Hole[]>,
+): Promise<void> {
+  const { files } = store.packed;
+  if ([...holes.values()].every(({ length }) => length === 0)) return;
+  const gone: number[] = [];
+  for (const { rows } of snapshot.byPlace()) {
+    for (const { key, entry, place } of rows) {
+      const hole = holeIn(holes.get(entry.packId) ?? [], entry.offset, entry.offset + entry.storedSize);
+      if (hole === undefined) continue;
+      gone.push(place.id);
+      const where = { key, path: files.pathOf(entry.packId), offset: entry.offset };
+      tally.reportUnreadable(unreadableObject(hole, where, "the backup does not have it"));
+    }
+    await tally.breathe();
   }
+  snapshot.removeRows(gone);
+  tally.objects -= gone.length;
 }
 
 /** In the sandbox, where `clean` finds it if this is killed; elsewhere if nothing can be written there. */
@@ -63,7 +94,7 @@ function temporaryPath({ store }: Sending): string {
   }
 }
 
-async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path: string): Promise<[number, number][]> {
+async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path: string): Promise<Snapshot> {
   const { files, index, context } = sending.store.packed;
   const { fs } = context;
   if (!(index instanceof SqliteIndex)) throw new TypeError("not an index of format version 1");
@@ -79,12 +110,18 @@ async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path:
     fs.remove(path);
     index.refresh();
     index.snapshot(path);
-    const { ends, objects } = readSnapshot(fs, path);
-    const moved = ends.map(([id]) => id).find((id) => fs.stat(files.pathOf(id))?.inode !== held.get(id)?.inode);
+    const { snapshot, objects } = openSnapshot(fs, path);
+    const moved = snapshot.ends
+      .map(([id]) => id)
+      .find((id) => fs.stat(files.pathOf(id))?.inode !== held.get(id)?.inode);
     if (moved === undefined) {
       sending.tally.objects += objects;
-      return ends;
+      return snapshot;
     }
+    closeAll(
+      () => snapshot.index.close(),
+      () => snapshot.file[Symbol.dispose](),
+    );
     if (attempt === ATTEMPTS_MAX) {
       const place = files.pathOf(moved);
       throw new TsdosError("LOCKED", `${place} is replaced again and again; try again when the repack has finished`, {
@@ -96,23 +133,27 @@ async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path:
   }
 }
 
-function readSnapshot(fs: FileSystem, path: string): { ends: [number, number][]; objects: number } {
-  const snapshot = openSqliteIndex({ fs, path, readOnly: true });
+function openSnapshot(fs: FileSystem, path: string): { snapshot: Snapshot; objects: number } {
+  const file = hold(fs, path);
+  if (file === undefined) throw new TsdosError("NOT_FOUND", `${path} was removed; run it again`, { path });
   try {
-    const ends = [...snapshot.packEnds()].sort(([a], [b]) => a - b);
-    return { ends, objects: snapshot.totals().objects };
-  } finally {
-    snapshot.close();
+    const index = openSqliteIndex({ fs, path });
+    const ends = [...index.packEnds()].sort(([a], [b]) => a - b);
+    return { snapshot: { index, file, ends }, objects: index.totals().objects };
+  } catch (error) {
+    file[Symbol.dispose]();
+    throw error;
   }
 }
 
+/** Returns what of the pack could not be read. */
 async function sendLegacyPack(
   sending: Sending,
   folder: string,
   id: number,
   end: number,
   pack: HeldFile | undefined,
-): Promise<void> {
+): Promise<readonly Hole[]> {
   const { files, context } = sending.store.packed;
   const path = files.pathOf(id);
   if (pack !== undefined) await bytesWritten(sending, id, end, pack);
@@ -122,13 +163,23 @@ async function sendLegacyPack(
       pack === undefined ? "is missing" : `has only ${pack.size} of the ${end} bytes that the index tells of`;
     sending.tally.report(new TsdosError("CORRUPT_OBJECT", `${path} ${reason}; run validate`, { path, offset: copied }));
   }
-  if (pack === undefined) return;
+  if (pack === undefined) return [];
   const name = `${folder}/${packFileName(id, 1)}`;
   const base = await legacyBase(sending, name, pack, copied);
   const start = base?.length ?? 0;
-  await sendFile(sending, { path: name, base, mtimeMs: pack.mtimeMs, added: Math.max(0, copied - start) }, () =>
-    piecesOf(context.fs, pack.file, start, copied),
-  );
+  const file = { path: name, base, added: Math.max(0, copied - start) };
+  const { copiedFiles, copiedBytes, reusedBytes } = sending.tally;
+  const holes: Hole[] = [];
+  try {
+    const { mtimeMs } = pack;
+    await sendFile(sending, { ...file, mtimeMs }, () => piecesOf(context.fs, pack.file, start, copied));
+  } catch (error) {
+    if (!isBadSector(error)) throw error;
+    Object.assign(sending.tally, { copiedFiles, copiedBytes, reusedBytes });
+    // Without the pack's time, the next backup does not take the zeros for what the pack has there.
+    await sendFile(sending, file, () => piecesAround(context.fs, pack.file, { start, end: copied }, holes));
+  }
+  return holes;
 }
 
 /** disk-objectstore commits rows before it has written all of their bytes: waits for those while its lock of the pack is there. */

@@ -1,14 +1,11 @@
 import { TsdosError } from "../../errors.ts";
-import type { FileSystem } from "../../file-system.ts";
 import { packFileName, parseTocFileName, tocFileName } from "../../format/paths.ts";
-import { Pacer } from "../../store/context.ts";
-import { corruptObject } from "../../store/corruption.ts";
+import { FILLER } from "../entry-writer.ts";
 import { piecesOf } from "../pieces.ts";
-import { checkedPack } from "./checked-pack.ts";
-import { type HeldFile, hold, type SentFile, sendFile } from "./send-file.ts";
+import { hold, type SentFile, sendFile } from "./send-file.ts";
+import { type OpenPack, sendPackFile } from "./send-pack-file.ts";
 import type { Sending } from "./sending.ts";
-import type { FoundFile } from "./target.ts";
-import { prefixHashes, snapshotToc, storedRanges, type TocSnapshot } from "./toc-snapshot.ts";
+import { prefixHashes, snapshotToc, type TocSnapshot } from "./toc-snapshot.ts";
 
 /** A repack that always retires packs before they are copied is given up on. */
 const PASSES_MAX = 100;
@@ -48,16 +45,6 @@ async function dropPack({ target, dryRun }: Sending, folder: string, id: number)
   await target.drop(`${folder}/${packFileName(id, 2)}`);
 }
 
-interface OpenPack {
-  /** The folder's name in the container. */
-  readonly folder: string;
-  readonly id: number;
-  readonly toc: HeldFile;
-  /** Undefined when it is lost. */
-  readonly pack: HeldFile | undefined;
-  readonly snapshot: TocSnapshot;
-}
-
 /** Returns what was sent, now or `before`; undefined when the pack has gone. */
 async function sendPack(
   sending: Sending,
@@ -83,11 +70,11 @@ async function sendPack(
   }
   const open = { folder, id, toc, pack, snapshot };
   const history = await sameHistory(sending, open);
-  await sendPackFile(sending, open, history);
-  const [path, from] = [`${folder}/${tocFileName(id)}`, history?.length ?? 0];
-  await sendFile(sending, { path, base: history, added: snapshot.size - from }, () =>
-    piecesOf(context.fs, toc.file, from, snapshot.size),
-  );
+  const isWhole = await sendPackFile(sending, open, history);
+  const from = history?.length ?? 0;
+  const end = isWhole ? new Uint8Array() : FILLER;
+  const table = { path: `${folder}/${tocFileName(id)}`, base: history, added: snapshot.size - from + end.length };
+  await sendFile(sending, table, () => joined(piecesOf(context.fs, toc.file, from, snapshot.size), end));
   sending.tally.objects += snapshot.objects - (before?.objects ?? 0);
   return snapshot;
 }
@@ -109,69 +96,7 @@ async function sameHistory(
   return best === undefined ? undefined : { found: best, length: best.size };
 }
 
-async function sendPackFile(sending: Sending, open: OpenPack, history: SentFile["base"]): Promise<void> {
-  const { tally, store } = sending;
-  const { files, context } = store.packed;
-  const { folder, id, toc, pack, snapshot } = open;
-  const path = `${folder}/${packFileName(id, 2)}`;
-  const base = await packBase(sending, open, history?.found);
-  const start = base?.length ?? 0;
-  const end = Math.min(snapshot.packEnd, pack?.size ?? 0);
-  if (Math.max(start, end) < snapshot.packEnd) {
-    const reason =
-      pack === undefined
-        ? "is missing"
-        : `has only ${pack.size} of the ${snapshot.packEnd} bytes that its table of contents tells of`;
-    const message = `${files.pathOf(id)} ${reason}; run validate`;
-    tally.report(new TsdosError("CORRUPT_OBJECT", message, { path: files.pathOf(id), offset: end }));
-  }
-  if (pack === undefined && base === undefined) return;
-  await sendFile(sending, { path, base, added: Math.max(0, end - start) }, () =>
-    checkedPack(
-      context.fs,
-      (pack as HeldFile).file,
-      { start, end },
-      storedRanges(context.fs, toc.file, snapshot.size),
-      (range) => {
-        const entry = store.packed.find(range.key);
-        // Of an object that was deleted nothing is needed.
-        if (entry?.packId !== id || entry.offset !== range.offset) return;
-        const place = { key: range.key, path: files.pathOf(id), offset: range.offset };
-        tally.report(corruptObject(place, "the checksum of its stored bytes is wrong, and it was copied as it is"));
-      },
-    ),
-  );
-}
-
-/** What an earlier backup has of a pack whose table of contents there is `history`. */
-async function packBase(
-  { target, verify, store, signal }: Sending,
-  { folder, id, toc, pack, snapshot }: OpenPack,
-  history: FoundFile | undefined,
-): Promise<SentFile["base"]> {
-  if (history === undefined) return undefined;
-  const { packEnd } = snapshot;
-  const mustCompare = verify === "full" && pack !== undefined;
-  const path = `${folder}/${packFileName(id, 2)}`;
-  const all = await target.find(path, mustCompare ? packEnd : undefined);
-  const found = all.find(({ base }) => base === history.base);
-  if (found === undefined) return undefined;
-  // A backup that was interrupted may have more of the pack; those bytes need not be ours.
-  const isSame = history.size === snapshot.size;
-  const reached = isSame ? packEnd : await endOfEntries(store.packed.context.fs, toc.file, history.size);
-  const length = Math.min(found.size, packEnd, reached);
-  if (!mustCompare) return { found, length };
-  const hashes = await prefixHashes(store.packed.context.fs, pack.file, [length], signal);
-  return hashes.get(length) === found.sha256 ? { found, length } : undefined;
-}
-
-/** How far the first `size` bytes of a table of contents reach into the pack. */
-async function endOfEntries(fs: FileSystem, file: number, size: number): Promise<number> {
-  const pacer = new Pacer();
-  let reached = 0;
-  for (const { end } of storedRanges(fs, file, size)) {
-    reached = Math.max(reached, end);
-    if (pacer.due) await pacer.pause();
-  }
-  return reached;
+function* joined(pieces: Iterable<Uint8Array>, end: Uint8Array): Generator<Uint8Array> {
+  yield* pieces;
+  if (end.length > 0) yield end;
 }

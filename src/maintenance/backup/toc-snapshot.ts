@@ -6,6 +6,7 @@ import { tocHeaderSize } from "../../format/toc-header.ts";
 import type { ObjectKey } from "../../key/object-key.ts";
 import { TocFile } from "../../pack-index/toc-file.ts";
 import { Pacer } from "../../store/context.ts";
+import { isBadSector } from "../../store/unreadable.ts";
 import { isFiller } from "../entry-writer.ts";
 import { piecesOf } from "../pieces.ts";
 
@@ -42,7 +43,7 @@ export async function snapshotToc(fs: FileSystem, path: string, packId: number):
   }
 }
 
-/** The SHA-256 of the beginnings of an open file, by their lengths. */
+/** The SHA-256 of the beginnings of an open file, by their lengths; without those that a bad sector is in. */
 export async function prefixHashes(
   fs: FileSystem,
   file: number,
@@ -53,14 +54,18 @@ export async function prefixHashes(
   const hash = createHash("sha256");
   const pacer = new Pacer();
   let at = 0;
-  for (const length of [...new Set(lengths)].sort((a, b) => a - b)) {
-    for (const piece of piecesOf(fs, file, at, length)) {
-      signal?.throwIfAborted();
-      hash.update(piece);
-      if (pacer.due) await pacer.pause();
+  try {
+    for (const length of [...new Set(lengths)].sort((a, b) => a - b)) {
+      for (const piece of piecesOf(fs, file, at, length)) {
+        signal?.throwIfAborted();
+        hash.update(piece);
+        if (pacer.due) await pacer.pause();
+      }
+      hashes.set(length, hash.copy().digest("hex"));
+      at = length;
     }
-    hashes.set(length, hash.copy().digest("hex"));
-    at = length;
+  } catch (error) {
+    if (!isBadSector(error)) throw error;
   }
   return hashes;
 }
