@@ -9,6 +9,7 @@ import type { ObjectKey } from "../../src/key/object-key.ts";
 import { backup } from "../../src/maintenance/backup/backup.ts";
 import type { BackupReport } from "../../src/maintenance/backup-reports.ts";
 import { noise } from "../../src/testing/contents.ts";
+import { fakeSsh } from "../support/backup.ts";
 import { type InBadSector, large, onBadDisk, small, withBadSector } from "../support/bad-sector.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { openFailing } from "../support/unreadable.ts";
@@ -65,6 +66,16 @@ for (const formatVersion of [1, 2] as const) {
       await hasAllBut([], folder, formatVersion);
     });
   }
+
+  test(`version ${formatVersion}: a backup on another machine has all but the objects in a bad sector`, async () => {
+    const made = await withBadSector(formatVersion);
+    const folder = temporaryFolder();
+    const ssh = fakeSsh(temporaryFolder());
+    tellsBad(await backupOf(onBadDisk(made), `host:${folder}`, ssh), made);
+    await hasAllBut(made.bad, folder, formatVersion);
+    assert.equal((await backupOf(onGoodDisk(made), `host:${folder}`, ssh)).problemCount, 0);
+    await hasAllBut([], folder, formatVersion);
+  });
 
   test(`version ${formatVersion}: what an earlier backup has of a sector that is bad by now is taken from there`, async () => {
     const made = await withBadSector(formatVersion);
