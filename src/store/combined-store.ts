@@ -39,7 +39,7 @@ import {
   type SliceContext,
   type StoredObject,
 } from "./stored-object.ts";
-import { isOfOne } from "./unreadable.ts";
+import { FirstUnreadable, isOfOne } from "./unreadable.ts";
 
 /** Loose objects that are read ahead at once: a MiB at most. */
 const LOOSE_BATCH = 64;
@@ -279,9 +279,10 @@ export class CombinedStore extends BaseStore {
   ): AsyncGenerator<{ readonly readers: readonly ObjectReader[]; readonly missing: readonly ObjectKey[] }> {
     checkReadOptions(options);
     const memory = { slab: undefined };
+    const unreadable = new FirstUnreadable();
     for await (const window of windowsOf(keys, options.signal, READ_WINDOW)) {
       const others: ObjectKey[] = [];
-      for (const readers of this.#looseOf(window, options, others)) {
+      for (const readers of this.#looseOf(window, options, others, unreadable)) {
         options.signal?.throwIfAborted();
         yield { readers, missing: [] };
         // Who keeps the handles does not keep the contents.
@@ -295,18 +296,32 @@ export class CombinedStore extends BaseStore {
         yield { readers, missing: [] };
       }
     }
+    unreadable.rethrow();
   }
 
-  /** The loose ones of the keys, a few at a time; the rest is added to `others`. A folder that is not there is asked for once. */
-  *#looseOf(keys: readonly ObjectKey[], options: ExtractOptions, others: ObjectKey[]): Generator<LooseReader[]> {
+  /**
+   * The loose ones of the keys, a few at a time; the rest is added to `others`, but for those of which nobody can say whether they are
+   * there. A folder that is not there is asked for once.
+   */
+  *#looseOf(
+    keys: readonly ObjectKey[],
+    options: ExtractOptions,
+    others: ObjectKey[],
+    unreadable: FirstUnreadable,
+  ): Generator<LooseReader[]> {
     const prefixes = new Set(options.from === "packed" ? [] : this.loose.prefixes());
     const length = this.#context.config.loosePrefixLen;
     let batch: LooseReader[] = [];
     let likely = false;
     for (const key of keys) {
-      const reader: LooseReader | undefined = prefixes.has(key.slice(0, length))
-        ? this.#looseReader(key, options, likely)
-        : undefined;
+      let reader: LooseReader | undefined;
+      try {
+        if (prefixes.has(key.slice(0, length))) reader = this.#looseReader(key, options, likely);
+      } catch (error) {
+        if (!isOfOne(error, this.loose.pathOf(key))) throw error;
+        unreadable.keep(error);
+        continue;
+      }
       likely = reader !== undefined;
       if (reader === undefined) others.push(key);
       else batch.push(reader);

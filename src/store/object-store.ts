@@ -147,7 +147,10 @@ export interface ObjectStore {
   insertMany(sources: Sources, options?: InsertManyOptions): AsyncIterableIterator<InsertResult>;
   /** A handle of an object, or undefined when there is none: nothing is read until it is asked for. */
   extract(key: string, options?: ExtractOptions): Promise<StoredObject | undefined>;
-  /** Yields one result for each key that is given, in the order that is fastest to read. */
+  /**
+   * Yields one result for each key that is given, in the order that is fastest to read.
+   * @throws TsdosError `ACCESS_DENIED`, `IO_ERROR` at the end, when all others were given, where a key's folder cannot be looked at
+   */
   extractMany(keys: Keys, options?: ExtractOptions): AsyncIterableIterator<ExtractResult>;
   /** Every key once, in ascending order. */
   keys(options?: { readonly signal?: AbortSignal }): AsyncIterableIterator<ObjectKey>;

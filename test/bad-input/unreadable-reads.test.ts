@@ -28,6 +28,22 @@ for (const formatVersion of [1, 2] as const) {
     });
   }
 
+  test(`version ${formatVersion}: of a folder that cannot be looked at, extractMany tells when it has given all others`, async () => {
+    const kind = unreadableKinds["a folder of which nobody may reach the files"] ?? assert.fail();
+    const { combined, key, keys, close } = await spoilt(formatVersion, kind);
+    const extracted: string[] = [];
+    const extract = async (): Promise<void> => {
+      for await (const { object } of combined.extractMany(keys))
+        extracted.push(keyOf((await object?.bytes()) ?? new Uint8Array()));
+    };
+    await assert.rejects(extract(), (error) => isTsdosError(error, kind.code));
+    assert.deepEqual(
+      extracted.sort(),
+      keys.filter((one) => one !== key),
+    );
+    close();
+  });
+
   for (const name of ["a file that nobody may open", "a file with a bad sector"]) {
     const kind = unreadableKinds[name] ?? assert.fail();
     test(`version ${formatVersion}: ${name} is told to who reads it, and others are read`, async () => {
