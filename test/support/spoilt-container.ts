@@ -117,6 +117,21 @@ export class SpoiltContainer {
     if (next() % 4 === 0 && loose.length > 0) this.disk.folder = dirname(loose[next() % loose.length] as string);
   }
 
+  /** Bad sectors in tables of contents and in the index of version 2, one to three. */
+  spoilIndex(): void {
+    const { next, counts } = this;
+    const folder = join(this.root, "packed");
+    const names = readdirSync(folder, { recursive: true, encoding: "utf8" });
+    const files = names.filter((name) => /\.toc$|^index\/./.test(name)).map((name) => join(folder, name));
+    for (let left = 1 + (next() % 3); left > 0; left--) {
+      const path = files[next() % files.length] as string;
+      const size = this.disk.sizeOf(path) ?? 0;
+      const start = next() % Math.max(1, size);
+      this.disk.spoil(path, start, start + 1);
+      counts.sectors++;
+    }
+  }
+
   #loosePaths(): string[] {
     return [...this.contents.keys()].map((key) => loosePathOf(this.root, key));
   }
