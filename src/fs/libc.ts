@@ -6,6 +6,8 @@ export interface Libc {
   mmap(at: Uint8Array, length: number, protection: number, flags: number, file: number, position: number): number;
   /** In a thread of the runtime; `at` as `pageMemory` gives it. */
   madvise(at: Uint8Array, length: number, advice: number): Promise<number>;
+  /** Says in `pages`, of each page, whether a page fault finds it, and need not read it: 1 or 0. */
+  mincore(at: Uint8Array, length: number, pages: Uint8Array): number;
   fallocate(file: number, mode: number, position: number, length: number): number;
   syncFileRange(file: number, position: number, length: number, flags: number): number;
   /** Counts the pages of `range` (position, length) that are in memory, into `counts[0]`; since Linux 6.5. */
@@ -27,6 +29,7 @@ export const libc: () => Libc | undefined = madeOfNative((calls): Libc => {
   return {
     mmap: calls.func("int64_t mmap(void *, size_t, int, int, int, int64_t)"),
     madvise: (at, length, advice) => calls.beside(madvise, [at], calls.addressOf(at), length, advice),
+    mincore: calls.func("int mincore(void *, size_t, void *)"),
     fallocate: calls.func("int fallocate(int, int, int64_t, int64_t)"),
     syncFileRange: calls.func("int sync_file_range(int, int64_t, int64_t, unsigned int)"),
     cachestat: (file, range, counts) => Number(syscall(SYS_CACHESTAT, file, range, counts, 0)),

@@ -29,6 +29,7 @@ export class MappedWindow implements FileWindow {
   #shown: Uint8Array;
   readonly #range = new BigUint64Array(2);
   readonly #counts = new BigUint64Array(5);
+  readonly #pages: Uint8Array;
 
   private constructor(file: number, calls: Libc, size: number, places: readonly Uint8Array[]) {
     this.#file = file;
@@ -36,6 +37,7 @@ export class MappedWindow implements FileWindow {
     this.#size = size;
     this.#places = places;
     this.#shown = new Uint8Array();
+    this.#pages = new Uint8Array(Math.ceil((size + ALIGNMENT) / calls.pageSize));
   }
 
   /** Undefined where there is none. */
@@ -54,7 +56,7 @@ export class MappedWindow implements FileWindow {
     const until = Math.min(end, position + this.#size);
     if (!this.#isInMemory(from, until)) return undefined;
     const place = this.#places[this.#turn++ % this.#places.length] as Uint8Array;
-    if (!this.#map(place, until - from, 0, this.#file, from)) {
+    if (!this.#map(place, until - from, 0, this.#file, from) || !this.#isReadable(place, until - from)) {
       // Nothing may be left there now.
       this.#clear(place);
       return undefined;
@@ -79,6 +81,13 @@ export class MappedWindow implements FileWindow {
     this.#range[1] = BigInt(until - from);
     if (this.#libc.cachestat(this.#file, this.#range, this.#counts) === -1) return false;
     return Number(this.#counts[0]) >= Math.ceil((until - from) / this.#libc.pageSize);
+  }
+
+  /** Pages that the disk has failed to give are counted among those that are in memory; to touch them would have them read once more. */
+  #isReadable(place: Uint8Array, length: number): boolean {
+    const pages = this.#pages.subarray(0, Math.ceil(length / this.#libc.pageSize));
+    if (this.#libc.mincore(place, length, pages) === -1) return false;
+    return !pages.includes(0);
   }
 
   /** Bytes of the file; -1 when that cannot be told: to read it will say why. */

@@ -17,7 +17,7 @@ import { recoverLegacy } from "./legacy-repack.ts";
 import { looseTotal } from "./progress-totals.ts";
 import type { CleanOptions, CleanReport } from "./reports.ts";
 import { type FoundFile, STALE_MS, staleFiles, unfinishedRepairs } from "./stale-files.ts";
-import { Unreadable } from "./unreadable.ts";
+import { packWithBadSector, Unreadable } from "./unreadable.ts";
 
 interface Copy {
   /** Of the packed one. */
@@ -50,7 +50,9 @@ export async function removePackedCopies(
     for (const reader of run) {
       options.signal?.throwIfAborted();
       const size = unreadable.sizeOf(reader.key);
-      if (size === undefined || !(await readsBack(reader, options.signal))) continue;
+      const passOver = (error: unknown): undefined =>
+        unreadable.passOver(error, reader.key, packWithBadSector(store, error));
+      if (size === undefined || !(await readsBack(reader, options.signal).catch(passOver))) continue;
       if (options.dryRun || packed.ensureDurable(reader.entry)) copies.push({ reader, size });
     }
     const remove = (): void => {

@@ -76,9 +76,9 @@ class Copier {
       else if (!(await this.#copyLoose(key))) await this.#copyMoved(key);
     } catch (error) {
       const twin = packed === undefined ? twinOf(this.#other, key, error) : undefined;
-      if (twin !== undefined) await this.#copyPacked(this.#other.packed.reader(key, twin, { verify: "hash" }));
+      if (twin !== undefined) await this.copy(key, this.#other.packed.reader(key, twin, { verify: "hash" }));
       else if (wasMoved(this.#other.packed, packed, error)) await this.#copyMoved(key);
-      else this.#unreadable.passOver(error, key, packWithBadSector(this.#other, packed, error));
+      else this.#unreadable.passOver(error, key, packWithBadSector(this.#other, error));
     }
   }
 

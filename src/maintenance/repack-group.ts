@@ -12,7 +12,7 @@ import type { PackedReader } from "../store/packed-reader.ts";
 import type { PackedStore } from "../store/packed-store.ts";
 import type { PackerLock } from "../store/packer-lock.ts";
 import type { Located } from "../store/read-runs.ts";
-import { readToEnd } from "../store/read-to-end.ts";
+import { readsBack, readToEnd } from "../store/read-to-end.ts";
 import { removePacks } from "../store/repack-leftovers.ts";
 import { replacementWriter } from "../store/replacement-writer.ts";
 import { SMALL_MAX } from "../store/source.ts";
@@ -201,10 +201,11 @@ class GroupMover {
     const needed: Located[] = [];
     for (const located of superseded) {
       const newest = this.#packed.find(located.key);
-      const isIntact = (entry: PackEntry): Promise<boolean> =>
-        this.#packed.isIntact(located.key, entry, this.#moving.signal);
-      const isNeeded = newest === undefined || !(await isIntact(newest));
-      if (isNeeded && (await isIntact(located.entry))) needed.push(located);
+      const { signal } = this.#moving;
+      if (newest !== undefined && (await this.#packed.isIntact(located.key, newest, signal))) continue;
+      // What cannot be read may be the last good copy: then the pack stays.
+      const reader = this.#packed.reader(located.key, located.entry, { verify: "hash" });
+      if (await readsBack(reader, signal)) needed.push(located);
     }
     return needed;
   }

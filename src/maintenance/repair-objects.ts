@@ -12,7 +12,6 @@ import { readsBack, readToEnd } from "../store/read-to-end.ts";
 import type { ObjectReader, StoredObject } from "../store/stored-object.ts";
 import { isOfOne } from "../store/unreadable.ts";
 import { type Finding, LISTED_MAX, ProblemList } from "./findings.ts";
-import { insertOwn } from "./insert-own.ts";
 import { printRecords } from "./located-batches.ts";
 import { otherCopies } from "./other-copies.ts";
 import { findOrUndefined } from "./placed-entries.ts";
@@ -118,10 +117,9 @@ export class ObjectRepair {
     }
     // Nothing was done about the loose copy, so it is met again.
     if (this.#dryRun && isLoose && finding.kind === "packed") return;
+    const packedState = await this.#stateOf(entry && packed.reader(key, entry, { verify: "hash" }));
     // Of two objects that share bytes, each may be intact.
-    const packedReader =
-      finding.kind === "overlap" ? undefined : entry && packed.reader(key, entry, { verify: "hash" });
-    if (entry !== undefined && (await this.#isGood(packedReader))) {
+    if (entry !== undefined && packedState === "good" && finding.kind !== "overlap") {
       if (!isLoose) return;
       if (!this.#dryRun && !packed.ensureDurable(entry)) {
         this.unrepaired.add(finding);
@@ -134,7 +132,7 @@ export class ObjectRepair {
     // Of two objects that share bytes, one gets bytes of its own by this.
     if ((await this.#adoptAny(key)) || (entry !== undefined && (await this.#adoptLike({ key, entry })))) {
       if (entry !== undefined) this.#toRemove.add(key);
-    } else if (isLost(finding.error) && !(looseState instanceof TsdosError)) {
+    } else if (isLost(finding.error) && ![looseState, packedState].some((state) => state instanceof TsdosError)) {
       this.#lose(key, finding, seen);
     } else {
       // Unreadable for now, or not known to us: the bytes may be all right.
@@ -207,9 +205,14 @@ export class ObjectRepair {
     return reader !== undefined && readsBack(reader, this.#options.signal);
   }
 
-  /** What is not damaged may still be unreadable: then it is not good. */
-  async #isGood(reader: ObjectReader | undefined): Promise<boolean> {
-    return (await readable(() => this.#isIntact(reader))) ?? false;
+  /** The error, where it cannot be read, or is not known to us: it may be all right. */
+  async #stateOf(reader: ObjectReader | undefined): Promise<"good" | "damaged" | TsdosError> {
+    try {
+      return (await this.#isIntact(reader)) ? "good" : "damaged";
+    } catch (error) {
+      if (!isOfTheCopy(error)) throw error;
+      return isLost(error) ? "damaged" : error;
+    }
   }
 
   async #isReadable(object: StoredObject): Promise<boolean> {
@@ -251,7 +254,7 @@ export class ObjectRepair {
     return false;
   }
 
-  /** Stores the content of a handle as a loose object, verified; false when that is damaged, too. */
+  /** Stores the content of a handle as a loose object, verified; false when that is damaged, too, or cannot be read. */
   async #adopt(key: ObjectKey, object: StoredObject): Promise<boolean> {
     const { loose } = this.#store;
     const path = loose.pathOf(key);
@@ -259,12 +262,15 @@ export class ObjectRepair {
       this.#copiedLoose = { path, name: this.#copyLoose(path, `${key}.loose`) };
     }
     if (this.#dryRun) return this.#isReadable(object);
-    // Whatever else fails is the disk that it is written to.
-    const stored = await readable(
-      () => insertOwn(loose, object, { durability: "full", checkExisting: true }),
-      ["SOURCE_FAILED", "CORRUPT_OBJECT"],
-    );
-    return stored?.key === key;
+    try {
+      const stored = await loose.insert(object, { durability: "full", checkExisting: true });
+      return stored.key === key;
+    } catch (error) {
+      // Whatever else fails is the disk that it is written to.
+      if (!isTsdosError(error, "SOURCE_FAILED")) throw error;
+      if (isTsdosError(error.cause) && !isOfTheCopy(error.cause)) throw error.cause;
+      return false;
+    }
   }
 
   /** A file that cannot be read gets a second name in quarantine; where that cannot be, nothing takes its place. */
@@ -296,7 +302,7 @@ export class ObjectRepair {
     const seen = fs.stat(path);
     if (seen === undefined || loose.mayBe(key) || findOrUndefined(packed, key) !== undefined) return;
     const reader = new LooseReader(fs, { key, path, rawSize: seen.size }, "hash");
-    if (await this.#isGood(reader)) {
+    if ((await this.#stateOf(reader)) === "good") {
       this.counts.moved++;
       if (this.#dryRun) return;
       loose.folders.make(key);
@@ -349,20 +355,24 @@ function named(file: string | undefined): { readonly quarantined?: string } {
 }
 
 /** Errors that say that a copy cannot be had, and nothing of where it is to go. */
-const UNREADABLE: readonly ErrorCode[] = [
+const NOT_HAD: readonly ErrorCode[] = [
   "CORRUPT_OBJECT",
   "CORRUPT_INDEX",
   "NOT_FOUND",
   "SOURCE_FAILED",
-  "IO_ERROR",
   "UNSUPPORTED_CODEC",
 ];
 
-async function readable<T>(read: () => Promise<T>, codes = UNREADABLE): Promise<T | undefined> {
+/** True for an error of reading which says that just this copy cannot be had: others may be. */
+function isOfTheCopy(error: unknown): error is TsdosError {
+  return isTsdosError(error) && (NOT_HAD.includes(error.code) || isOfOne(error, error.details.path ?? ""));
+}
+
+async function readable<T>(read: () => Promise<T>): Promise<T | undefined> {
   try {
     return await read();
   } catch (error) {
-    if (isTsdosError(error) && codes.includes(error.code)) return undefined;
+    if (isOfTheCopy(error)) return undefined;
     throw error;
   }
 }

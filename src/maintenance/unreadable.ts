@@ -3,7 +3,6 @@ import type { FileSystem } from "../file-system.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import type { LooseStore } from "../store/loose-store.ts";
-import type { PackedReader } from "../store/packed-reader.ts";
 import { isBadSector, isOfOne, type OnUnreadable } from "../store/unreadable.ts";
 import type { BackupProblem } from "./backup-reports.ts";
 import { LISTED_MAX, problemOf } from "./findings.ts";
@@ -94,12 +93,9 @@ export function unreachable(fs: FileSystem, folder: string): TsdosError | undefi
 }
 
 /** The pack, for {@link Unreadable.passOver}, where an object in it has come upon a bad sector. */
-export function packWithBadSector(
-  { packed }: CombinedStore,
-  reader: PackedReader | undefined,
-  error: unknown,
-): string | undefined {
-  return reader !== undefined && isBadSector(error) ? packed.files.pathOf(reader.entry.packId) : undefined;
+export function packWithBadSector({ packed: { files } }: CombinedStore, error: unknown): string | undefined {
+  const { path } = isBadSector(error) ? error.details : {};
+  return path !== undefined && files.idOf(path) !== undefined ? path : undefined;
 }
 
 function passedOver(error: TsdosError, what: string, key?: ObjectKey): TsdosError {

@@ -37,6 +37,12 @@ export class PackFiles {
     return `${this.folder}/${packFileName(packId, this.formatVersion)}`;
   }
 
+  /** The id of the pack at a path; undefined where that is no pack of these. */
+  idOf(path: string): number | undefined {
+    const packId = parsePackFileName(path.slice(this.folder.length + 1), this.formatVersion);
+    return packId !== undefined && this.pathOf(packId) === path ? packId : undefined;
+  }
+
   /** The ids that are taken in the folder, ascending: those of packs, and of tables of contents whose pack is lost. */
   ids(): number[] {
     const version = this.formatVersion;

@@ -30,6 +30,7 @@ import { readsBack } from "./read-to-end.ts";
 import { refuseMoved } from "./refuse-moved.ts";
 import { removeLeftovers } from "./repack-leftovers.ts";
 import { ObjectSlice, type StoredObject } from "./stored-object.ts";
+import { isBadSector } from "./unreadable.ts";
 
 /** Large verified objects that are remembered at most. */
 const VERIFIED_MAX = 10_000;
@@ -341,9 +342,14 @@ export class PackedStore extends BaseStore {
     this.#namedDurably.clear();
   }
 
-  /** True when the stored copy reads back with the right hash. */
-  isIntact(key: ObjectKey, entry: PackEntry, signal?: AbortSignal): Promise<boolean> {
-    return readsBack(this.reader(key, entry, { verify: "hash" }), signal);
+  /** True when the stored copy reads back with the right hash; false also when a bad sector is in the way. */
+  async isIntact(key: ObjectKey, entry: PackEntry, signal?: AbortSignal): Promise<boolean> {
+    try {
+      return await readsBack(this.reader(key, entry, { verify: "hash" }), signal);
+    } catch (error) {
+      if (isBadSector(error)) return false;
+      throw error;
+    }
   }
 
   /** What a writer that is still open has not committed is taken back; its next call throws `CLOSED`. */

@@ -1,5 +1,6 @@
 // `node disk-main.ts FILE IMAGE BYTES` mounts a disk with a cache that forgets on the FILE, with the content of the IMAGE. It takes
-// lines of JSON, `{image, survival, seed}`, and answers each when the power was cut into that image; it ends when FILE is unmounted.
+// lines of JSON, `{image, survival, seed}`, and answers each when the power was cut into that image, or `{block}`, the bytes with which a
+// block begins that cannot be read from then on, in base64; it ends when FILE is unmounted.
 import { spawnSync } from "node:child_process";
 import { openSync, read, writeSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -47,10 +48,14 @@ interface Cut {
 }
 
 createInterface({ input: process.stdin }).on("line", (line) => {
-  const cut = JSON.parse(line) as Cut;
+  const asked = JSON.parse(line) as Cut | { readonly block: string };
+  if ("block" in asked) {
+    console.log(disk.spoil(Buffer.from(asked.block, "base64")));
+    return;
+  }
   // Nothing is written to the disk from here to the answer.
   const at = String(process.hrtime.bigint());
   const { unflushed } = disk;
-  const survivors = disk.cut(cut.image, cut.survival, numbers(cut.seed));
+  const survivors = disk.cut(asked.image, asked.survival, numbers(asked.seed));
   console.log(JSON.stringify({ at, unflushed, survivors }));
 });

@@ -11,6 +11,7 @@ const PAGE = 4096;
 /** Reads and writes are not cached, so that each write of the loop device comes at once. */
 const DIRECT_IO = 1;
 const REGULAR_FILE = 0o100600;
+const EIO = 5;
 const ENOSYS = 38;
 
 const WRITE_MAX = 1024 ** 2;
@@ -32,7 +33,8 @@ const WITHOUT_ANSWER: readonly number[] = [2, 36, 42];
 /** The content of the file. */
 export interface Disk {
   readonly size: number;
-  read(offset: number, length: number): Uint8Array;
+  /** Undefined where that cannot be read. */
+  read(offset: number, length: number): Uint8Array | undefined;
   /** `bytes` are valid during the call. */
   write(offset: number, bytes: Uint8Array): void;
   /** What was written is durable when it returns. */
@@ -45,14 +47,15 @@ export function answer(request: Buffer, disk: Disk): Buffer | undefined {
   if (WITHOUT_ANSWER.includes(opcode)) return undefined;
   const body = bodyOf(opcode, request.subarray(IN_HEADER), disk);
   const header = Buffer.alloc(OUT_HEADER);
-  header.writeUInt32LE(OUT_HEADER + (body?.length ?? 0));
-  header.writeInt32LE(body === undefined ? -ENOSYS : 0, 4);
+  const isError = typeof body === "number";
+  header.writeUInt32LE(OUT_HEADER + (isError ? 0 : body.length));
+  header.writeInt32LE(isError ? -body : 0, 4);
   request.copy(header, 8, 8, 16);
-  return body === undefined ? header : Buffer.concat([header, body]);
+  return isError ? header : Buffer.concat([header, body]);
 }
 
-/** Undefined for what is not implemented. */
-function bodyOf(opcode: number, body: Buffer, disk: Disk): Uint8Array | undefined {
+/** Or the number of the error. */
+function bodyOf(opcode: number, body: Buffer, disk: Disk): Uint8Array | number {
   switch (opcode) {
     case INIT:
       return initialised();
@@ -65,7 +68,7 @@ function bodyOf(opcode: number, body: Buffer, disk: Disk): Uint8Array | undefine
       return opened;
     }
     case READ:
-      return disk.read(Number(body.readBigUInt64LE(8)), body.readUInt32LE(16));
+      return disk.read(Number(body.readBigUInt64LE(8)), body.readUInt32LE(16)) ?? EIO;
     case WRITE: {
       const size = body.readUInt32LE(16);
       disk.write(Number(body.readBigUInt64LE(8)), body.subarray(40, 40 + size));
@@ -82,7 +85,7 @@ function bodyOf(opcode: number, body: Buffer, disk: Disk): Uint8Array | undefine
     case STATFS:
       return Buffer.alloc(80);
     default:
-      return undefined;
+      return ENOSYS;
   }
 }
 

@@ -56,6 +56,12 @@ export class LoopDisk {
     return { ...answer, at: BigInt(answer.at) };
   }
 
+  /** The block of a file that begins with these bytes cannot be read from now on. The file must not be in memory. */
+  async spoil(bytes: Uint8Array): Promise<void> {
+    const isFound = await this.#server.ask({ block: Buffer.from(bytes).toString("base64") });
+    if (isFound !== true) throw new Error("there is no such block");
+  }
+
   async stop(): Promise<void> {
     run("umount", [this.folder]) || run("umount", ["-l", this.folder]);
     if (this.#device !== undefined) run("losetup", ["--detach", this.#device]);

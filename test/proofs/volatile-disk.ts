@@ -16,6 +16,8 @@ export class VolatileDisk implements Disk {
   readonly #durable: Buffer;
   /** 1 for each block that was ever written. */
   readonly #used: Uint8Array;
+  /** Blocks that cannot be read, by their offsets. */
+  readonly #bad: number[] = [];
   #unflushed: { readonly offset: number; readonly bytes: Uint8Array }[] = [];
 
   /** Begins with the content of the image. */
@@ -49,7 +51,16 @@ export class VolatileDisk implements Disk {
     return this.#unflushed.length;
   }
 
-  read(offset: number, length: number): Uint8Array {
+  /** From now on, the block that begins with these bytes cannot be read; false when there is none. */
+  spoil(bytes: Uint8Array): boolean {
+    const at = this.#cached.indexOf(bytes);
+    if (at % BLOCK !== 0) return false;
+    this.#bad.push(at);
+    return true;
+  }
+
+  read(offset: number, length: number): Uint8Array | undefined {
+    if (this.#bad.some((at) => at < offset + length && offset < at + BLOCK)) return undefined;
     return this.#cached.subarray(offset, offset + length);
   }
 

@@ -35,8 +35,7 @@ export async function writeArchive(
   for await (const objects of wantedObjects(store, { keys, signal, verifyHash: true, skip, onMissing, onUnreadable })) {
     for (const { key, packed } of objects) {
       const read = (): Promise<ArchiveBody> => readBody(store, key, packed, signal);
-      const passOver = (error: unknown): undefined =>
-        unreadable.passOver(error, key, packWithBadSector(store, packed, error));
+      const passOver = (error: unknown): undefined => unreadable.passOver(error, key, packWithBadSector(store, error));
       const body = await tally.guarded(key, () => read().catch(passOver));
       // From here on an error ends the archive: it would go on in the middle of an object.
       if (body !== undefined) {
