@@ -11,6 +11,7 @@ import {
   MAX_LOOSE_PREFIX_LEN,
 } from "../format/config.ts";
 import { DUPLICATES_FOLDER, LOOSE_FOLDER, PACKED_FOLDER, PACKS_FOLDER, SANDBOX_FOLDER } from "../format/paths.ts";
+import { refuseWithinContainer } from "../maintenance/refuse-within.ts";
 import { checkLockTimeout, checkOption } from "../store/check-option.ts";
 import type { Durability } from "../store/object-store.ts";
 import type { OnLockWait } from "../store/packer-lock.ts";
@@ -65,7 +66,7 @@ export function createContainer(
 }
 
 /**
- * Refuses a folder that is not missing, or empty but for what an interrupted creation has left.
+ * Refuses a folder that is not missing, or empty but for what an interrupted creation has left, and one in another container.
  * @throws TsdosError `ALREADY_EXISTS`
  */
 export function refuseExisting(fs: FileSystem, root: string): void {
@@ -76,6 +77,7 @@ export function refuseExisting(fs: FileSystem, root: string): void {
   const ours: string[] = [LOOSE_FOLDER, SANDBOX_FOLDER, PACKED_FOLDER, PACKS_FOLDER, DUPLICATES_FOLDER];
   const foreign = names.find((name) => !ours.includes(name) || (fs.list(`${root}/${name}`) ?? []).length > 0);
   if (foreign !== undefined) throw alreadyExists(root, `is not empty (it has ${foreign})`);
+  refuseWithinContainer(fs, root);
 }
 
 /** The folder and those above it that do not exist yet. */
