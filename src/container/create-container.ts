@@ -20,24 +20,24 @@ import { type OpenStores, type OpenStoresOptions, openStores } from "./open-stor
 
 export interface OpenOptions {
   /** What acknowledged writes survive, where a call does not say. Default `full`: a power cut. */
-  readonly durability?: Durability;
+  readonly durability?: Durability | undefined;
   /** Milliseconds that a call waits for the packer lock. Default 10,000. */
-  readonly lockTimeoutMs?: number;
+  readonly lockTimeoutMs?: number | undefined;
   /** Told now and then while a call waits for the packer lock: who has it, if that is known. */
-  readonly onLockWait?: OnLockWait;
+  readonly onLockWait?: OnLockWait | undefined;
   /** Write index files that are missing or damaged anew, if that is possible at once. Default true. */
-  readonly tidyIndex?: boolean;
+  readonly tidyIndex?: boolean | undefined;
 }
 
 export interface CreateOptions extends OpenOptions {
   /** Default 2. Version 1 is the format of disk-objectstore and rsdos. */
-  readonly formatVersion?: 1 | 2;
+  readonly formatVersion?: 1 | 2 | undefined;
   /** `none`, `zlib:+LEVEL` (1 to 9), or `zstd:+LEVEL` (-131072 to 22; version 2 only). Default `zstd:+3`; in version 1 `zlib:+1`. */
-  readonly compression?: string;
+  readonly compression?: string | undefined;
   /** Bytes; a new pack is started once the last one has reached it. Default 4 GiB. */
-  readonly packSizeTarget?: number;
+  readonly packSizeTarget?: number | undefined;
   /** Hexadecimal digits that name the folders of loose objects, 0 to 4. Default 2. */
-  readonly loosePrefixLen?: number;
+  readonly loosePrefixLen?: number | undefined;
 }
 
 /** The level is the best trade on real trees; see docs/adr/0008-chosen-defaults.md. */

@@ -42,7 +42,7 @@ export abstract class BaseStore implements ObjectStore {
     return new BatchIterator(this.extractBatches(keys, options), options.signal);
   }
 
-  keys(options: { readonly signal?: AbortSignal } = {}): BulkIterator<ObjectKey> {
+  keys(options: { readonly signal?: AbortSignal | undefined } = {}): BulkIterator<ObjectKey> {
     return new BatchIterator(this.#keyBatches(options.signal), options.signal);
   }
 
