@@ -2,6 +2,7 @@ import fs from "node:fs";
 import { constants } from "node:os";
 import { dirname } from "node:path";
 import type { FileStat, FileSystem, FileWindow, OpenMode, SmallFileReader } from "../file-system.ts";
+import { isOpenHere } from "./file-opener.ts";
 import { FileRing } from "./file-ring.ts";
 import { isLocal, reservableBytes } from "./file-system-kind.ts";
 import { libc } from "./libc.ts";
@@ -226,6 +227,10 @@ export class NodeFileSystem implements FileSystem {
 
   mayWrite(path: string): boolean {
     return mayWrite(path);
+  }
+
+  isOpen(path: string): boolean {
+    return isOpenHere(path);
   }
 
   isLink(path: string): boolean {

@@ -99,7 +99,7 @@ export class SourceReader {
     if (stat?.isFile === false)
       throw sourceFailed(path, stat.isDirectory ? "it is a folder" : "it is not a regular file");
     if (stat !== undefined && this.#attempt(path, () => isOwnLock(this.#fs, this.#root, path, stat.inode)))
-      throw sourceFailed(path, "it is a file of this container that must stay locked while it is used");
+      throw sourceFailed(path, "an open container keeps others out by it, and reading it would let them in");
     const file = this.#attempt(path, () => this.#fs.open(path, "read"));
     try {
       const size = this.#attempt(path, () => this.#fs.size(file));
