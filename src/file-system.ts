@@ -109,6 +109,8 @@ export interface FileSystem {
   stat(path: string): FileStat | undefined;
   /** False when this process may not write the file, though others may: told by permissions, not by trying. */
   mayWrite?(path: string): boolean;
+  /** True for a file that this process has open, in whatever thread and by whatever means; takes a while. False where nothing tells. */
+  isOpen?(path: string): boolean;
   /** True for a symbolic link, wherever it leads, also to nothing. */
   isLink?(path: string): boolean;
   /** The path without symbolic links of something that is there. */

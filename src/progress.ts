@@ -15,8 +15,8 @@ export type OnProgress = (progress: Progress) => void;
 /** Options that every long operation takes. */
 export interface LongOperationOptions {
   /** Stops the operation at the next safe point; it rejects with the signal's reason. */
-  readonly signal?: AbortSignal;
-  readonly onProgress?: OnProgress;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: OnProgress | undefined;
   /** Milliseconds to wait for the packer lock, by operations that take it. 0 = not at all. Default: the container's. */
-  readonly lockTimeoutMs?: number;
+  readonly lockTimeoutMs?: number | undefined;
 }

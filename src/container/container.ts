@@ -147,7 +147,7 @@ export class Container implements ObjectStore, AsyncDisposable {
     return this.#store.readMany(keys, options);
   }
 
-  keys(options: { readonly signal?: AbortSignal } = {}): BulkIterator<ObjectKey> {
+  keys(options: { readonly signal?: AbortSignal | undefined } = {}): BulkIterator<ObjectKey> {
     return this.#store.keys(options);
   }
 
@@ -222,12 +222,15 @@ export class Container implements ObjectStore, AsyncDisposable {
     return importArchive(this.#store, bytes, options);
   }
 
-  async status(options: { readonly signal?: AbortSignal } = {}): Promise<ContainerStatus> {
+  async status(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<ContainerStatus> {
     return statusOf(this.#store, options.signal);
   }
 
   /** Every object in one place, in ascending order of keys; an object may be in both. */
-  inspect(where: Where, options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<ObjectStat> {
+  inspect(
+    where: Where,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): AsyncIterableIterator<ObjectStat> {
     return inspect(this.#store, where, options.signal);
   }
 

@@ -11,6 +11,7 @@ import {
   MAX_LOOSE_PREFIX_LEN,
 } from "../format/config.ts";
 import { DUPLICATES_FOLDER, LOOSE_FOLDER, PACKED_FOLDER, PACKS_FOLDER, SANDBOX_FOLDER } from "../format/paths.ts";
+import { refuseWithinContainer } from "../maintenance/refuse-within.ts";
 import { checkLockTimeout, checkOption } from "../store/check-option.ts";
 import type { Durability } from "../store/object-store.ts";
 import type { OnLockWait } from "../store/packer-lock.ts";
@@ -19,24 +20,24 @@ import { type OpenStores, type OpenStoresOptions, openStores } from "./open-stor
 
 export interface OpenOptions {
   /** What acknowledged writes survive, where a call does not say. Default `full`: a power cut. */
-  readonly durability?: Durability;
+  readonly durability?: Durability | undefined;
   /** Milliseconds that a call waits for the packer lock. Default 10,000. */
-  readonly lockTimeoutMs?: number;
+  readonly lockTimeoutMs?: number | undefined;
   /** Told now and then while a call waits for the packer lock: who has it, if that is known. */
-  readonly onLockWait?: OnLockWait;
+  readonly onLockWait?: OnLockWait | undefined;
   /** Write index files that are missing or damaged anew, if that is possible at once. Default true. */
-  readonly tidyIndex?: boolean;
+  readonly tidyIndex?: boolean | undefined;
 }
 
 export interface CreateOptions extends OpenOptions {
   /** Default 2. Version 1 is the format of disk-objectstore and rsdos. */
-  readonly formatVersion?: 1 | 2;
+  readonly formatVersion?: 1 | 2 | undefined;
   /** `none`, `zlib:+LEVEL` (1 to 9), or `zstd:+LEVEL` (-131072 to 22; version 2 only). Default `zstd:+3`; in version 1 `zlib:+1`. */
-  readonly compression?: string;
+  readonly compression?: string | undefined;
   /** Bytes; a new pack is started once the last one has reached it. Default 4 GiB. */
-  readonly packSizeTarget?: number;
+  readonly packSizeTarget?: number | undefined;
   /** Hexadecimal digits that name the folders of loose objects, 0 to 4. Default 2. */
-  readonly loosePrefixLen?: number;
+  readonly loosePrefixLen?: number | undefined;
 }
 
 /** The level is the best trade on real trees; see docs/adr/0008-chosen-defaults.md. */
@@ -65,7 +66,7 @@ export function createContainer(
 }
 
 /**
- * Refuses a folder that is not missing, or empty but for what an interrupted creation has left.
+ * Refuses a folder that is not missing, or empty but for what an interrupted creation has left, and one in another container.
  * @throws TsdosError `ALREADY_EXISTS`
  */
 export function refuseExisting(fs: FileSystem, root: string): void {
@@ -76,6 +77,7 @@ export function refuseExisting(fs: FileSystem, root: string): void {
   const ours: string[] = [LOOSE_FOLDER, SANDBOX_FOLDER, PACKED_FOLDER, PACKS_FOLDER, DUPLICATES_FOLDER];
   const foreign = names.find((name) => !ours.includes(name) || (fs.list(`${root}/${name}`) ?? []).length > 0);
   if (foreign !== undefined) throw alreadyExists(root, `is not empty (it has ${foreign})`);
+  refuseWithinContainer(fs, root);
 }
 
 /** The folder and those above it that do not exist yet. */

@@ -22,6 +22,15 @@ export function openerOf(path: string): Opener {
   }
 }
 
+/** True when this process has the file open, in whatever thread; false also where that cannot be told. */
+export function isOpenHere(path: string): boolean {
+  try {
+    return hasOpen("/proc/self", fs.statSync(path, { bigint: true })) ?? false;
+  } catch {
+    return false;
+  }
+}
+
 function openerOnLinux(path: string): Opener {
   const file = fs.statSync(path, { bigint: true });
   const me = process.geteuid?.();

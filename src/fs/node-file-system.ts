@@ -2,6 +2,7 @@ import fs from "node:fs";
 import { constants } from "node:os";
 import { dirname } from "node:path";
 import type { FileStat, FileSystem, FileWindow, OpenMode, SmallFileReader } from "../file-system.ts";
+import { isOpenHere } from "./file-opener.ts";
 import { FileRing } from "./file-ring.ts";
 import { isLocal, reservableBytes } from "./file-system-kind.ts";
 import { libc } from "./libc.ts";
@@ -29,6 +30,8 @@ const NO_SPACE: readonly number[] = [constants.errno.ENOSPC, constants.errno.EDQ
  * long again. Linux allows it to the owner of a file; elsewhere there is no such flag.
  */
 const NO_ACCESS_TIME: number = fs.constants.O_NOATIME ?? 0;
+/** A named pipe that somebody has put in the place of a file is not waited for: reading at a position tells what it is. */
+const OPEN_TO_READ: number = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0);
 /** Bytes that are written by one call: for more, Linux looks for larger pieces of free memory, which may take it ten times as long. */
 const WRITE_MAX: number = 512 * 1024;
 /**
@@ -85,12 +88,15 @@ export class NodeFileSystem implements FileSystem {
 
   #openToRead(path: string): number {
     try {
-      return fs.openSync(path, fs.constants.O_RDONLY | this.#readFlag);
+      return fs.openSync(path, OPEN_TO_READ | this.#readFlag);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EPERM" || this.#readFlag === 0) throw error;
+      const { code } = error as NodeJS.ErrnoException;
+      // A file server of this machine has a lease on it (fcntl, F_SETLEASE), and gives it back: that is waited for.
+      if (code === "EAGAIN") return fs.openSync(path, fs.constants.O_RDONLY | this.#readFlag);
+      if (code !== "EPERM" || this.#readFlag === 0) throw error;
       // It belongs to somebody else, and so will others.
       this.#readFlag = 0;
-      return fs.openSync(path, fs.constants.O_RDONLY);
+      return fs.openSync(path, OPEN_TO_READ);
     }
   }
 
@@ -221,6 +227,10 @@ export class NodeFileSystem implements FileSystem {
 
   mayWrite(path: string): boolean {
     return mayWrite(path);
+  }
+
+  isOpen(path: string): boolean {
+    return isOpenHere(path);
   }
 
   isLink(path: string): boolean {

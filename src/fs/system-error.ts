@@ -14,6 +14,7 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
 };
 
 const TOO_MANY_OPEN = "raise the limit (`ulimit -n`) and run it again; nothing that was acknowledged is lost";
+const NO_PLAIN_FILE = "there is a pipe, socket or device where a plain file should be: move it away";
 const ERRNO_ADVICE: Readonly<Record<string, string>> = {
   EMFILE: TOO_MANY_OPEN,
   ENFILE: TOO_MANY_OPEN,
@@ -21,6 +22,8 @@ const ERRNO_ADVICE: Readonly<Record<string, string>> = {
   ERR_ACCESS_DENIED: "Node's --permission forbids it, and every sync: with it, containers can be read, and little more",
   EIO: "check the disk",
   ELOOP: "it is a link that leads to itself: remove it, or put in its place what should be there",
+  ESPIPE: NO_PLAIN_FILE,
+  ENXIO: NO_PLAIN_FILE,
   EISDIR: "there is a folder where a file should be: move it away",
   EFBIG:
     "files may not become that large here, by `ulimit -f` or by the file system (FAT: 4 GiB); with a smaller `pack_size_target` in config.json, packs stay smaller; nothing that was acknowledged is lost",

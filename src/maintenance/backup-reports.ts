@@ -7,18 +7,18 @@ export type BackupProblem = Omit<Problem, "kind">;
 
 export interface BackupOptions extends LongOperationOptions {
   /** How many earlier backups stay beside the new one; the oldest others are removed once it is complete. Default: all. */
-  readonly keep?: number;
+  readonly keep?: number | undefined;
   /**
    * `written` (default): loose objects are compared with their keys and packed ones with their checksums while they are copied.
    * `full`: besides, what is taken from earlier backups is read and compared with the container, and what was written is read back.
    */
-  readonly verify?: BackupVerify;
+  readonly verify?: BackupVerify | undefined;
   /** Say what would be copied and removed, and change nothing. Default false. */
-  readonly dryRun?: boolean;
+  readonly dryRun?: boolean | undefined;
   /** For a destination on another machine. Default `ssh`; words are separated by spaces. */
-  readonly ssh?: string;
+  readonly ssh?: string | undefined;
   /** For a destination on another machine: how tsdos is started there. Default `tsdos`. */
-  readonly remoteCommand?: string;
+  readonly remoteCommand?: string | undefined;
 }
 
 export interface BackupReport {
@@ -53,12 +53,12 @@ export interface BackupReport {
 
 export interface RestoreBackupOptions extends LongOperationOptions {
   /** As for backups. Everything in the new container is compared with its key in any case. */
-  readonly verify?: BackupVerify;
+  readonly verify?: BackupVerify | undefined;
   /** Say what would be copied, and change nothing. Default false. */
-  readonly dryRun?: boolean;
+  readonly dryRun?: boolean | undefined;
   /** For a source on another machine, as are those of {@link BackupOptions}. */
-  readonly ssh?: string;
-  readonly remoteCommand?: string;
+  readonly ssh?: string | undefined;
+  readonly remoteCommand?: string | undefined;
 }
 
 /** One folder in a destination of backups. */

@@ -39,7 +39,7 @@ interface RemovedCopies {
 export async function removePackedCopies(
   store: CombinedStore,
   keys: readonly ObjectKey[],
-  options: LongOperationOptions & { readonly dryRun?: boolean; readonly unreadable: Unreadable },
+  options: LongOperationOptions & { readonly dryRun?: boolean | undefined; readonly unreadable: Unreadable },
 ): Promise<RemovedCopies> {
   const { packed } = store;
   const { unreadable } = options;

@@ -5,18 +5,18 @@ import type { BackupProblem } from "./backup-reports.ts";
 
 export interface ImportOptions extends LongOperationOptions {
   /** Only these. Default: all. */
-  readonly keys?: Keys;
+  readonly keys?: Keys | undefined;
   /** Compare each object with its key. Default true; else packed objects are compared with their checksums only. */
-  readonly verifyHash?: boolean;
+  readonly verifyHash?: boolean | undefined;
   /** For what is not packed already, or has a compression that the target does not know. Default `auto`. */
-  readonly compress?: CompressMode;
+  readonly compress?: CompressMode | undefined;
   /** With `auto`: compress also what looks compressed already. Default false. */
-  readonly recompress?: boolean;
-  readonly durability?: Durability;
+  readonly recompress?: boolean | undefined;
+  readonly durability?: Durability | undefined;
   /** How many threads compress at most, as for `pack`. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
   /** Count, and change nothing. Default false. */
-  readonly dryRun?: boolean;
+  readonly dryRun?: boolean | undefined;
 }
 
 /** What became of objects that are copied into another container, or into an archive. */
@@ -42,7 +42,7 @@ export interface ImportReport extends CopyReport {
 
 export interface ExportArchiveOptions extends LongOperationOptions {
   /** Only these. Default: all. */
-  readonly keys?: Keys;
+  readonly keys?: Keys | undefined;
 }
 
 export interface ExportArchiveReport extends CopyReport {

@@ -10,7 +10,7 @@ import { removeLeftovers } from "../store/repack-leftovers.ts";
 
 export interface RebuildOptions extends LongOperationOptions {
   /** Read everything, say what it holds, and write nothing. Default false. */
-  readonly dryRun?: boolean;
+  readonly dryRun?: boolean | undefined;
 }
 
 export interface RebuildReport extends RebuildCounts {

@@ -71,7 +71,7 @@ export async function packUses(packed: PackedStore, { signal }: LongOperationOpt
 export function planRepack(
   packed: PackedStore,
   uses: Iterable<PackUse>,
-  options: { readonly all?: boolean; readonly deadRatio?: number },
+  options: { readonly all?: boolean | undefined; readonly deadRatio?: number | undefined },
 ): RepackPlan {
   const skipped: SkippedPack[] = [];
   const target = packed.context.config.packSizeTarget;
@@ -106,7 +106,10 @@ export function planRepack(
 
 function isWorthIt(
   { fileBytes = 0, storedBytes }: PackUse,
-  { all = false, deadRatio = DEAD_RATIO }: { readonly all?: boolean; readonly deadRatio?: number },
+  {
+    all = false,
+    deadRatio = DEAD_RATIO,
+  }: { readonly all?: boolean | undefined; readonly deadRatio?: number | undefined },
 ): boolean {
   const dead = fileBytes - storedBytes;
   return fileBytes > 0 && (all || (dead > 0 && dead >= fileBytes * deadRatio));

@@ -15,21 +15,21 @@ import { type PackUse, packUses, planRepack, type RepackPlan, type SkippedPack }
 
 export interface RepackOptions extends LongOperationOptions {
   /** Say what would be done, and do nothing. Default false. */
-  readonly dryRun?: boolean;
+  readonly dryRun?: boolean | undefined;
   /** Rewrite every pack, not only those that are worth it. Default false. */
-  readonly all?: boolean;
+  readonly all?: boolean | undefined;
   /** A pack is rewritten when at least this part of its bytes is dead. From 0 to 1. Default 0.1. */
-  readonly deadRatio?: number;
+  readonly deadRatio?: number | undefined;
   /** Default: `keep`, or `auto` when `compression` is given. */
-  readonly compress?: CompressMode;
+  readonly compress?: CompressMode | undefined;
   /** Compress anew, with this instead of the container's: `zstd:+9`. What is compressed already, too. */
-  readonly compression?: string;
+  readonly compression?: string | undefined;
   /** With `auto`: compress also what looks compressed already. Default false. */
-  readonly recompress?: boolean;
+  readonly recompress?: boolean | undefined;
   /** Compare every object that was moved with its key. Default true; false: only its checksum, as far as there is one. */
-  readonly verifyHash?: boolean;
+  readonly verifyHash?: boolean | undefined;
   /** How many threads compress at most, as for `pack`. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
 }
 
 export interface RepackReport {

@@ -4,11 +4,11 @@ import type { Problem } from "./validate-reports.ts";
 
 export interface RepairOptions extends LongOperationOptions {
   /** Say what would be done, and do nothing. Default false. */
-  readonly dryRun?: boolean;
+  readonly dryRun?: boolean | undefined;
   /** Where good copies are looked for, in this order: other containers, for example. */
-  readonly from?: readonly Pick<ObjectStore, "extract">[];
+  readonly from?: readonly Pick<ObjectStore, "extract">[] | undefined;
   /** Threads that verify objects, from 1 on. Default: as many as there are processors, up to 4. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
 }
 
 export interface RepairReport {

@@ -8,21 +8,21 @@ import type { QuarantineTotals } from "./quarantine.ts";
 
 export interface PackOptions extends LongOperationOptions {
   /** Say what would be done, and do nothing. Default false. */
-  readonly dryRun?: boolean;
+  readonly dryRun?: boolean | undefined;
   /** Default `auto`. */
-  readonly compress?: CompressMode;
+  readonly compress?: CompressMode | undefined;
   /** Also compress content that is compressed already by its looks. Default false. */
-  readonly recompress?: boolean;
+  readonly recompress?: boolean | undefined;
   /** Verify that each loose object has its key's hash before it is packed. Default true. */
-  readonly verifyHash?: boolean;
+  readonly verifyHash?: boolean | undefined;
   /** Remove loose copies whose packed copies are durable and read back right. Default true. */
-  readonly clean?: boolean;
-  readonly durability?: Durability;
+  readonly clean?: boolean | undefined;
+  readonly durability?: Durability | undefined;
   /**
    * How many threads compress at most, with the caller's own. Default: 2, if there are as many processors. Each but the caller's takes
    * about 40 MB of memory; they are started when there is enough to do.
    */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
 }
 
 /** What was passed over, and is as it was. */
@@ -51,11 +51,11 @@ export interface PackReport extends PassedOver {
 
 export interface CleanOptions extends LongOperationOptions {
   /** Say what would be removed, and remove nothing. Default false. */
-  readonly dryRun?: boolean;
+  readonly dryRun?: boolean | undefined;
   /** Milliseconds since its last change after which a file in the sandbox, or a lock of disk-objectstore, is left over. Default one hour. */
-  readonly sandboxAgeMs?: number;
+  readonly sandboxAgeMs?: number | undefined;
   /** Version 1: also make packs.idx as small as it can be. Nobody else can write to it meanwhile. Default false. */
-  readonly vacuum?: boolean;
+  readonly vacuum?: boolean | undefined;
 }
 
 export interface CleanReport extends PassedOver {

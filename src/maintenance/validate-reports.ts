@@ -29,17 +29,17 @@ export interface Leftover {
 
 export interface ValidateOptions extends LongOperationOptions {
   /** Structure and checksums of stored bytes only: contents are not decoded and not hashed, loose objects not read. Default false. */
-  readonly quick?: boolean;
+  readonly quick?: boolean | undefined;
   /** Reads only this part of the objects, above 0 and up to 1, chosen at random; the structure is checked as a whole. */
-  readonly sample?: number;
+  readonly sample?: number | undefined;
   /** Of the choice, a whole number from 0 to 2^32 - 1: the same objects again. Default: at random. */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
   /** Goes on behind the checkpoint of a run of the same kind that was interrupted. Default false. */
-  readonly resume?: boolean;
+  readonly resume?: boolean | undefined;
   /** The file for checkpoints. Default: one in the container. */
-  readonly checkpoint?: string;
+  readonly checkpoint?: string | undefined;
   /** Threads that verify objects, from 1 on. Default: as many as there are processors, up to 4. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
 }
 
 export interface ValidateReport {

@@ -75,7 +75,7 @@ export class SegmentedIndex implements PackIndex {
   #refuseClosed(): void {
     if (!this.#closed) return;
     const { folder } = this.#state;
-    throw new TsdosError("CLOSED", `the index in ${folder} was closed`, { path: folder });
+    throw new TsdosError("CLOSED", `the container with ${folder} was closed; open it again`, { path: folder });
   }
 
   /** What an error has interrupted is read anew before anything is looked up: half of it would make objects seem absent. */

@@ -1,5 +1,5 @@
 import type { Sources, Where } from "./object-store.ts";
-import type { Source } from "./source.ts";
+import { isBytes, type Source } from "./source.ts";
 import { IDLE, SourcePuller } from "./source-puller.ts";
 
 /** A call with more sources than this goes to packs: one commit instead of a file and a rename for each. */
@@ -38,13 +38,13 @@ async function choose(puller: SourcePuller<Source>, stable: boolean): Promise<Ch
   while (first.length <= LOOSE_MAX_SOURCES && bytes <= LOOSE_MAX_BYTES) {
     // Whoever makes the sources may reuse a buffer once the next one is asked for.
     const last = first.at(-1);
-    if (!stable && last instanceof Uint8Array) first[first.length - 1] = new Uint8Array(last);
+    if (!stable && isBytes(last)) first[first.length - 1] = new Uint8Array(last);
     const pulled = puller.next(first.length > 0);
     const next = pulled instanceof Promise ? await pulled : pulled;
     if (next === IDLE) return { to: "loose", all: resumed(first, puller), ...end };
     if (next.done) return { to: "loose", all: first, ...end };
     first.push(next.value);
-    if (next.value instanceof Uint8Array) bytes += next.value.length;
+    if (isBytes(next.value)) bytes += next.value.length;
   }
   const all = puller.isSync ? resumedSync(first, puller) : resumed(first, puller);
   return { to: first.length > 1 ? "packed" : "loose", all, ...end };

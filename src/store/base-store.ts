@@ -31,7 +31,7 @@ export abstract class BaseStore implements ObjectStore {
   protected abstract extractBatches(keys: Keys, options: ExtractOptions): AsyncGenerator<readonly ExtractResult[]>;
 
   insert(source: Source, options: InsertOptions = {}): Promise<InsertResult> {
-    return onlyResult(this.insertMany([source], options));
+    return onlyResult(this.insertBatches([source], options));
   }
 
   insertMany(sources: Sources, options: InsertManyOptions = {}): AsyncIterableIterator<InsertResult> {
@@ -42,7 +42,7 @@ export abstract class BaseStore implements ObjectStore {
     return new BatchIterator(this.extractBatches(keys, options), options.signal);
   }
 
-  keys(options: { readonly signal?: AbortSignal } = {}): BulkIterator<ObjectKey> {
+  keys(options: { readonly signal?: AbortSignal | undefined } = {}): BulkIterator<ObjectKey> {
     return new BatchIterator(this.#keyBatches(options.signal), options.signal);
   }
 

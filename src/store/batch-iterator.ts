@@ -1,4 +1,5 @@
 import { Pacer } from "./context.ts";
+import { endWhenForgotten } from "./when-forgotten.ts";
 
 /** Gives single items, or by {@link batches} as many at a time as are ready. */
 export interface BulkIterator<T> extends AsyncIterableIterator<T> {
@@ -26,6 +27,7 @@ export class BatchIterator<T> implements BulkIterator<T> {
   constructor(batches: AsyncGenerator<readonly T[]>, signal?: AbortSignal) {
     this.#batches = batches;
     this.#signal = signal;
+    endWhenForgotten(this, batches);
   }
 
   next(): Promise<IteratorResult<T>> {

@@ -5,7 +5,7 @@ import { checkThreads } from "../thread-pool.ts";
 import { chooseDestination } from "./auto-destination.ts";
 import { BaseStore } from "./base-store.ts";
 import { BatchIterator, type BulkIterator } from "./batch-iterator.ts";
-import { checkReadOptions } from "./check-option.ts";
+import { checkOption, checkReadOptions } from "./check-option.ts";
 import { compressingOf } from "./compressing.ts";
 import { Pacer, type StoreContext, syncs } from "./context.ts";
 import { type DeleteManyOptions, type DeleteResult, deleteBatches } from "./delete-many.ts";
@@ -68,6 +68,7 @@ export class CombinedStore extends BaseStore {
 
   async stat(key: string, from?: Where): Promise<ObjectStat | undefined> {
     const parsed = parseKey(key);
+    checkOption("from", from, ["loose", "packed"]);
     const size = from === "packed" ? undefined : this.loose.sizeOf(parsed);
     if (size !== undefined) return looseStat(parsed, size);
     const entry = from === "loose" ? undefined : this.packed.find(parsed);

@@ -16,7 +16,11 @@ export interface Compressing {
 /** What an insert or pack with these options does in a container with this configuration. */
 export function compressingOf(
   { containerVersion, compressionSpec: usual }: ContainerConfig,
-  options: { readonly compress?: CompressMode; readonly recompress?: boolean; readonly compression?: string },
+  options: {
+    readonly compress?: CompressMode | undefined;
+    readonly recompress?: boolean | undefined;
+    readonly compression?: string | undefined;
+  },
 ): Compressing {
   checkOption("compress", options.compress, ["no", "yes", "keep", "auto"]);
   const compressionSpec = options.compression === undefined ? usual : parseCompression(options.compression);

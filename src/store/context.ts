@@ -30,7 +30,7 @@ export interface StoreContext {
  */
 export function syncs(
   context: Pick<StoreContext, "durability">,
-  { durability }: { readonly durability?: Durability },
+  { durability }: { readonly durability?: Durability | undefined },
 ): boolean {
   checkOption("durability", durability, ["full", "process"]);
   return (durability ?? context.durability) === "full";

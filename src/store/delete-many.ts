@@ -7,7 +7,7 @@ import type { DeleteOptions, Keys } from "./object-store.ts";
 
 export interface DeleteManyOptions extends DeleteOptions {
   /** Say what would be deleted, and delete nothing. Default false. */
-  readonly dryRun?: boolean;
+  readonly dryRun?: boolean | undefined;
 }
 
 export interface DeleteResult {

@@ -106,9 +106,9 @@ export async function* insertLoop(
 }
 
 /** The one result of a call with one source. */
-export async function onlyResult(results: AsyncIterableIterator<InsertResult>): Promise<InsertResult> {
+export async function onlyResult(batches: AsyncIterable<readonly InsertResult[]>): Promise<InsertResult> {
   let only: InsertResult | undefined;
-  for await (const result of results) only = result;
+  for await (const [result] of batches) only = result;
   if (only === undefined) throw new TypeError("one source gives one result");
   return only;
 }

@@ -130,7 +130,7 @@ export class LooseStore extends BaseStore {
     throw new TsdosError(
       "IO_ERROR",
       `cannot read ${path}: there is no file where one should be: move away what is there`,
-      { path, errno: "EISDIR" },
+      { path, errno: stat.isDirectory ? "EISDIR" : "ESPIPE" },
     );
   }
 

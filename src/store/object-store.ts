@@ -27,26 +27,26 @@ export type Verify = "auto" | "hash";
 
 export interface InsertOptions {
   /** Default `loose`. */
-  readonly to?: Destination;
+  readonly to?: Destination | undefined;
   /** Default: the container's, which is `full`. */
-  readonly durability?: Durability;
+  readonly durability?: Durability | undefined;
   /** For objects that go to packs. Default `auto`. */
-  readonly compress?: CompressMode;
+  readonly compress?: CompressMode | undefined;
   /** Also compress content that is compressed already by its looks (gzip, png ...). Default false. */
-  readonly recompress?: boolean;
+  readonly recompress?: boolean | undefined;
   /** Verify the copy that is already there, and replace it when it is damaged. Default false. */
-  readonly checkExisting?: boolean;
-  readonly signal?: AbortSignal;
+  readonly checkExisting?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
   /** Milliseconds to wait for the packer lock, if it goes to packs. 0 = not at all. Default: the container's. */
-  readonly lockTimeoutMs?: number;
+  readonly lockTimeoutMs?: number | undefined;
 }
 
 export interface DeleteOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Default: the container's, which is `full`. */
-  readonly durability?: Durability;
+  readonly durability?: Durability | undefined;
   /** Milliseconds to wait for the packer lock, if any of the objects is packed. 0 = not at all. Default: the container's. */
-  readonly lockTimeoutMs?: number;
+  readonly lockTimeoutMs?: number | undefined;
 }
 
 export interface InsertManyOptions extends InsertOptions, LongOperationOptions {
@@ -54,12 +54,12 @@ export interface InsertManyOptions extends InsertOptions, LongOperationOptions {
    * Called with a source that cannot be read (`SOURCE_FAILED`) and its position; the call then goes on without it.
    * Without this, what came before it is stored and yielded, and then the call fails.
    */
-  readonly onSourceError?: (error: TsdosError, index: number) => void;
+  readonly onSourceError?: ((error: TsdosError, index: number) => void) | undefined;
   /**
    * How many threads compress what goes to packs at most, with the caller's own. Default: 2, if there are as many processors. Each but
    * the caller's takes about 40 MB of memory; they are started when there is enough to do.
    */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
 }
 
 export interface InsertResult {
@@ -92,10 +92,10 @@ export type Stored = Omit<InsertResult, "index">;
 
 export interface ExtractOptions {
   /** Default `auto`. */
-  readonly verify?: Verify;
+  readonly verify?: Verify | undefined;
   /** Looks in one place only; both by default. */
-  readonly from?: Where;
-  readonly signal?: AbortSignal;
+  readonly from?: Where | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** One answer of `extractMany`: `object` is undefined when there is no such object. */
@@ -153,7 +153,7 @@ export interface ObjectStore {
    */
   extractMany(keys: Keys, options?: ExtractOptions): AsyncIterableIterator<ExtractResult>;
   /** Every key once, in ascending order. */
-  keys(options?: { readonly signal?: AbortSignal }): AsyncIterableIterator<ObjectKey>;
+  keys(options?: { readonly signal?: AbortSignal | undefined }): AsyncIterableIterator<ObjectKey>;
   /** Deletes; returns the keys that were there. */
   delete(keys: Keys, options?: DeleteOptions): Promise<ObjectKey[]>;
 }

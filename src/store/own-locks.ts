@@ -23,10 +23,12 @@ const NAMES = new Set([
 ]);
 
 /**
- * True for a file of the container at `root` that SQLite locks. Whoever opens and closes such a file, even to read it, frees the
- * locks that the whole process has on it: another program would then write packs at the same time.
+ * True for a file that SQLite locks, of the container at `root`, or of another one that this process has open. Whoever opens and closes
+ * such a file, even to read it, frees the locks that the whole process has on it: another program would then write packs at the same
+ * time.
  */
 export function isOwnLock(fs: FileSystem, root: string, path: string, inode: number): boolean {
   const name = basename(path);
-  return NAMES.has(name) && FOLDERS.some((folder) => fs.stat(root + folder + name)?.inode === inode);
+  if (!NAMES.has(name)) return false;
+  return FOLDERS.some((folder) => fs.stat(root + folder + name)?.inode === inode) || (fs.isOpen?.(path) ?? false);
 }

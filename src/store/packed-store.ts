@@ -58,7 +58,7 @@ export interface ExclusiveOptions extends LockWait {
   /** True for work that writes packs: programs that do not know our lock must not be doing so. */
   readonly writesPacks?: boolean;
   /** True for work that changes nothing. */
-  readonly dryRun?: boolean;
+  readonly dryRun?: boolean | undefined;
   /** True for work that removes by itself what interrupted repacks have left, when it is time. */
   readonly keepsLeftovers?: boolean;
   /** True for work that needs nothing of the index: it is not looked at before, as it may have too much in memory. */

@@ -1,4 +1,5 @@
 import { isReadable, Readable } from "node:stream";
+import { isUint8Array } from "node:util/types";
 import { copyMemory } from "../copy-memory.ts";
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
@@ -80,7 +81,7 @@ export class SourceReader {
    * @throws TsdosError `SOURCE_FAILED`; TypeError for something that is not a source
    */
   read(source: Source): Content | Promise<Content> {
-    if (source instanceof Uint8Array) return fromMemory(source);
+    if (isBytes(source)) return fromMemory(source);
     if (isFileSource(source)) return this.#readFile(source.path);
     if (source instanceof Blob)
       return this.#readStream(source.stream() as unknown as AsyncIterable<Uint8Array>, "a Blob");
@@ -98,7 +99,7 @@ export class SourceReader {
     if (stat?.isFile === false)
       throw sourceFailed(path, stat.isDirectory ? "it is a folder" : "it is not a regular file");
     if (stat !== undefined && this.#attempt(path, () => isOwnLock(this.#fs, this.#root, path, stat.inode)))
-      throw sourceFailed(path, "it is a file of this container that must stay locked while it is used");
+      throw sourceFailed(path, "an open container keeps others out by it, and reading it would let them in");
     const file = this.#attempt(path, () => this.#fs.open(path, "read"));
     try {
       const size = this.#attempt(path, () => this.#fs.size(file));
@@ -196,6 +197,11 @@ export class SourceReader {
   }
 }
 
+/** Also for one of another realm, as programs that run in `vm` (tests, plug-ins) make them; that takes longer to find out. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return value instanceof Uint8Array || isUint8Array(value);
+}
+
 function fromMemory(bytes: Uint8Array): Content {
   if (isGone(bytes)) throw memoryGone("a source");
   if (bytes.length <= SMALL_MAX) return { small: bytes };
@@ -218,6 +224,10 @@ function isGone(bytes: Uint8Array): boolean {
   } catch {
     return true;
   }
+}
+
+function kindOf(value: unknown): string {
+  return value === null ? "null" : typeof value === "object" ? (value.constructor?.name ?? "an object") : typeof value;
 }
 
 function memoryGone(what: string): TypeError {
@@ -255,12 +265,12 @@ async function* checked(stream: AsyncIterable<Uint8Array>, what: string): AsyncG
   let misused = false;
   try {
     for await (const chunk of stream) {
-      const isBytes = chunk instanceof Uint8Array;
-      misused = !isBytes || isGone(chunk);
+      const given: unknown = chunk;
+      misused = !isBytes(given) || isGone(given);
       if (misused)
-        throw isBytes
+        throw isBytes(given)
           ? memoryGone(`a piece of ${what}`)
-          : new TypeError(`${what} gave a ${typeof chunk}, not a Uint8Array`);
+          : new TypeError(`a piece of ${what} is no Uint8Array: ${kindOf(given)}`);
       if (chunk.length > 0) yield chunk;
     }
   } catch (error) {

@@ -5,8 +5,10 @@ import type { ObjectKey } from "../key/object-key.ts";
 import { Pacer } from "./context.ts";
 import type { Where } from "./object-store.ts";
 import { LARGE_SIZE } from "./read-pieces.ts";
+import { SMALL_MAX } from "./source.ts";
 import { writeTarget } from "./target-file.ts";
 import { isOfOne } from "./unreadable.ts";
+import { ForgettableIterator } from "./when-forgotten.ts";
 
 /** How the bytes of one object are read where they are. */
 export interface ObjectReader {
@@ -120,7 +122,8 @@ export class ObjectSlice {
 
   /** The bytes in pieces of up to 2 MiB. Damage throws; it never ends the iteration early. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
-    return this.#pieces(false);
+    const pieces = this.#pieces(false);
+    return this.rawSize > SMALL_MAX ? new ForgettableIterator(pieces) : pieces;
   }
 
   /** As iteration, and twice as fast: a piece shares its memory with the next one, so it is valid only until that is asked for. */

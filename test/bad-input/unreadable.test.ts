@@ -105,8 +105,8 @@ for (const formatVersion of [1, 2] as const) {
 
       test("copies to another container and to an archive have all others", async () => {
         const one = await spoilt(formatVersion, kind);
-        // A folder in its place is no object.
-        const isMissing = kind.errno === "EISDIR";
+        // Something else than a file in its place is no object.
+        const isMissing = kind.isNoFile === true;
         const problemsOf = isMissing ? [] : [[kind.code, one.path]];
         const { root } = await newContainer({ formatVersion });
         const into = await openFailing(root, () => undefined);

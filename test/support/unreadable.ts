@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { mkdirSync, renameSync, symlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import { Container } from "../../src/container/container.ts";
@@ -16,6 +17,8 @@ export interface UnreadableKind {
   readonly code: ErrorCode;
   readonly errno: string;
   readonly what: "file" | "folder";
+  /** Something else than a file is there, so that no object is. */
+  readonly isNoFile?: boolean;
   /** Puts it there for real. */
   readonly spoil?: (path: string) => void;
   /** Else, which calls fail. `path`: of the file, or of the folder. */
@@ -47,9 +50,20 @@ export const unreadableKinds: Readonly<Record<string, UnreadableKind>> = {
     code: "IO_ERROR",
     errno: "EISDIR",
     what: "file",
+    isNoFile: true,
     spoil: (path) => {
       renameSync(path, `${path}.was`);
       mkdirSync(path);
+    },
+  },
+  "a named pipe in the place of a file": {
+    code: "IO_ERROR",
+    errno: "ESPIPE",
+    what: "file",
+    isNoFile: true,
+    spoil: (path) => {
+      renameSync(path, `${path}.was`);
+      execFileSync("mkfifo", [path]);
     },
   },
   "a folder that nobody may list": {

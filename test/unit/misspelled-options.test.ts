@@ -10,7 +10,7 @@ test("options that are misspelled are refused, and nothing is done", async () =>
   const folder = temporaryFolder();
   await using container = await Container.create(join(folder, "container"));
   const { key } = await container.insert(noise(10));
-  const wrong = <T>(options: Record<string, unknown>): T => options as T;
+  const wrong = <T>(options: unknown): T => options as T;
   const refused: [string, () => unknown][] = [
     ["durability", () => Container.open(container.path, wrong({ durability: "Full" }))],
     ["durability", () => Container.create(join(folder, "other"), wrong({ durability: "none" }))],
@@ -27,6 +27,7 @@ test("options that are misspelled are refused, and nothing is done", async () =>
     ["to", () => container.insert(noise(20), wrong({ to: "pack" }))],
     ["verify", () => container.extract(key, wrong({ verify: "sha256" }))],
     ["verify", () => Array.fromAsync(container.readMany([key], wrong({ verify: "sha256" })))],
+    ["from", () => container.stat(key, wrong("packs"))],
     ["from", () => Array.fromAsync(container.extractMany([key], wrong({ from: "packs" })))],
     ["verify", () => container.backup(join(folder, "backups"), wrong({ verify: "all" }))],
     ["compress", () => container.importArchive([], wrong({ compress: "best" }))],

@@ -5,10 +5,10 @@ import { Connection, ConnectionLost, type Fields } from "./connection.ts";
 
 export interface RemoteOptions {
   /** Default `ssh`; words are separated by spaces. */
-  readonly ssh?: string;
+  readonly ssh?: string | undefined;
   /** What starts tsdos there. Default `tsdos`. */
-  readonly remoteCommand?: string;
-  readonly signal?: AbortSignal;
+  readonly remoteCommand?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A place on another machine. */
