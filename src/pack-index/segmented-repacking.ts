@@ -63,19 +63,37 @@ export class SegmentedRepacking implements Repacking {
         fs.syncDirectory(state.folder);
         fs.rename(path, state.tocPath(packId));
         fs.syncDirectory(state.folder);
-        this.#wholly((all) => this.#adopt(all, packId));
-        return this.#index.flushing(true);
+        return this.#adopting(packId);
       },
     };
   }
 
-  /** Takes the new pack's entries over, and writes a MANIFEST that does without the packs that it replaces. */
-  #adopt(state: IndexState, packId: number): void {
-    const toc = state.addToc(packId);
-    for (const _ of state.readingWhole(toc, 0)) this.#index.flushTail(true, FLUSH_MAX_RECORDS);
-    state.retireReplacedBy(toc, true);
-    if (state.tail.count > 0) this.#index.flushTail(true, 1);
-    else state.writeManifest(state.manifest.segments, state.positions(), true);
+  /** Takes the new pack's entries over, and forgets the packs that it replaces. */
+  *#adopting(packId: number): Generator<void> {
+    const toc = this.#wholly((state) => state.addToc(packId));
+    const reading = this.#wholly((state) => state.readingWhole(toc, 0));
+    const goesOn = (): boolean => {
+      if (reading.next().done) return false;
+      this.#index.flushTail(true, FLUSH_MAX_RECORDS);
+      return true;
+    };
+    let { position } = toc;
+    // Whoever looks at the files between two steps reads the rest of it, or all of the index anew.
+    const isOurs = ({ tocs }: IndexState): boolean => tocs.get(packId) === toc && toc.position === position;
+    while (this.#wholly((state) => isOurs(state) && goesOn())) {
+      ({ position } = toc);
+      yield;
+    }
+    this.#wholly((state) => state.retireReplacedBy(toc, true));
+  }
+
+  /** A new MANIFEST does without the packs that were replaced. */
+  *settling(): Generator<void> {
+    this.#wholly((state) => {
+      if (state.tail.count > 0) this.#index.flushTail(true, 1);
+      else state.writeManifest(state.manifest.segments, state.positions(), true);
+    });
+    yield* this.#index.flushing(true);
   }
 
   leftovers(): Leftovers | undefined {

@@ -150,9 +150,11 @@ test("damage of which a rebuild was told, or which it finds, is not forgotten by
 test("a repack that is killed while its entries are taken over leaves nothing wrong", () => {
   const fs = withoutIndex();
   killed(fs, 2, (on) => {
-    const replacement = open(on).repacking.begin(2, [1]);
+    const { repacking } = open(on);
+    const replacement = repacking.begin(2, [1]);
     replacement.append(batchOf(records.map(({ key, entry }) => ({ key, entry: { ...entry, packId: 2 } }))));
-    replacement.finish([1]);
+    for (const _ of replacement.finish([1]));
+    for (const _ of repacking.settling());
   });
   assert.deepEqual(audit(fs).problems, []);
   assert.equal(open(fs).totals().objects, COUNT);
