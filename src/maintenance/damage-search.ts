@@ -291,7 +291,8 @@ export class DamageSearch {
     return sample === undefined || isSampled(key, sample);
   }
 
-  *#packedUnits(after: PlaceMark | undefined): Generator<Unit> {
+  /** Rests after each batch. */
+  *#packedUnits(after: PlaceMark | undefined): Generator<Unit | undefined> {
     const { packed } = this.#store;
     const sizes: PackSizes = new Map();
     let some: Placed[] = [];
@@ -307,6 +308,7 @@ export class DamageSearch {
         some = [];
         bytes = 0;
       }
+      yield undefined;
     }
     if (some.length > 0) yield this.#packedUnit(some);
   }

@@ -203,6 +203,7 @@ class RoundMover {
           for (const reader of run) await this.#moveObject(reader, target);
         }
         await this.#check(target);
+        if (this.#pacer.due) await this.#pacer.pause();
       }
       // Nobody else changes anything meanwhile, but for disk-objectstore, which deletes rows of version 1.
       if (found !== use.objects && writer.formatVersion === 2) throw this.#incomplete(use, found);

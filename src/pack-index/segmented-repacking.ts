@@ -28,6 +28,8 @@ export class SegmentedRepacking implements Repacking {
   readonly #containerId: string;
   readonly #index: Index;
   readonly #wholly: Wholly;
+  /** New packs that this instance has completed, so that it need not read all of their tables of contents before it removes what they replace. */
+  readonly #complete = new Set<number>();
 
   /** `wholly` hands the index's state to what changes it. */
   constructor(options: { readonly fs: FileSystem; readonly containerId: string }, index: Index, wholly: Wholly) {
@@ -84,7 +86,10 @@ export class SegmentedRepacking implements Repacking {
       ({ position } = toc);
       yield;
     }
-    this.#wholly((state) => state.retireReplacedBy(toc, true));
+    this.#wholly((state) => {
+      state.retireReplacedBy(toc, true);
+      if (!state.damage.some((one) => one.packId === packId)) this.#complete.add(packId);
+    });
   }
 
   /** A new MANIFEST does without the packs that were replaced. */
@@ -108,14 +113,16 @@ export class SegmentedRepacking implements Repacking {
     const found = [...state.replaced].filter(([packId]) => present.has(packId));
     if (found.length === 0 && unfinished.length === 0) return undefined;
     const complete = new Set(
-      [...new Set(found.map(([, by]) => by))].filter((by) => isCompletePack(fs, state.folder, by)),
+      [...new Set(found.map(([, by]) => by))].filter(
+        (by) => this.#complete.has(by) || isCompletePack(fs, state.folder, by),
+      ),
     );
     const replaced = found.filter(([, by]) => complete.has(by)).map(([packId]) => packId);
     const incomplete = unfinished.filter((packId) => !names.includes(tocFileName(packId)) && present.has(packId));
     const packs = [...replaced, ...incomplete];
     return {
       packs,
-      remove(removePack) {
+      remove: (removePack) => {
         const { manifest } = state;
         // Whoever gave the new TOC its name may have been killed before that was durable.
         fs.syncDirectory(state.folder);
@@ -125,6 +132,7 @@ export class SegmentedRepacking implements Repacking {
         for (const packId of packs) removePack(packId);
         fs.syncDirectory(state.folder);
         for (const packId of unfinished) fs.remove(`${state.folder}/${unfinishedTocName(packId)}`);
+        this.#complete.clear();
       },
     };
   }
