@@ -1,11 +1,12 @@
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
-import { compareBytes } from "../format/bytes.ts";
-import { ENTRY_SIZE, recordPackId, recordRawSize, recordStoredSize } from "../format/entry.ts";
+import { compareBytes, prefixOf } from "../format/bytes.ts";
+import { ENTRY_SIZE, type RecordBatch, recordPackId, recordRawSize, recordStoredSize } from "../format/entry.ts";
 import type { TocDamage } from "../format/manifest.ts";
 import { MANIFEST_FILE } from "../format/paths.ts";
-import { IndexState } from "./index-state.ts";
-import { addToSum, type EntrySet, liveInToc, type RecordSum } from "./live-in-toc.ts";
+import { AuditState } from "./audit-state.ts";
+import type { IndexState } from "./index-state.ts";
+import { addToSum, type EntrySet, HELD_MAX, liveInToc, type RecordSum } from "./live-in-toc.ts";
 import { manifestStamp, readManifest } from "./manifest-file.ts";
 import type { IndexTotals } from "./pack-index.ts";
 import { RecordMerge } from "./record-merge.ts";
@@ -46,6 +47,13 @@ export interface IndexAudit {
   readonly onlyIndexed: readonly number[];
 }
 
+export interface AuditOptions {
+  /** Is told how many records and entries were looked at since the last time. */
+  readonly onLooked?: (entries: number) => void;
+  /** Records that are held in memory at once. */
+  readonly heldMax?: number;
+}
+
 /**
  * Reads MANIFEST, every segment and every table of contents as one who opens the container would, verifies their checksums, and
  * compares them: numbers and sums of the live entries of each pack, which take no memory. Rests now and then, and tells `onLooked`
@@ -55,10 +63,10 @@ export interface IndexAudit {
 export function* auditIndex(
   fs: FileSystem,
   folder: string,
-  onLooked: (entries: number) => void,
+  { onLooked = () => undefined, heldMax = HELD_MAX }: AuditOptions = {},
 ): Generator<Rest, IndexAudit> {
   for (let attempt = 1; ; attempt++) {
-    const state = new IndexState(fs, folder);
+    const state = new AuditState(fs, folder, heldMax);
     try {
       const stamp = manifestStamp(fs, state.indexFolder);
       const audit = yield* auditOnce(fs, state, onLooked);
@@ -72,7 +80,7 @@ export function* auditIndex(
 
 function* auditOnce(
   fs: FileSystem,
-  state: IndexState,
+  state: AuditState,
   onLooked: (entries: number) => void,
 ): Generator<Rest, IndexAudit> {
   const problems: IndexProblem[] = [...indexFileProblems(fs, state)];
@@ -83,7 +91,7 @@ function* auditOnce(
   for (const { packId, position } of [...state.tocs.values()].sort((a, b) => a.packId - b.packId)) {
     const knownValid = state.manifest.valid.get(packId) ?? 0;
     const part = { path: state.tocPath(packId), packId, end: position, knownValid, onLooked };
-    const { sum, live, damage } = yield* resting(liveInToc(fs, part));
+    const { sum, live, damage } = yield* resting(liveInToc(fs, part, state.heldMax));
     for (const one of damage) problems.push(tocProblem(fs, state, one));
     const indexed = walked.sums.get(packId) ?? { count: 0, sum: 0 };
     if (indexed.count !== sum.count || indexed.sum !== sum.sum) {
@@ -128,24 +136,52 @@ interface Walked {
   hasSuperseded: boolean;
 }
 
+const NOTHING: RecordBatch = { bytes: new Uint8Array(), count: 0 };
+
+/** All live records in ascending order of keys, those of the same key together; undefined at rests. */
+function* liveRecords(state: AuditState, onLooked: (entries: number) => void): Generator<RecordBatch | undefined> {
+  for (const range of state.parts(onLooked)) {
+    if (range === undefined) {
+      yield undefined;
+      continue;
+    }
+    const after = range.from === 0 ? undefined : lastKeyBelow(range.from);
+    const segments = state.segments.map((segment) => segment.pieces(after)).reverse();
+    const options = { final: true, retired: state.retired, after };
+    for (const { bytes, count } of new RecordMerge([[state.tail.sorted()], ...segments], options).batches()) {
+      let inside = count;
+      while (inside > 0 && prefixOf(bytes, (inside - 1) * ENTRY_SIZE) >= range.to) inside--;
+      yield { bytes, count: inside };
+      if (inside < count) break;
+    }
+  }
+}
+
+/** The last key whose first four bytes are a smaller number than `prefix`. */
+function lastKeyBelow(prefix: number): Uint8Array {
+  const key = new Uint8Array(KEY_SIZE).fill(0xff);
+  new DataView(key.buffer).setUint32(0, prefix - 1);
+  return key;
+}
+
 /** Walks all live records, which verifies every page; without the segments that turn out to be damaged. */
 function* walkLive(
-  state: IndexState,
+  state: AuditState,
   problems: IndexProblem[],
   onLooked: (entries: number) => void,
 ): Generator<Rest, Walked> {
   for (;;) {
+    yield* resting(state.reading(onLooked));
     const walked: Walked = {
       sums: new Map(),
       totals: { objects: 0, rawBytes: 0, storedBytes: 0 },
       hasSuperseded: false,
     };
-    const segments = state.segments.map((segment) => segment.pieces()).reverse();
-    const live = new RecordMerge([[state.tail.sorted()], ...segments], { final: true, retired: state.retired });
     const newest = new Uint8Array(KEY_SIZE);
     let isAny = false;
     try {
-      for (const { bytes, count } of live.batches()) {
+      for (const batch of liveRecords(state, onLooked)) {
+        const { bytes, count } = batch ?? NOTHING;
         for (let at = 0; at < count * ENTRY_SIZE; at += ENTRY_SIZE) {
           const packId = recordPackId(bytes, at);
           const sum = walked.sums.get(packId) ?? { count: 0, sum: 0 };

@@ -5,8 +5,8 @@ import type { TocDamage } from "../format/manifest.ts";
 import { MemoryIndex } from "./memory-index.ts";
 import { TocFile, type VisitEntry } from "./toc-file.ts";
 
-/** Tombstones that are held at once, a little fewer than memory for 2^19 records has room for: some 40 MB. */
-const TOMBSTONES_MAX = 480_000;
+/** Records that are held at once, a little fewer than memory for 2^19 of them has room for: some 40 MB. */
+export const HELD_MAX = 480_000;
 /** Bytes of an entry that its record has, too: all but the last four. */
 const COMMON_SIZE = 60;
 
@@ -52,6 +52,8 @@ export interface LiveInToc {
 export interface TocPart {
   readonly path: string;
   readonly packId: number;
+  /** From where on it is looked at, in bytes; default all of it. */
+  readonly from?: number;
   /** How far it is looked at, in bytes. */
   readonly end: number;
   /** How much of it was once valid, in bytes. */
@@ -61,34 +63,30 @@ export interface TocPart {
 }
 
 /** The entries of a table of contents that no later tombstone takes back. Rests now and then; has the file open. */
-export function* liveInToc(
-  fs: FileSystem,
-  toc: TocPart,
-  tombstonesMax: number = TOMBSTONES_MAX,
-): Generator<void, LiveInToc> {
+export function* liveInToc(fs: FileSystem, toc: TocPart, heldMax: number): Generator<void, LiveInToc> {
   const sum: RecordSum = { count: 0, sum: 0 };
   let deletions = new Deletions();
   let tombstones = 0;
-  const damage = yield* scan(fs, toc, (bytes, at, offset) => {
+  const damage = yield* scanToc(fs, toc, (bytes, at, offset) => {
     if (!isTombstone(bytes, at)) addToSum(sum, bytes, at);
-    else if (tombstones++ < tombstonesMax) deletions.add(bytes, at, offset);
+    else if (tombstones++ < heldMax) deletions.add(bytes, at, offset);
   });
   if (tombstones === 0) return { sum, live: undefined, damage };
   const live = new EntrySet(toc.end);
   sum.count = 0;
   sum.sum = 0;
-  const parts = Math.ceil(tombstones / tombstonesMax);
+  const parts = Math.ceil(tombstones / heldMax);
   for (let part = 0; part < parts; part++) {
     // Keys are hashes: their second half spreads evenly, and says nothing of their order.
     const isIn = (bytes: Uint8Array, at: number): boolean =>
       (((bytes[at + 16] as number) << 8) | (bytes[at + 17] as number)) % parts === part;
     if (parts > 1) {
       deletions = new Deletions();
-      yield* scan(fs, toc, (bytes, at, offset) => {
+      yield* scanToc(fs, toc, (bytes, at, offset) => {
         if (isTombstone(bytes, at) && isIn(bytes, at)) deletions.add(bytes, at, offset);
       });
     }
-    yield* scan(fs, toc, (bytes, at, offset) => {
+    yield* scanToc(fs, toc, (bytes, at, offset) => {
       if (isTombstone(bytes, at) || !isIn(bytes, at) || deletions.last(bytes, at) > offset) return;
       addToSum(sum, bytes, at);
       live.add(offset);
@@ -97,16 +95,16 @@ export function* liveInToc(
   return { sum, live, damage };
 }
 
-/** Visits the valid entries up to the end; returns the damage in all of the file. */
-function* scan(
+/** Visits the valid entries up to the end; returns the damage in all of the file. Rests now and then; has the file open. */
+export function* scanToc(
   fs: FileSystem,
-  { path, packId, end, knownValid, onLooked }: TocPart,
+  { path, packId, from = 0, end, knownValid, onLooked }: TocPart,
   visit: VisitEntry,
 ): Generator<void, TocDamage[]> {
   const toc = new TocFile(fs, path, packId);
   try {
     let looked = 0;
-    const pieces = toc.pieces(0, knownValid, (bytes, at, offset) => {
+    const pieces = toc.pieces(from, knownValid, (bytes, at, offset) => {
       looked++;
       if (offset < end) visit(bytes, at, offset);
     });

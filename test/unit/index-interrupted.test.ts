@@ -56,7 +56,7 @@ function killed(fs: MemoryFileSystem, last: number, work: (on: InterceptedFileSy
 }
 
 function audit(fs: MemoryFileSystem): IndexAudit {
-  const steps = auditIndex(fs, FOLDER, () => undefined);
+  const steps = auditIndex(fs, FOLDER);
   for (;;) {
     const { done, value } = steps.next();
     if (done) return value;

@@ -10,13 +10,13 @@ import { emptyFolder, FOLDER } from "../support/segmented-index.ts";
 const PATH = `${FOLDER}/0.toc`;
 
 /** What is found of a table of contents with these entries, and the numbers of the entries that are live. */
-function found(entries: readonly KeyedEntry[], end: number, tombstonesMax?: number) {
+function found(entries: readonly KeyedEntry[], end: number, heldMax = 100) {
   const fs = emptyFolder();
   const toc = new TocFile(fs, PATH, 0);
   toc.append(batchOf(entries), "", undefined);
   toc.close();
   const part = { path: PATH, packId: 0, end: (end + 1) * ENTRY_SIZE, knownValid: 0, onLooked: () => undefined };
-  const steps = liveInToc(fs, part, tombstonesMax);
+  const steps = liveInToc(fs, part, heldMax);
   let step = steps.next();
   while (!step.done) step = steps.next();
   const { live, sum, damage } = step.value as LiveInToc;
@@ -46,6 +46,6 @@ test("an entry is live unless a later tombstone takes it back, however many tomb
     assert.deepEqual(whole.live, live);
     assert.equal(whole.sum.count, live.length);
     assert.equal(whole.isPlain, !numbers.some(isDeletion));
-    for (const tombstonesMax of [1, 2, 5]) assert.deepEqual(found(entries, end, tombstonesMax), whole);
+    for (const heldMax of [1, 2, 5]) assert.deepEqual(found(entries, end, heldMax), whole);
   }
 });

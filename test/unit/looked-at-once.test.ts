@@ -121,3 +121,20 @@ test("validate looks up none of the objects of a pack of which some were deleted
   assert.equal(objects, 50);
   assert.equal(lookUps, 0);
 });
+
+test("validate of a container whose index is missing does not read it into memory for nobody", async () => {
+  const { fs, stores, calls } = await watched({});
+  stores.close();
+  for (const name of fs.list(`${MEMORY_ROOT}/packed/index`) ?? []) fs.remove(`${MEMORY_ROOT}/packed/index/${name}`);
+  const { combined, close } = openOn(fs, {});
+  const { index } = combined.packed;
+  calls.length = 0;
+  const { valid, objects } = await validate(combined, { quick: true });
+  assert.ok(valid);
+  assert.equal(objects, contents.length);
+  calls.length = 0;
+  // Only now: had it been read before, it would not be read again.
+  assert.ok(index.get(Buffer.from(keyOf(contents[0] as Uint8Array), "hex"), 0) !== undefined);
+  assert.ok(calls.some(({ name, path }) => name === "read" && path.endsWith("/0.toc")));
+  close();
+});
