@@ -49,9 +49,10 @@ export class AuditState extends IndexState {
   /** Reads the tables of contents; rests now and then. Called after each {@link load}. */
   *reading(onLooked: (entries: number) => void): Generator<void> {
     if (this.#isWhole) return;
+    // Where MANIFEST was replaced while it was read, all was read once more.
+    this.#unread = this.#unread.filter(({ toc }) => this.tocs.get(toc.packId) === toc);
     this.#entries = 0;
     for (const { toc, from, knownValid } of this.#unread) {
-      if (this.tocs.get(toc.packId) !== toc) continue;
       const pieces = toc.pieces(from, knownValid, (bytes, at) => {
         if (this.#entries++ < this.heldMax) this.tail.add(bytes, at);
       });
