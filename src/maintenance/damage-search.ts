@@ -94,9 +94,10 @@ export class DamageSearch {
 
   /** Names, places, indexes: everything but the objects themselves. Yields what is wrong, often nothing. */
   async *structure(): AsyncGenerator<readonly Finding[]> {
-    this.#store.packed.index.refresh();
-    yield* this.#paced(this.#strays());
+    // Version 2: of an index that is missing, all tables of contents would be read into memory, where mostly nobody asks for anything.
     const { index } = this.#store.packed;
+    if (index instanceof SqliteIndex) index.refresh();
+    yield* this.#paced(this.#strays());
     yield* this.#paced(index instanceof SqliteIndex ? this.#database(index) : this.#index());
     if (this.#packedReadable) yield* this.#paced(this.#rows(this.#places()));
     await this.#countLoose();
@@ -197,7 +198,7 @@ export class DamageSearch {
 
   *#index(): Generator<readonly Finding[]> {
     const { files, context } = this.#store.packed;
-    const audit = yield* auditIndex(context.fs, files.folder, this.#onLooked);
+    const audit = yield* auditIndex(context.fs, files.folder, { onLooked: this.#onLooked });
     const { problems, packs, totals } = audit;
     this.#known = audit;
     this.#expectPacked(totals);
@@ -291,7 +292,8 @@ export class DamageSearch {
     return sample === undefined || isSampled(key, sample);
   }
 
-  *#packedUnits(after: PlaceMark | undefined): Generator<Unit> {
+  /** Rests after each batch. */
+  *#packedUnits(after: PlaceMark | undefined): Generator<Unit | undefined> {
     const { packed } = this.#store;
     const sizes: PackSizes = new Map();
     let some: Placed[] = [];
@@ -307,6 +309,7 @@ export class DamageSearch {
         some = [];
         bytes = 0;
       }
+      yield undefined;
     }
     if (some.length > 0) yield this.#packedUnit(some);
   }

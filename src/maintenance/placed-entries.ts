@@ -16,6 +16,8 @@ import type { Finding } from "./findings.ts";
 import { locatedIn } from "./located-batches.ts";
 
 const KEY_BYTES = 32;
+/** Entries of a table of contents in a batch: it holds up others. */
+const BATCH = 4096;
 
 /** How far the packed objects were walked: behind a row, or behind a byte of a pack's table of contents. */
 export type PlaceMark = RowPlace | { readonly packId: number; readonly tocOffset: number };
@@ -65,13 +67,12 @@ function* placedTocEntries(
   for (const pack of packs) {
     if (after !== undefined && pack.packId < after.packId) continue;
     const from = pack.packId === after?.packId ? after.tocOffset : 0;
-    const isPlain = pack.plain && !hasSuperseded;
     for (const batch of tocBatches(packed, pack, from))
-      yield { placed: isPlain ? batch : foundOf(packed, batch), findings: [] };
+      yield { placed: hasSuperseded ? foundOf(packed, batch) : batch, findings: [] };
   }
 }
 
-/** Those that readers find. The files are looked at once for all of them, and not for each that was deleted. */
+/** Those that readers find. The files are looked at once for all of them. */
 function foundOf(packed: PackedStore, placed: readonly Placed[]): Placed[] {
   const keys = collectKeys(placed.map(({ key }) => key));
   packed.index.refresh();
@@ -114,23 +115,23 @@ export function findOrUndefined(packed: PackedStore, key: ObjectKey): PackEntry 
   }
 }
 
-/** The entries of a table of contents that are no tombstones, from `from` on. */
-function* tocBatches(packed: PackedStore, { packId, end }: AuditedPack, from: number): Generator<Placed[]> {
+/** The live entries of a table of contents, from `from` on. */
+function* tocBatches(packed: PackedStore, { packId, end, live }: AuditedPack, from: number): Generator<Placed[]> {
   const { files, context } = packed;
   const toc = new TocFile(context.fs, `${files.folder}/${tocFileName(packId)}`, packId);
   let piece: Uint8Array = new Uint8Array(0);
   let kept: Kept[] = [];
   try {
     const pieces = toc.pieces(from, 0, (bytes, at, offset) => {
-      if (offset >= end || isTombstone(bytes, at)) return;
+      if (offset >= end || isTombstone(bytes, at) || live?.has(offset) === false) return;
       piece = bytes;
       kept.push({ at, mark: { packId, tocOffset: offset + ENTRY_SIZE } });
     });
     for (const _ of pieces) {
-      yield placedIn(piece, kept);
+      yield* placedIn(piece, kept);
       kept = [];
     }
-    yield placedIn(piece, kept);
+    yield* placedIn(piece, kept);
   } finally {
     toc.close();
   }
@@ -142,11 +143,13 @@ interface Kept {
   readonly mark: PlaceMark;
 }
 
-/** Moves the records to the beginning of the piece, which was walked: many together are read several times faster. */
-function placedIn(piece: Uint8Array, kept: readonly Kept[]): Placed[] {
-  for (const [i, { at }] of kept.entries()) piece.copyWithin(i * ENTRY_SIZE, at, at + ENTRY_SIZE);
-  return locatedIn({ bytes: piece, count: kept.length }).map(({ key, entry }, i) => {
-    const { mark } = kept[i] as Kept;
-    return { key, entry, mark };
-  });
+/** Moves records to the beginning of the piece, which was walked: many together are read several times faster. At least one batch. */
+function* placedIn(piece: Uint8Array, kept: readonly Kept[]): Generator<Placed[]> {
+  if (kept.length === 0) yield [];
+  for (let from = 0; from < kept.length; from += BATCH) {
+    const some = kept.slice(from, from + BATCH);
+    for (const [i, { at }] of some.entries()) piece.copyWithin(i * ENTRY_SIZE, at, at + ENTRY_SIZE);
+    const located = locatedIn({ bytes: piece, count: some.length });
+    yield located.map(({ key, entry }, i) => ({ key, entry, mark: (some[i] as Kept).mark }));
+  }
 }

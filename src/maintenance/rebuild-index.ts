@@ -53,10 +53,7 @@ function refuseLoss({ context, files }: PackedStore, { onlyIndexed }: IndexAudit
 }
 
 function audited({ context, files }: PackedStore, signal: AbortSignal | undefined): Promise<IndexAudit> {
-  return inSteps(
-    auditIndex(context.fs, files.folder, () => undefined),
-    signal,
-  );
+  return inSteps(auditIndex(context.fs, files.folder), signal);
 }
 
 /** One segment is what a rebuild of up to 131,072 entries makes; of more, their number depends on how they are merged. */

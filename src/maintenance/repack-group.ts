@@ -17,7 +17,7 @@ import { removePacks } from "../store/repack-leftovers.ts";
 import { replacementWriter } from "../store/replacement-writer.ts";
 import { SMALL_MAX } from "../store/source.ts";
 import { locatedIn } from "./located-batches.ts";
-import type { PackUse, SkippedPack } from "./repack-plan.ts";
+import type { PackGroup, PackUse, SkippedPack } from "./repack-plan.ts";
 
 /** Objects and bytes that are moved, read back and verified, before more are. */
 const CHECK_OBJECTS = 4096;
@@ -54,28 +54,28 @@ interface Target {
 }
 
 /**
- * Writes what is needed of a few packs to a new one, which then takes their place. A pack with an object that cannot be moved keeps
- * its place, and nothing of it is moved. For the holder of the lock.
+ * Writes what is needed of each group of packs to a new pack, which takes their place, and then removes what was replaced. A pack
+ * with an object that cannot be moved keeps its place, and nothing of it is moved. For the holder of the lock.
  */
-export async function repackGroup(
+export async function replaceRound(
   packed: PackedStore,
   lock: PackerLock,
-  group: readonly PackUse[],
+  round: readonly PackGroup[],
   moving: Moving,
-): Promise<MovedGroup> {
+): Promise<MovedGroup[]> {
   let entered = 0;
   try {
-    for (const { packId } of group) {
+    for (const { packId } of round.flat()) {
       lock.enterPack(packId);
       entered++;
     }
-    return await new GroupMover(packed, lock, moving).move(group);
+    return await new RoundMover(packed, lock, moving).move(round);
   } finally {
     for (; entered > 0; entered--) lock.leavePack();
   }
 }
 
-class GroupMover {
+class RoundMover {
   readonly #packed: PackedStore;
   readonly #lock: PackerLock;
   readonly #moving: Moving;
@@ -84,6 +84,8 @@ class GroupMover {
   #fresh: Located[] = [];
   #objects = 0;
   #rawBytes = 0;
+  /** The index files do not tell yet what was replaced. */
+  #isUnsettled = false;
 
   constructor(packed: PackedStore, lock: PackerLock, moving: Moving) {
     this.#packed = packed;
@@ -91,38 +93,67 @@ class GroupMover {
     this.#moving = moving;
   }
 
-  async move(group: readonly PackUse[]): Promise<MovedGroup> {
-    const { files, index } = this.#packed;
-    const packId = (files.ids().at(-1) ?? -1) + 1;
-    const ids = group.map((use) => use.packId);
-    const replacement = index.repacking.begin(packId, ids);
-    const replaced: PackUse[] = [];
-    const skipped: SkippedPack[] = [];
+  async move(round: readonly PackGroup[]): Promise<MovedGroup[]> {
+    const old = round.flat();
+    const all: MovedGroup[] = [];
+    let packId = this.#nextPackId();
     try {
-      await this.#fill(replacement, group, { replaced, skipped });
-      const bytes = this.#makeDurable(packId);
-      if (replaced.length > 0) {
-        const check = (): void => this.#refuseLost(packId, bytes);
-        const finishing = replacement.finish(
-          replaced.map((use) => use.packId),
-          check,
-        );
-        for (const _ of finishing) {
-          if (this.#pacer.due) await this.#pacer.pause();
+      for (const group of round) {
+        const moved = await this.#moveGroup(group, packId);
+        all.push(moved);
+        if (moved.replaced.length > 0) {
+          packId++;
+        } else {
+          // The new pack goes, and the next one gets its number: readers look for the next number only.
+          await this.#settle(old);
+          packId = this.#nextPackId();
         }
       }
-      this.#removeOld(group);
-      return { replaced, skipped, objects: this.#objects, rawBytes: this.#rawBytes, bytes };
+      await this.#settle(old);
+      return all;
     } catch (error) {
-      const isLost = isTsdosError(error, "NOT_FOUND") && files.sizeOf(packId) === undefined;
-      this.#tryRemoveOld(group);
+      const isLost = isTsdosError(error, "NOT_FOUND") && this.#packed.files.sizeOf(packId) === undefined;
+      this.#tryRemoveOld(old);
       throw isLost ? this.#lost(packId) : error;
     }
   }
 
+  async #settle(old: readonly PackUse[]): Promise<void> {
+    if (this.#isUnsettled) await this.#walk(this.#packed.index.repacking.settling());
+    this.#isUnsettled = false;
+    if (this.#pacer.due) await this.#pacer.pause();
+    this.#removeOld(old);
+  }
+
+  #nextPackId(): number {
+    return (this.#packed.files.ids().at(-1) ?? -1) + 1;
+  }
+
+  async #moveGroup(group: PackGroup, packId: number): Promise<MovedGroup> {
+    this.#objects = 0;
+    this.#rawBytes = 0;
+    const ids = group.map((use) => use.packId);
+    const replacement = this.#packed.index.repacking.begin(packId, ids);
+    const replaced: PackUse[] = [];
+    const skipped: SkippedPack[] = [];
+    await this.#fill(replacement, group, { replaced, skipped });
+    const bytes = this.#makeDurable(packId);
+    if (replaced.length > 0) {
+      const finished = replaced.map((use) => use.packId);
+      await this.#walk(replacement.finish(finished, () => this.#refuseLost(packId, bytes)));
+      this.#isUnsettled = true;
+    }
+    if (this.#pacer.due) await this.#pacer.pause();
+    return { replaced, skipped, objects: this.#objects, rawBytes: this.#rawBytes, bytes };
+  }
+
+  async #walk(steps: Iterable<void>): Promise<void> {
+    for (const _ of steps) if (this.#pacer.due) await this.#pacer.pause();
+  }
+
   async #fill(
     replacement: Replacement,
-    group: readonly PackUse[],
+    group: PackGroup,
     result: { readonly replaced: PackUse[]; readonly skipped: SkippedPack[] },
   ): Promise<void> {
     const writer = this.#writer(replacement);
@@ -172,6 +203,7 @@ class GroupMover {
           for (const reader of run) await this.#moveObject(reader, target);
         }
         await this.#check(target);
+        if (this.#pacer.due) await this.#pacer.pause();
       }
       // Nobody else changes anything meanwhile, but for disk-objectstore, which deletes rows of version 1.
       if (found !== use.objects && writer.formatVersion === 2) throw this.#incomplete(use, found);
@@ -299,20 +331,20 @@ class GroupMover {
   }
 
   /** After an error: what was not completed goes now, or with the next holder of the lock. */
-  #tryRemoveOld(group: readonly PackUse[]): void {
+  #tryRemoveOld(old: readonly PackUse[]): void {
     try {
-      this.#removeOld(group);
+      this.#removeOld(old);
     } catch {
       // The first error is the one to tell.
     }
   }
 
-  #removeOld(group: readonly PackUse[]): void {
+  #removeOld(old: readonly PackUse[]): void {
     this.#lock.keepPack();
     const leftovers = this.#packed.index.repacking.leftovers();
     if (leftovers === undefined) return;
     const { files } = this.#packed;
-    const grown = group.find(({ packId, fileBytes }) => (files.sizeOf(packId) ?? fileBytes) !== fileBytes);
+    const grown = old.find(({ packId, fileBytes }) => (files.sizeOf(packId) ?? fileBytes) !== fileBytes);
     if (grown === undefined) removePacks(this.#packed, leftovers);
   }
 }

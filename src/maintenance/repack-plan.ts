@@ -9,6 +9,12 @@ import { locatedBatches } from "./located-batches.ts";
 const DEAD_RATIO = 0.1;
 /** Packs whose objects take less than this part of the target size are merged: fewer files, and no pack is moved again and again. */
 const SMALL_PART = 0.25;
+/**
+ * Packs are replaced together, so many and so many bytes of them: each time the folder is listed and MANIFEST is written, which take
+ * the longer the more packs there are. Until then the disk has the old ones, too.
+ */
+const ROUND_PACKS = 256;
+const ROUND_BYTES: number = 64 * 1024 ** 2;
 /** Milliseconds. In version 1 others commit the rows of what they appended some time after they gave the lock back. */
 const COMMIT_MAX_MS = 60_000;
 
@@ -24,6 +30,9 @@ export interface PackUse {
   end: number;
 }
 
+/** What becomes one pack. */
+export type PackGroup = readonly PackUse[];
+
 /** A pack that is left as it is, though it should be rewritten. */
 export interface SkippedPack {
   readonly packId: number;
@@ -36,8 +45,8 @@ export interface SkippedPack {
 }
 
 export interface RepackPlan {
-  /** Each group becomes one pack. */
-  readonly groups: readonly (readonly PackUse[])[];
+  /** What is replaced together, group by group. */
+  readonly rounds: readonly (readonly PackGroup[])[];
   readonly skipped: readonly SkippedPack[];
 }
 
@@ -101,7 +110,44 @@ export function planRepack(
     bytes += use.storedBytes;
   }
   const groups = [...alone, ...merged.filter((group) => group.length > 1 || wanted.has(group[0] as PackUse))];
-  return { groups: groups.sort((a, b) => (a[0] as PackUse).packId - (b[0] as PackUse).packId), skipped };
+  groups.sort((a, b) => (a[0] as PackUse).packId - (b[0] as PackUse).packId);
+  return {
+    rounds: packed.context.config.containerVersion === 1 ? groups.map((group) => [group]) : roundsOf(groups),
+    skipped,
+  };
+}
+
+/** Groups that follow each other, as many as may be replaced together. */
+function roundsOf(groups: readonly PackGroup[]): PackGroup[][] {
+  const rounds: PackGroup[][] = [];
+  let packs = 0;
+  let bytes = 0;
+  for (const group of groups) {
+    const { storedBytes } = sumOf(group);
+    packs += group.length;
+    bytes += storedBytes;
+    if (rounds.length === 0 || packs > ROUND_PACKS || bytes > ROUND_BYTES) {
+      rounds.push([]);
+      packs = group.length;
+      bytes = storedBytes;
+    }
+    rounds.at(-1)?.push(group);
+  }
+  return rounds;
+}
+
+/** What several packs have. */
+export function sumOf(
+  uses: Iterable<PackUse>,
+): Pick<PackUse, "objects" | "rawBytes" | "storedBytes"> & { fileBytes: number } {
+  const sum = { objects: 0, rawBytes: 0, storedBytes: 0, fileBytes: 0 };
+  for (const { objects, rawBytes, storedBytes, fileBytes = 0 } of uses) {
+    sum.objects += objects;
+    sum.rawBytes += rawBytes;
+    sum.storedBytes += storedBytes;
+    sum.fileBytes += fileBytes;
+  }
+  return sum;
 }
 
 function isWorthIt(

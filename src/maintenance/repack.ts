@@ -10,8 +10,8 @@ import type { CompressMode } from "../store/object-store.ts";
 import type { PackedStore } from "../store/packed-store.ts";
 import { checkThreads } from "../thread-pool.ts";
 import { recoverLegacy } from "./legacy-repack.ts";
-import { type Moving, repackGroup } from "./repack-group.ts";
-import { type PackUse, packUses, planRepack, type RepackPlan, type SkippedPack } from "./repack-plan.ts";
+import { type Moving, replaceRound } from "./repack-group.ts";
+import { packUses, planRepack, type RepackPlan, type SkippedPack, sumOf } from "./repack-plan.ts";
 
 export interface RepackOptions extends LongOperationOptions {
   /** Say what would be done, and do nothing. Default false. */
@@ -62,7 +62,7 @@ export async function repack(store: CombinedStore, options: RepackOptions): Prom
   return packed.exclusively("repack", { ...options, dryRun: false, writesPacks: true }, async (lock) => {
     refuseLegacyRepack(store);
     const plan = await planOf(packed, options);
-    const { totalObjects, totalBytes } = totalsOf(plan.groups.flat());
+    const { objects: totalObjects, rawBytes: totalBytes } = sumOf(plan.rounds.flat(2));
     const done = { packs: 0, newPacks: 0, objects: 0, rawBytes: 0, bytesBefore: 0, bytesAfter: 0 };
     const skipped = [...plan.skipped];
     let objects = 0;
@@ -73,17 +73,18 @@ export async function repack(store: CombinedStore, options: RepackOptions): Prom
       options.onProgress?.({ phase: "repack", objects, bytes, totalObjects, totalBytes });
     };
     try {
-      for (const group of plan.groups) {
+      for (const round of plan.rounds) {
         options.signal?.throwIfAborted();
-        const moved = await repackGroup(packed, lock, group, { ...moving, onMoved });
-        skipped.push(...moved.skipped);
-        if (moved.replaced.length === 0) continue;
-        done.packs += moved.replaced.length;
-        done.newPacks++;
-        done.objects += moved.objects;
-        done.rawBytes += moved.rawBytes;
-        done.bytesBefore += moved.replaced.reduce((sum, { fileBytes = 0 }) => sum + fileBytes, 0);
-        done.bytesAfter += moved.bytes;
+        for (const moved of await replaceRound(packed, lock, round, { ...moving, onMoved })) {
+          skipped.push(...moved.skipped);
+          if (moved.replaced.length === 0) continue;
+          done.packs += moved.replaced.length;
+          done.newPacks++;
+          done.objects += moved.objects;
+          done.rawBytes += moved.rawBytes;
+          done.bytesBefore += sumOf(moved.replaced).fileBytes;
+          done.bytesAfter += moved.bytes;
+        }
       }
     } finally {
       await inSteps(packed.index.compacting(true));
@@ -130,28 +131,17 @@ async function planOf(packed: PackedStore, options: RepackOptions): Promise<Repa
   return planRepack(packed, uses.values(), options);
 }
 
-function totalsOf(uses: readonly PackUse[]): { totalObjects: number; totalBytes: number } {
-  let totalObjects = 0;
-  let totalBytes = 0;
-  for (const { objects, rawBytes } of uses) {
-    totalObjects += objects;
-    totalBytes += rawBytes;
-  }
-  return { totalObjects, totalBytes };
-}
-
-function reportOf({ groups, skipped }: RepackPlan): RepackReport {
-  const uses = groups.flat();
-  const storedIn = (group: readonly PackUse[]): number => group.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
-  const { totalObjects, totalBytes } = totalsOf(uses);
+function reportOf({ rounds, skipped }: RepackPlan): RepackReport {
+  const packs = rounds.flat(2);
+  const { objects, rawBytes, fileBytes, storedBytes } = sumOf(packs);
   return {
-    packs: uses.length,
-    newPacks: groups.length,
-    objects: totalObjects,
-    rawBytes: totalBytes,
-    bytesBefore: uses.reduce((sum, { fileBytes = 0 }) => sum + fileBytes, 0),
-    bytesAfter: storedIn(uses),
-    extraBytes: groups.reduce((most, group) => Math.max(most, storedIn(group)), 0),
+    packs: packs.length,
+    newPacks: rounds.flat().length,
+    objects,
+    rawBytes,
+    bytesBefore: fileBytes,
+    bytesAfter: storedBytes,
+    extraBytes: rounds.reduce((most, round) => Math.max(most, sumOf(round.flat()).storedBytes), 0),
     skipped,
     dryRun: true,
   };

@@ -110,7 +110,11 @@ function* strayIn(
 ): Generator<Misplaced | Leftover> {
   const stat = statIfReadable(packed.context.fs, path);
   if (!stat?.isFile) return;
-  if (key === undefined || loose.mayBe(key) || findOrUndefined(packed, key) !== undefined) {
+  const isElsewhere = (of: ObjectKey): boolean => {
+    packed.index.refresh();
+    return findOrUndefined(packed, of) !== undefined;
+  };
+  if (key === undefined || loose.mayBe(key) || isElsewhere(key)) {
     yield {
       path,
       bytes: stat.size,

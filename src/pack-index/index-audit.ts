@@ -1,22 +1,18 @@
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
-import { compareBytes } from "../format/bytes.ts";
-import { crc32Of } from "../format/crc32.ts";
-import { ENTRY_SIZE, isTombstone, recordKey, recordPackId, recordRawSize, recordStoredSize } from "../format/entry.ts";
+import { compareBytes, prefixOf } from "../format/bytes.ts";
+import { ENTRY_SIZE, type RecordBatch, recordPackId, recordRawSize, recordStoredSize } from "../format/entry.ts";
 import type { TocDamage } from "../format/manifest.ts";
 import { MANIFEST_FILE } from "../format/paths.ts";
-import { IndexState } from "./index-state.ts";
+import { AuditState } from "./audit-state.ts";
+import type { IndexState } from "./index-state.ts";
+import { addToSum, type EntrySet, HELD_MAX, liveInToc, type RecordSum } from "./live-in-toc.ts";
 import { manifestStamp, readManifest } from "./manifest-file.ts";
 import type { IndexTotals } from "./pack-index.ts";
 import { RecordMerge } from "./record-merge.ts";
 import { SegmentFile } from "./segment-file.ts";
-import { TocFile, type VisitEntry } from "./toc-file.ts";
 
 const KEY_SIZE = 32;
-/** Keys of tombstones that are held at once. */
-const TOMBSTONES_MAX = 200_000;
-/** Bytes of an entry that its record has, too: all but the last four. */
-const COMMON_SIZE = 60;
 /** No findings: the caller may do something else meanwhile. */
 type Rest = readonly never[];
 const REST: Rest = [];
@@ -34,8 +30,8 @@ export interface AuditedPack {
   readonly packId: number;
   /** How far its table of contents was looked at, in bytes. */
   readonly end: number;
-  /** True when every entry in it is live. */
-  readonly plain: boolean;
+  /** Those of its entries that no later tombstone takes back; undefined when every entry is live. */
+  readonly live: EntrySet | undefined;
 }
 
 /** What the index of version 2 is found to hold, and what is wrong with it. */
@@ -51,6 +47,13 @@ export interface IndexAudit {
   readonly onlyIndexed: readonly number[];
 }
 
+export interface AuditOptions {
+  /** Is told how many records and entries were looked at since the last time. */
+  readonly onLooked?: (entries: number) => void;
+  /** Records that are held in memory at once. */
+  readonly heldMax?: number;
+}
+
 /**
  * Reads MANIFEST, every segment and every table of contents as one who opens the container would, verifies their checksums, and
  * compares them: numbers and sums of the live entries of each pack, which take no memory. Rests now and then, and tells `onLooked`
@@ -60,10 +63,10 @@ export interface IndexAudit {
 export function* auditIndex(
   fs: FileSystem,
   folder: string,
-  onLooked: (entries: number) => void,
+  { onLooked = () => undefined, heldMax = HELD_MAX }: AuditOptions = {},
 ): Generator<Rest, IndexAudit> {
   for (let attempt = 1; ; attempt++) {
-    const state = new IndexState(fs, folder);
+    const state = new AuditState(fs, folder, heldMax);
     try {
       const stamp = manifestStamp(fs, state.indexFolder);
       const audit = yield* auditOnce(fs, state, onLooked);
@@ -75,20 +78,9 @@ export function* auditIndex(
   }
 }
 
-interface Sum {
-  count: number;
-  /** Of the checksums of the entries, below 2^52. */
-  sum: number;
-}
-
-function addTo(sum: Sum, bytes: Uint8Array, at: number): void {
-  sum.count++;
-  sum.sum = (sum.sum + crc32Of(bytes, at, at + COMMON_SIZE)) % 2 ** 52;
-}
-
 function* auditOnce(
   fs: FileSystem,
-  state: IndexState,
+  state: AuditState,
   onLooked: (entries: number) => void,
 ): Generator<Rest, IndexAudit> {
   const problems: IndexProblem[] = [...indexFileProblems(fs, state)];
@@ -97,16 +89,18 @@ function* auditOnce(
   const packs: AuditedPack[] = [];
   const onlyIndexed: number[] = [];
   for (const { packId, position } of [...state.tocs.values()].sort((a, b) => a.packId - b.packId)) {
-    const toc = yield* sumToc(fs, state, { packId, end: position, onLooked });
-    for (const damage of toc.damage) problems.push(tocProblem(fs, state, damage));
+    const knownValid = state.manifest.valid.get(packId) ?? 0;
+    const part = { path: state.tocPath(packId), packId, end: position, knownValid, onLooked };
+    const { sum, live, damage } = yield* resting(liveInToc(fs, part, state.heldMax));
+    for (const one of damage) problems.push(tocProblem(fs, state, one));
     const indexed = walked.sums.get(packId) ?? { count: 0, sum: 0 };
-    if (indexed.count !== toc.live.count || indexed.sum !== toc.live.sum) {
-      const isOnlyIndexed = indexed.count > toc.live.count && toc.damage.length > 0;
+    if (indexed.count !== sum.count || indexed.sum !== sum.sum) {
+      const isOnlyIndexed = indexed.count > sum.count && damage.length > 0;
       if (isOnlyIndexed) onlyIndexed.push(packId);
-      problems.push(disagreement(state, packId, indexed, toc.live, isOnlyIndexed ? REPAIR : REBUILD));
+      problems.push(disagreement(state, packId, indexed, sum, isOnlyIndexed ? REPAIR : REBUILD));
     }
     walked.sums.delete(packId);
-    packs.push({ packId, end: position, plain: toc.isPlain });
+    packs.push({ packId, end: position, live });
   }
   for (const [packId, indexed] of walked.sums) {
     problems.push(disagreement(state, packId, indexed, { count: 0, sum: 0 }, REBUILD));
@@ -137,34 +131,62 @@ function* indexFileProblems(fs: FileSystem, state: IndexState): Generator<IndexP
 }
 
 interface Walked {
-  readonly sums: Map<number, Sum>;
+  readonly sums: Map<number, RecordSum>;
   readonly totals: { -readonly [Name in keyof IndexTotals]: number };
   hasSuperseded: boolean;
 }
 
+const NOTHING: RecordBatch = { bytes: new Uint8Array(), count: 0 };
+
+/** All live records in ascending order of keys, those of the same key together; undefined at rests. */
+function* liveRecords(state: AuditState, onLooked: (entries: number) => void): Generator<RecordBatch | undefined> {
+  for (const range of state.parts(onLooked)) {
+    if (range === undefined) {
+      yield undefined;
+      continue;
+    }
+    const after = range.from === 0 ? undefined : lastKeyBelow(range.from);
+    const segments = state.segments.map((segment) => segment.pieces(after)).reverse();
+    const options = { final: true, retired: state.retired, after };
+    for (const { bytes, count } of new RecordMerge([[state.tail.sorted()], ...segments], options).batches()) {
+      let inside = count;
+      while (inside > 0 && prefixOf(bytes, (inside - 1) * ENTRY_SIZE) >= range.to) inside--;
+      yield { bytes, count: inside };
+      if (inside < count) break;
+    }
+  }
+}
+
+/** The last key whose first four bytes are a smaller number than `prefix`. */
+function lastKeyBelow(prefix: number): Uint8Array {
+  const key = new Uint8Array(KEY_SIZE).fill(0xff);
+  new DataView(key.buffer).setUint32(0, prefix - 1);
+  return key;
+}
+
 /** Walks all live records, which verifies every page; without the segments that turn out to be damaged. */
 function* walkLive(
-  state: IndexState,
+  state: AuditState,
   problems: IndexProblem[],
   onLooked: (entries: number) => void,
 ): Generator<Rest, Walked> {
   for (;;) {
+    yield* resting(state.reading(onLooked));
     const walked: Walked = {
       sums: new Map(),
       totals: { objects: 0, rawBytes: 0, storedBytes: 0 },
       hasSuperseded: false,
     };
-    const segments = state.segments.map((segment) => segment.pieces()).reverse();
-    const live = new RecordMerge([[state.tail.sorted()], ...segments], { final: true, retired: state.retired });
     const newest = new Uint8Array(KEY_SIZE);
     let isAny = false;
     try {
-      for (const { bytes, count } of live.batches()) {
+      for (const batch of liveRecords(state, onLooked)) {
+        const { bytes, count } = batch ?? NOTHING;
         for (let at = 0; at < count * ENTRY_SIZE; at += ENTRY_SIZE) {
           const packId = recordPackId(bytes, at);
           const sum = walked.sums.get(packId) ?? { count: 0, sum: 0 };
           if (sum.count === 0) walked.sums.set(packId, sum);
-          addTo(sum, bytes, at);
+          addToSum(sum, bytes, at);
           if (isAny && compareBytes(bytes, at, newest, 0, KEY_SIZE) === 0) {
             walked.hasSuperseded = true;
             continue;
@@ -186,72 +208,16 @@ function* walkLive(
   }
 }
 
-interface SummedToc {
-  readonly live: Sum;
-  readonly isPlain: boolean;
-  readonly damage: readonly TocDamage[];
-}
-
-/** The live entries of a table of contents up to `end`. */
-function* sumToc(
-  fs: FileSystem,
-  state: IndexState,
-  {
-    packId,
-    end,
-    onLooked,
-  }: { readonly packId: number; readonly end: number; readonly onLooked: (entries: number) => void },
-): Generator<Rest, SummedToc> {
-  const knownValid = state.manifest.valid.get(packId) ?? 0;
-  const scan = function* (visit: VisitEntry): Generator<Rest, TocDamage[]> {
-    const toc = new TocFile(fs, state.tocPath(packId), packId);
-    try {
-      let looked = 0;
-      const pieces = toc.pieces(0, knownValid, (bytes, at, offset) => {
-        looked++;
-        if (offset < end) visit(bytes, at, offset);
-      });
-      let step = pieces.next();
-      for (; !step.done; step = pieces.next()) {
-        onLooked(looked);
-        looked = 0;
-        yield REST;
-      }
-      const damage = step.value;
-      const offset = toc.invalidEnd;
-      return offset === undefined || damage.some((one) => one.offset === offset)
-        ? damage
-        : [...damage, { packId, offset }];
-    } finally {
-      toc.close();
+function* resting<T>(steps: Generator<void, T>): Generator<Rest, T> {
+  try {
+    for (;;) {
+      const step = steps.next();
+      if (step.done) return step.value;
+      yield REST;
     }
-  };
-  const live: Sum = { count: 0, sum: 0 };
-  let tombstones = 0;
-  const damage = yield* scan((bytes, at) => {
-    if (isTombstone(bytes, at)) tombstones++;
-    else addTo(live, bytes, at);
-  });
-  if (tombstones === 0) return { live, isPlain: true, damage };
-  live.count = 0;
-  live.sum = 0;
-  const parts = Math.ceil(tombstones / TOMBSTONES_MAX);
-  for (let part = 0; part < parts; part++) {
-    // Keys are hashes: their second half spreads evenly, and says nothing of their order.
-    const isIn = (bytes: Uint8Array, at: number): boolean =>
-      (((bytes[at + 16] as number) << 8) | (bytes[at + 17] as number)) % parts === part;
-    const deletedAt = new Map<string, number>();
-    const keyAt = (bytes: Uint8Array, at: number): string =>
-      recordKey(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), at);
-    yield* scan((bytes, at, offset) => {
-      if (isTombstone(bytes, at) && isIn(bytes, at)) deletedAt.set(keyAt(bytes, at), offset);
-    });
-    yield* scan((bytes, at, offset) => {
-      if (isTombstone(bytes, at) || !isIn(bytes, at)) return;
-      if ((deletedAt.get(keyAt(bytes, at)) ?? -1) < offset) addTo(live, bytes, at);
-    });
+  } finally {
+    steps.return(undefined as T);
   }
-  return { live, isPlain: false, damage };
 }
 
 function tocProblem(fs: FileSystem, state: IndexState, { packId, offset }: TocDamage): IndexProblem {
@@ -264,7 +230,13 @@ function tocProblem(fs: FileSystem, state: IndexState, { packId, offset }: TocDa
 const REBUILD = "run rebuild-index: it makes the index anew and loses nothing";
 const REPAIR = "run repair: it takes what is missing there from the index";
 
-function disagreement(state: IndexState, packId: number, indexed: Sum, listed: Sum, advice: string): IndexProblem {
+function disagreement(
+  state: IndexState,
+  packId: number,
+  indexed: RecordSum,
+  listed: RecordSum,
+  advice: string,
+): IndexProblem {
   const path = state.tocPath(packId);
   const reason =
     indexed.count === listed.count

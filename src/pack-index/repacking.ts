@@ -13,6 +13,7 @@ export interface Replacement {
    * Makes the entries count in place of those of `replaced`, one pack at least. The pack's bytes are durable already. Goes on as
    * the result is walked, in pieces of bounded work; once it was begun, it must be walked to its end. Where other programs write to the
    * index (version 1), `check` is called when they cannot, each time before entries come to count: it throws when they must not.
+   * What it has replaced may be removed once {@link Repacking.settling} was walked.
    */
   finish(replaced: readonly number[], check?: () => void): Iterable<void>;
 }
@@ -40,6 +41,8 @@ export interface Repacking {
   entriesOf(packId: number): IterableIterator<PackEntries>;
   /** Starts a pack with a new id that will take the place of others, which are not among the leftovers. */
   begin(packId: number, replaced: readonly number[]): Replacement;
+  /** Has the index files tell what was replaced since the last time; goes on as the result is walked, in pieces of bounded work. */
+  settling(): Iterable<void>;
   /** What interrupted repacks have left, if anything. */
   leftovers(): Leftovers | undefined;
 }

@@ -28,6 +28,8 @@ export class SegmentedRepacking implements Repacking {
   readonly #containerId: string;
   readonly #index: Index;
   readonly #wholly: Wholly;
+  /** New packs that this instance has completed, so that it need not read all of their tables of contents before it removes what they replace. */
+  readonly #complete = new Set<number>();
 
   /** `wholly` hands the index's state to what changes it. */
   constructor(options: { readonly fs: FileSystem; readonly containerId: string }, index: Index, wholly: Wholly) {
@@ -63,19 +65,40 @@ export class SegmentedRepacking implements Repacking {
         fs.syncDirectory(state.folder);
         fs.rename(path, state.tocPath(packId));
         fs.syncDirectory(state.folder);
-        this.#wholly((all) => this.#adopt(all, packId));
-        return this.#index.flushing(true);
+        return this.#adopting(packId);
       },
     };
   }
 
-  /** Takes the new pack's entries over, and writes a MANIFEST that does without the packs that it replaces. */
-  #adopt(state: IndexState, packId: number): void {
-    const toc = state.addToc(packId);
-    for (const _ of state.readingWhole(toc, 0)) this.#index.flushTail(true, FLUSH_MAX_RECORDS);
-    state.retireReplacedBy(toc, true);
-    if (state.tail.count > 0) this.#index.flushTail(true, 1);
-    else state.writeManifest(state.manifest.segments, state.positions(), true);
+  /** Takes the new pack's entries over, and forgets the packs that it replaces. */
+  *#adopting(packId: number): Generator<void> {
+    const toc = this.#wholly((state) => state.addToc(packId));
+    const reading = this.#wholly((state) => state.readingWhole(toc, 0));
+    const goesOn = (): boolean => {
+      if (reading.next().done) return false;
+      this.#index.flushTail(true, FLUSH_MAX_RECORDS);
+      return true;
+    };
+    let { position } = toc;
+    // Whoever looks at the files between two steps reads the rest of it, or all of the index anew.
+    const isOurs = ({ tocs }: IndexState): boolean => tocs.get(packId) === toc && toc.position === position;
+    while (this.#wholly((state) => isOurs(state) && goesOn())) {
+      ({ position } = toc);
+      yield;
+    }
+    this.#wholly((state) => {
+      state.retireReplacedBy(toc, true);
+      if (!state.damage.some((one) => one.packId === packId)) this.#complete.add(packId);
+    });
+  }
+
+  /** A new MANIFEST does without the packs that were replaced. */
+  *settling(): Generator<void> {
+    this.#wholly((state) => {
+      if (state.tail.count > 0) this.#index.flushTail(true, 1);
+      else state.writeManifest(state.manifest.segments, state.positions(), true);
+    });
+    yield* this.#index.flushing(true);
   }
 
   leftovers(): Leftovers | undefined {
@@ -90,14 +113,16 @@ export class SegmentedRepacking implements Repacking {
     const found = [...state.replaced].filter(([packId]) => present.has(packId));
     if (found.length === 0 && unfinished.length === 0) return undefined;
     const complete = new Set(
-      [...new Set(found.map(([, by]) => by))].filter((by) => isCompletePack(fs, state.folder, by)),
+      [...new Set(found.map(([, by]) => by))].filter(
+        (by) => this.#complete.has(by) || isCompletePack(fs, state.folder, by),
+      ),
     );
     const replaced = found.filter(([, by]) => complete.has(by)).map(([packId]) => packId);
     const incomplete = unfinished.filter((packId) => !names.includes(tocFileName(packId)) && present.has(packId));
     const packs = [...replaced, ...incomplete];
     return {
       packs,
-      remove(removePack) {
+      remove: (removePack) => {
         const { manifest } = state;
         // Whoever gave the new TOC its name may have been killed before that was durable.
         fs.syncDirectory(state.folder);
@@ -107,6 +132,7 @@ export class SegmentedRepacking implements Repacking {
         for (const packId of packs) removePack(packId);
         fs.syncDirectory(state.folder);
         for (const packId of unfinished) fs.remove(`${state.folder}/${unfinishedTocName(packId)}`);
+        this.#complete.clear();
       },
     };
   }

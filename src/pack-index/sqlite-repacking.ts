@@ -110,6 +110,11 @@ export class SqliteRepacking implements Repacking {
     }
   }
 
+  /** The rows tell it already. */
+  settling(): Iterable<void> {
+    return [];
+  }
+
   #header(path: string): TocHeader | undefined {
     const file = this.#fs.openIfExists(path);
     if (file === undefined) return undefined;

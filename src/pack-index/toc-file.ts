@@ -229,7 +229,7 @@ export class TocFile {
     const file = this.#fs.openIfExists(this.path);
     if (file === undefined) return;
     try {
-      const bytes = new Uint8Array(BATCH * ENTRY_SIZE);
+      const bytes = new Uint8Array(Math.max(ENTRY_SIZE, Math.min(BATCH * ENTRY_SIZE, end)));
       this.#fs.read(file, bytes, 0, ENTRY_SIZE, 0);
       for (let at = tocHeaderSize(bytes) ?? ENTRY_SIZE; at < end; ) {
         const got = this.#fs.read(file, bytes, 0, Math.min(bytes.length, end - at), at) & ~(ENTRY_SIZE - 1);

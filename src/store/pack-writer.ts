@@ -311,7 +311,7 @@ export class PackWriter {
 
   #enter(): void {
     const { context, files, index, lock, suspect, into } = this.#shared;
-    const last = this.#lastPack();
+    const last = into === undefined ? this.#lastPack() : into - 1;
     const target = context.config.packSizeTarget;
     this.#besideRepack = this.#repack();
     const isSuspect = suspect.has(last) || index.isSuspect(last);

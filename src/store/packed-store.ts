@@ -124,14 +124,23 @@ export class PackedStore extends BaseStore {
     const sync = syncs(this.#options.context, options);
     for await (const window of windowsOf(keys, options.signal)) {
       options.signal?.throwIfAborted();
-      if (this.findMany(window).found.length === 0) continue;
-      await this.exclusively("delete", options, () => {
-        const present = [...new Set(this.findMany(window).found.map(({ key }) => key))];
+      if (!this.#hasAny(window)) continue;
+      await this.exclusively("delete", options, async () => {
+        const { found } = await this.findAll(window);
+        const present = [...new Set(found.map(({ key }) => key))];
         this.index.remove(collectKeys(present), present.length, sync);
         deleted.push(...present);
       });
     }
     return deleted;
+  }
+
+  #hasAny(keys: readonly ObjectKey[]): boolean {
+    const isFound = (key: ObjectKey): boolean => {
+      this.#key.write(key, 0, "hex");
+      return this.index.get(this.#key, 0) !== undefined;
+    };
+    return keys.some(isFound) || (this.#refresh() && keys.some(isFound));
   }
 
   // --- for the other stores and for maintenance ---
@@ -181,10 +190,10 @@ export class PackedStore extends BaseStore {
     const missing: ObjectKey[] = [];
     const pacer = new Pacer();
     for (let from = 0; from < keys.length; from += FOUND_AT_ONCE) {
-      if (pacer.due) await pacer.pause();
       const some = this.findMany(keys.slice(from, from + FOUND_AT_ONCE));
       found.push(...some.found);
       missing.push(...some.missing);
+      if (pacer.due) await pacer.pause();
     }
     return { found, missing };
   }

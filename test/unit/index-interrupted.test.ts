@@ -4,6 +4,7 @@ import { TsdosError } from "../../src/errors.ts";
 import { ENTRY_SIZE } from "../../src/format/entry.ts";
 import { auditIndex, type IndexAudit } from "../../src/pack-index/index-audit.ts";
 import { FLUSH_MAX_RECORDS } from "../../src/pack-index/index-state.ts";
+import type { SegmentedIndex } from "../../src/pack-index/segmented-index.ts";
 import { InterceptedFileSystem, type MemoryFileSystem } from "../../src/testing.ts";
 import { flipByte, readFile, writeFile } from "../support/port-files.ts";
 import { batchOf, keyBytes } from "../support/records.ts";
@@ -55,7 +56,7 @@ function killed(fs: MemoryFileSystem, last: number, work: (on: InterceptedFileSy
 }
 
 function audit(fs: MemoryFileSystem): IndexAudit {
-  const steps = auditIndex(fs, FOLDER, () => undefined);
+  const steps = auditIndex(fs, FOLDER);
   for (;;) {
     const { done, value } = steps.next();
     if (done) return value;
@@ -150,10 +151,33 @@ test("damage of which a rebuild was told, or which it finds, is not forgotten by
 test("a repack that is killed while its entries are taken over leaves nothing wrong", () => {
   const fs = withoutIndex();
   killed(fs, 2, (on) => {
-    const replacement = open(on).repacking.begin(2, [1]);
+    const { repacking } = open(on);
+    const replacement = repacking.begin(2, [1]);
     replacement.append(batchOf(records.map(({ key, entry }) => ({ key, entry: { ...entry, packId: 2 } }))));
-    replacement.finish([1]);
+    for (const _ of replacement.finish([1]));
+    for (const _ of repacking.settling());
   });
   assert.deepEqual(audit(fs).problems, []);
   assert.equal(open(fs).totals().objects, COUNT);
 });
+
+for (const [name, look] of Object.entries({
+  "at the new pack": (index: SegmentedIndex) => index.refreshPack(2),
+  "at the newest pack": (index: SegmentedIndex) => index.refresh(),
+  "at everything": (index: SegmentedIndex) => index.refresh(true),
+})) {
+  test(`whoever looks ${name} while a repack takes its entries over gets none of them twice`, () => {
+    const fs = withoutIndex();
+    const index = open(fs);
+    const replacement = index.repacking.begin(2, [1]);
+    replacement.append(batchOf(records.map(({ key, entry }) => ({ key, entry: { ...entry, packId: 2 } }))));
+    let steps = 0;
+    for (const _ of replacement.finish([1])) if (steps++ === 2) look(index);
+    assert.ok(steps > 2);
+    for (const _ of index.repacking.settling());
+    index.flush(true, true);
+    index.close();
+    assert.deepEqual(audit(fs).problems, []);
+    assert.equal(open(fs).totals().objects, COUNT);
+  });
+}

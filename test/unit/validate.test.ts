@@ -190,7 +190,7 @@ test("live entries are told from deleted ones, however many there are", async ()
   await Array.fromAsync(container.insertMany(contents.slice(0, 30), { to: "packed" }));
   await container.delete(contents.slice(0, 10).map(keyOf));
   assert.deepEqual(await kindsIn(root), []);
-  const steps = auditIndex(new NodeFileSystem(), join(root, "packed"), () => undefined);
+  const steps = auditIndex(new NodeFileSystem(), join(root, "packed"));
   let step = steps.next();
   while (!step.done) step = steps.next();
   assert.deepEqual([step.value.totals.objects, step.value.problems], [130, []]);
