@@ -12,6 +12,7 @@ import {
   writeRecord,
 } from "../format/entry.ts";
 import type { TocDamage } from "../format/manifest.ts";
+import { drain } from "./drain.ts";
 import { IndexRebuild, type Rebuilt } from "./index-rebuild.ts";
 import { FLUSH_MAX_RECORDS, IndexState } from "./index-state.ts";
 import type { IndexTotals, PackIndex, RebuildCounts } from "./pack-index.ts";
@@ -367,11 +368,4 @@ export class SegmentedIndex implements PackIndex {
 function newestFirst({ tail }: IndexState, segments: readonly SegmentFile[], after?: Uint8Array): SortedRecords[] {
   const records: SortedRecords[] = segments.map((segment) => segment.pieces(after)).reverse();
   return tail.count > 0 ? [[tail.sorted()], ...records] : records;
-}
-
-function drain<T>(steps: Generator<void, T>): T {
-  for (;;) {
-    const step = steps.next();
-    if (step.done) return step.value;
-  }
 }

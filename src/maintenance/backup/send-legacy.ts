@@ -1,9 +1,9 @@
 import { tmpdir } from "node:os";
 import { setTimeout } from "node:timers/promises";
 import { isTsdosError, TsdosError } from "../../errors.ts";
-import type { FileSystem } from "../../file-system.ts";
 import { LEGACY_REPACK_ID, packFileName, packLockName, SANDBOX_FOLDER, SQLITE_INDEX_FILE } from "../../format/paths.ts";
 import { openSqliteIndex, SqliteIndex } from "../../pack-index/sqlite-index.ts";
+import { inSteps } from "../../store/context.ts";
 import { piecesOf } from "../pieces.ts";
 import { randomSuffix } from "./backups-folder.ts";
 import { type HeldFile, hold, type SentFile, sendFile, sendWhole } from "./send-file.ts";
@@ -78,8 +78,8 @@ async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path:
     }
     fs.remove(path);
     index.refresh();
-    index.snapshot(path);
-    const { ends, objects } = readSnapshot(fs, path);
+    await index.snapshot(path);
+    const { ends, objects } = await readSnapshot(sending, path);
     const moved = ends.map(([id]) => id).find((id) => fs.stat(files.pathOf(id))?.inode !== held.get(id)?.inode);
     if (moved === undefined) {
       sending.tally.objects += objects;
@@ -96,11 +96,15 @@ async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path:
   }
 }
 
-function readSnapshot(fs: FileSystem, path: string): { ends: [number, number][]; objects: number } {
-  const snapshot = openSqliteIndex({ fs, path, readOnly: true });
+async function readSnapshot(
+  { store, signal }: Sending,
+  path: string,
+): Promise<{ ends: [number, number][]; objects: number }> {
+  const snapshot = openSqliteIndex({ fs: store.packed.context.fs, path, readOnly: true });
   try {
-    const ends = [...snapshot.packEnds()].sort(([a], [b]) => a - b);
-    return { ends, objects: snapshot.totals().objects };
+    const ends = await inSteps(snapshot.walk.packEnds(), signal);
+    const { objects } = await inSteps(snapshot.totalling(), signal);
+    return { ends: [...ends].sort(([a], [b]) => a - b), objects };
   } finally {
     snapshot.close();
   }
