@@ -111,11 +111,11 @@ class GroupMover {
           if (this.#pacer.due) await this.#pacer.pause();
         }
       }
-      this.#removeOld(group);
+      await this.#removeOld(group);
       return { replaced, skipped, objects: this.#objects, rawBytes: this.#rawBytes, bytes };
     } catch (error) {
       const isLost = isTsdosError(error, "NOT_FOUND") && files.sizeOf(packId) === undefined;
-      this.#tryRemoveOld(group);
+      await this.#tryRemoveOld(group);
       throw isLost ? this.#lost(packId) : error;
     }
   }
@@ -298,18 +298,20 @@ class GroupMover {
   }
 
   /** After an error: what was not completed goes now, or with the next holder of the lock. */
-  #tryRemoveOld(group: readonly PackUse[]): void {
+  async #tryRemoveOld(group: readonly PackUse[]): Promise<void> {
     try {
-      this.#removeOld(group);
+      await this.#removeOld(group);
     } catch {
       // The first error is the one to tell.
     }
   }
 
-  #removeOld(group: readonly PackUse[]): void {
+  async #removeOld(group: readonly PackUse[]): Promise<void> {
     this.#lock.keepPack();
     const leftovers = this.#packed.index.repacking.leftovers();
     if (leftovers === undefined) return;
+    // In version 1 all rows were looked at for that, and they are once more before anything is removed.
+    if (this.#pacer.due) await this.#pacer.pause();
     const { files } = this.#packed;
     const grown = group.find(({ packId, fileBytes }) => (files.sizeOf(packId) ?? fileBytes) !== fileBytes);
     if (grown === undefined) removePacks(this.#packed, leftovers);

@@ -261,6 +261,12 @@ export class SegmentedIndex implements PackIndex {
     this.#state.writeManifest(manifest.segments, manifest.covered, sync);
   }
 
+  /** In a single step: each would write a MANIFEST. */
+  *removing(keys: Uint8Array, count: number, sync: boolean): Generator<void> {
+    this.remove(keys, count, sync);
+    yield;
+  }
+
   /** The packs with live entries, and the numbers of the keys that each of them has. */
   #packsWith(state: IndexState, keys: Uint8Array, count: number): Map<number, number[]> {
     const packs = new Map<number, number[]>();

@@ -28,6 +28,8 @@ import { SqliteWalk } from "./sqlite-walk.ts";
 
 const KEY_SIZE = 32;
 const BATCH = 4096;
+/** Rows of one transaction, while everybody else in the process waits: each is somewhere else in the table and its index. */
+const REMOVED_AT_ONCE = 1024;
 /** Opens `packs.idx`; where it cannot be written to, for reading. */
 export function openSqliteIndex(options: SqliteIndexOptions): SqliteIndex {
   return new SqliteIndex(options);
@@ -178,11 +180,18 @@ export class SqliteIndex implements PackIndex {
   }
 
   remove(keys: Uint8Array, count: number, sync: boolean): void {
-    if (count === 0) return;
-    const remove = this.#database.prepare(DELETE);
-    this.#write(sync, () => {
-      for (let i = 0; i < count; i++) remove.run(hexOf(keys, i * KEY_SIZE));
-    });
+    drain(this.removing(keys, count, sync));
+  }
+
+  *removing(keys: Uint8Array, count: number, sync: boolean): Generator<void> {
+    for (let from = 0; from < count; from += REMOVED_AT_ONCE) {
+      const remove = this.#database.prepare(DELETE);
+      this.#write(sync, () => {
+        const to = Math.min(count, from + REMOVED_AT_ONCE);
+        for (let i = from; i < to; i++) remove.run(hexOf(keys, i * KEY_SIZE));
+      });
+      yield;
+    }
   }
 
   /** Removes rows by their ids. */

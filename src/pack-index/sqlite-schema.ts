@@ -40,6 +40,8 @@ export const SELECT_IN_PACK: string = `SELECT id, ${COLUMNS} FROM db_object WHER
 /** An object that was deleted meanwhile, or is in another pack now, stays so. */
 export const MOVE_OBJECT =
   'UPDATE db_object SET compressed = ?, "offset" = ?, length = ?, pack_id = ? WHERE hashkey = ? AND pack_id = ?';
+export const SELECT_PACK_OF = "SELECT pack_id FROM db_object WHERE hashkey = ?";
+export const SELECT_PACKS = "SELECT DISTINCT pack_id FROM db_object";
 export const MOVE_PACK = "UPDATE db_object SET pack_id = ? WHERE pack_id = ?";
 
 /** NULL where it is no pack's id. */

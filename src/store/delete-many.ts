@@ -30,7 +30,7 @@ export async function* deleteBatches(
     options.signal?.throwIfAborted();
     const window = [...new Set(given)];
     const sizes = new Map<ObjectKey, number>();
-    for (const { key, entry } of packed.findMany(window).found) sizes.set(key, entry.rawSize);
+    for (const { key, entry } of (await packed.findAll(window)).found) sizes.set(key, entry.rawSize);
     for (const key of window) {
       const size = sizes.get(key) ?? loose.sizeOf(key);
       if (size !== undefined) sizes.set(key, size);

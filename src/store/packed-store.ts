@@ -6,7 +6,7 @@ import { syncOrSuspect } from "../pack-index/sync-or-suspect.ts";
 import { BaseStore } from "./base-store.ts";
 import { checkLockTimeout } from "./check-option.ts";
 import { closeAll } from "./close-all.ts";
-import { Pacer, type StoreContext, syncs } from "./context.ts";
+import { inSteps, Pacer, type StoreContext, syncs } from "./context.ts";
 import { collectKeys, READ_WINDOW, windowsOf } from "./key-windows.ts";
 import { keysOf } from "./merged-keys.ts";
 import type {
@@ -123,10 +123,10 @@ export class PackedStore extends BaseStore {
     const sync = syncs(this.#options.context, options);
     for await (const window of windowsOf(keys, options.signal)) {
       options.signal?.throwIfAborted();
-      if (this.findMany(window).found.length === 0) continue;
-      await this.exclusively("delete", options, () => {
+      if (!this.#hasAny(window)) continue;
+      await this.exclusively("delete", options, async () => {
         const present = [...new Set(this.findMany(window).found.map(({ key }) => key))];
-        this.index.remove(collectKeys(present), present.length, sync);
+        await inSteps(this.index.removing(collectKeys(present), present.length, sync));
         deleted.push(...present);
       });
     }
@@ -157,6 +157,15 @@ export class PackedStore extends BaseStore {
     const hasChanged = this.index.refresh();
     if (hasChanged) this.files.forgetRemoved();
     return hasChanged;
+  }
+
+  /** True when one of the keys is there; looks once more at the files when none is known. */
+  #hasAny(keys: readonly ObjectKey[]): boolean {
+    const isKnown = (key: ObjectKey): boolean => {
+      this.#key.write(key, 0, "hex");
+      return this.index.get(this.#key, 0) !== undefined;
+    };
+    return keys.some(isKnown) || (this.#refresh() && keys.some(isKnown));
   }
 
   /** The entries of many keys; looks once more at the files for those that are not known. */

@@ -143,3 +143,22 @@ test("objects that stand in the opposite order of their rows are compared with t
   database.close();
   assert.deepEqual(await kinds(), ["overlap", "overlap"]);
 });
+
+// Others, also in other processes, waited for the deletion of thousands of keys.
+test("many rows are removed in steps, each a transaction of its own", () => {
+  const index = newIndex(5000, "0");
+  const [keys, count] = [Buffer.alloc(4000 * 32), 4000];
+  let filled = 0;
+  for (const { bytes, count: some } of index.batches())
+    for (let i = 0; i < some && filled < count; i++) keys.set(bytes.subarray(i * 64, i * 64 + 32), 32 * filled++);
+  const left: number[] = [];
+  for (const _ of index.removing(keys, count, false)) left.push(index.totals().objects);
+  assert.ok(left.length >= 4, `${left.length} steps`);
+  assert.deepEqual(
+    left,
+    left.toSorted((a, b) => b - a),
+  );
+  assert.equal(left.at(-1), 1000);
+  for (let i = 0; i < count; i++) assert.equal(index.get(keys, i * 32), undefined);
+  index.close();
+});
