@@ -13,6 +13,7 @@ interface Entry {
 /** Threads: a module looks for them beside itself, in src/ as among the chunks. */
 const threads: readonly Entry[] = [
   { in: "src/key/hash-worker.ts", out: "hash-worker" },
+  { in: "src/pack-index/sqlite-worker.ts", out: "sqlite-worker" },
   { in: "src/store/encode-worker.ts", out: "encode-worker" },
   { in: "src/maintenance/check-worker.ts", out: "check-worker" },
 ];

@@ -10,6 +10,13 @@ export interface SqliteOptions {
   readonly mode: "create" | "write" | "read" | "immutable";
   /** How long a call waits, blocking the thread, for a lock of somebody else. 0 = not at all. */
   readonly busyTimeoutMs: number;
+  /** Asked when a file cannot be opened, which SQLite gives no reason for: what the operating system says, if it says anything. */
+  readonly whyNot?: (() => TsdosError | undefined) | undefined;
+}
+
+/** What errors tell of a connection. */
+interface Origin extends Pick<SqliteOptions, "whyNot"> {
+  readonly path: string;
 }
 
 export type SqliteRow = Readonly<Record<string, unknown>>;
@@ -27,6 +34,8 @@ interface Meaning {
   readonly advice: string;
 }
 
+/** The primary result code for a file that cannot be opened. */
+const CANTOPEN = 14;
 const FREE_SPACE = "free some space and run it again; nothing that was acknowledged is lost";
 
 /** SQLite's primary result codes (the low byte of `errcode`), and some that say more; those that are not here are `IO_ERROR`. */
@@ -51,7 +60,7 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   10: { name: "SQLITE_IOERR", code: "IO_ERROR", advice: "check the disk and the file system" },
   11: { name: "SQLITE_CORRUPT", code: "CORRUPT_INDEX", advice: "restore it from a backup" },
   13: { name: "SQLITE_FULL", code: "NO_SPACE", advice: FREE_SPACE },
-  14: {
+  [CANTOPEN]: {
     name: "SQLITE_CANTOPEN",
     code: "ACCESS_DENIED",
     advice:
@@ -77,7 +86,8 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
  * A TsdosError for what `node:sqlite` said about the file `path`; `details.errno` has SQLite's name of the error.
  * A TypeError or another error that is not the database's is returned as it is.
  */
-function fromSqliteError(error: unknown, path: string): unknown {
+function fromSqliteError(error: unknown, origin: Origin): unknown {
+  const { path } = origin;
   if (!(error instanceof Error) || !("code" in error)) return error;
   if (error.code === "ERR_INVALID_STATE") return new TsdosError("CLOSED", `${path} was closed`, { path }, error);
   if (error.code === "ERR_OUT_OF_RANGE") {
@@ -88,29 +98,37 @@ function fromSqliteError(error: unknown, path: string): unknown {
   const meaning = typeof errcode === "number" ? (MEANINGS[errcode] ?? MEANINGS[errcode & 0xff]) : undefined;
   const errno = meaning?.name ?? `SQLITE_${String(errcode)}`;
   const advice = meaning === undefined ? "" : `; ${meaning.advice}`;
-  return new TsdosError(
+  const told = new TsdosError(
     meaning?.code ?? "IO_ERROR",
     `${path}: ${error.message} (${errno})${advice}`,
     { path, errno },
     error,
   );
+  return meaning === MEANINGS[CANTOPEN] ? withReason(told, origin) : told;
+}
+
+function withReason(error: TsdosError, { path, whyNot }: Origin): TsdosError {
+  const reason = whyNot?.();
+  if (reason === undefined) return error;
+  const details = { ...reason.details, path };
+  return new TsdosError(reason.code, `SQLite cannot open ${path}: ${reason.message}`, details, error);
 }
 
 /** A prepared statement whose errors are TsdosErrors. */
 export class SqliteStatement {
   readonly #statement: StatementSync;
-  readonly #path: string;
+  readonly #origin: Origin;
 
-  constructor(statement: StatementSync, path: string) {
+  constructor(statement: StatementSync, origin: Origin) {
     this.#statement = statement;
-    this.#path = path;
+    this.#origin = origin;
   }
 
   get(...values: SQLInputValue[]): SqliteRow | undefined {
     try {
       return this.#statement.get(...values);
     } catch (error) {
-      throw fromSqliteError(error, this.#path);
+      throw fromSqliteError(error, this.#origin);
     }
   }
 
@@ -118,7 +136,7 @@ export class SqliteStatement {
     try {
       return this.#statement.all(...values);
     } catch (error) {
-      throw fromSqliteError(error, this.#path);
+      throw fromSqliteError(error, this.#origin);
     }
   }
 
@@ -127,7 +145,7 @@ export class SqliteStatement {
     try {
       yield* this.#statement.iterate(...values);
     } catch (error) {
-      throw fromSqliteError(error, this.#path);
+      throw fromSqliteError(error, this.#origin);
     }
   }
 
@@ -136,35 +154,44 @@ export class SqliteStatement {
     try {
       return Number(this.#statement.run(...values).changes);
     } catch (error) {
-      throw fromSqliteError(error, this.#path);
+      throw fromSqliteError(error, this.#origin);
     }
   }
 }
 
 /** A connection whose errors are TsdosErrors that name the file. */
 export class SqliteDatabase {
-  readonly path: string;
+  readonly #origin: Origin;
   readonly #database: DatabaseSync;
   #open = true;
 
-  constructor(database: DatabaseSync, path: string) {
+  constructor(database: DatabaseSync, origin: Origin) {
     this.#database = database;
-    this.path = path;
+    this.#origin = origin;
+  }
+
+  get path(): string {
+    return this.#origin.path;
+  }
+
+  /** For an error of another thread's connection to the same file, where nobody was there to say why. */
+  withReason(error: TsdosError): TsdosError {
+    return error.details.errno === MEANINGS[CANTOPEN]?.name ? withReason(error, this.#origin) : error;
   }
 
   exec(sql: string): void {
     try {
       this.#database.exec(sql);
     } catch (error) {
-      throw fromSqliteError(error, this.path);
+      throw fromSqliteError(error, this.#origin);
     }
   }
 
   prepare(sql: string): SqliteStatement {
     try {
-      return new SqliteStatement(this.#database.prepare(sql), this.path);
+      return new SqliteStatement(this.#database.prepare(sql), this.#origin);
     } catch (error) {
-      throw fromSqliteError(error, this.path);
+      throw fromSqliteError(error, this.#origin);
     }
   }
 
@@ -190,7 +217,7 @@ export class SqliteDatabase {
     try {
       this.#database.close();
     } catch (error) {
-      throw fromSqliteError(error, this.path);
+      throw fromSqliteError(error, this.#origin);
     }
   }
 }
@@ -200,11 +227,12 @@ export function openDatabase(path: string, options: SqliteOptions): SqliteDataba
   const { DatabaseSync } = loadSqlite();
   const url = pathToFileURL(path);
   url.search = URL_PARAMETERS[options.mode];
+  const origin: Origin = { path, whyNot: options.whyNot };
   let database: SqliteDatabase;
   try {
-    database = new SqliteDatabase(new DatabaseSync(url), path);
+    database = new SqliteDatabase(new DatabaseSync(url), origin);
   } catch (error) {
-    throw fromSqliteError(error, path);
+    throw fromSqliteError(error, origin);
   }
   database.exec(`PRAGMA busy_timeout = ${options.busyTimeoutMs}`);
   return database;

@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { parentPort, Worker, type WorkerOptions } from "node:worker_threads";
+import { parentPort, type ResourceLimits, Worker, type WorkerOptions } from "node:worker_threads";
 
 /** Tasks that a thread has at a time: while it posts an answer, the next one waits already. */
 const TASKS_PER_THREAD = 2;
@@ -7,7 +7,7 @@ const TASKS_PER_THREAD = 2;
  * MiB of V8's heap in a thread: what it works on is outside of it, and freed when V8 looks. With V8's own limits it looks so rarely
  * that each thread takes 50 MB more. One for which these are not enough fails, and its work is done in the caller's.
  */
-const LIMITS = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 32 };
+export const THREAD_LIMITS: ResourceLimits = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 32 };
 
 /**
  * Milliseconds after which threads that have nothing to do are ended: whoever forgets an iteration does not end them. They are started
@@ -126,7 +126,7 @@ export class ThreadPool<Task, Answer> implements Disposable {
     const { program, workerData, threads } = this.#options;
     try {
       for (let i = 0; i < threads; i++)
-        this.#threads.push(this.#listen(startThread(program, { workerData, resourceLimits: LIMITS })));
+        this.#threads.push(this.#listen(startThread(program, { workerData, resourceLimits: THREAD_LIMITS })));
     } catch {
       // As many as there are.
     }

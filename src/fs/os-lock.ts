@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isTsdosError, type LockHolder, TsdosError } from "../errors.ts";
 import { noRoomBeside } from "../replace-file.ts";
 import { openDatabase, type SqliteDatabase } from "../sqlite.ts";
+import { tooManyOpen } from "../too-many-open.ts";
 import { describeHolder, hasEnded, isThisProcess, parseHolder, printHolder, thisProcess } from "./lock-holder.ts";
 import { isOnReadOnly } from "./may-write.ts";
 import { NodeFileSystem } from "./node-file-system.ts";
@@ -209,7 +210,8 @@ export class OsLock {
 
   #openFile(): SqliteDatabase {
     try {
-      return openDatabase(this.path, { mode: "create", busyTimeoutMs: 0 });
+      const whyNot = (): TsdosError | undefined => tooManyOpen(new NodeFileSystem(), dirname(this.path));
+      return openDatabase(this.path, { mode: "create", busyTimeoutMs: 0, whyNot });
     } catch (error) {
       const folder = dirname(this.path);
       if (fs.existsSync(folder)) throw this.#noRoom() ?? error;

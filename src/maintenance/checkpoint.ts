@@ -152,7 +152,7 @@ function isMark(value: unknown, formatVersion: 1 | 2): boolean {
   if (typeof value !== "object" || value === null) return false;
   const { loose, place } = value as Record<string, unknown>;
   const isPlace =
-    formatVersion === 1 ? hasNumbers(place, ["packId", "offset", "id"]) : hasCounts(place, ["packId", "tocOffset"]);
+    formatVersion === 1 ? hasNumbers(place, ["packId", "rowId"]) : hasCounts(place, ["packId", "tocOffset"]);
   return (loose === undefined || isObjectKey(loose)) && (place === undefined || isPlace);
 }
 

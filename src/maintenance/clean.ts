@@ -120,7 +120,7 @@ export async function clean(store: CombinedStore, options: CleanOptions): Promis
     const leftovers = recoverLegacy(store, before, dryRun);
     const repairs = removeFiles(fs, unfinishedRepairs(fs, files.folder), dryRun);
     const indexFiles = store.packed.index.removeOrphans(dryRun) + repairs.files + leftovers;
-    const vacuumedBytes = options.vacuum ? vacuum(store, dryRun) : 0;
+    const vacuumedBytes = options.vacuum ? await vacuum(store, dryRun) : 0;
     return {
       looseObjects,
       looseBytes,
@@ -148,7 +148,7 @@ function leftoverPacks({ packed }: CombinedStore): { files: number; bytes: numbe
 }
 
 /** Version 2 has no database: its segments are merged as they are written, and hold no gaps. */
-function vacuum({ packed }: CombinedStore, dryRun: boolean): number {
+async function vacuum({ packed }: CombinedStore, dryRun: boolean): Promise<number> {
   return packed.index instanceof SqliteIndex ? packed.index.vacuum(dryRun) : 0;
 }
 

@@ -6,7 +6,7 @@ import type { IndexTotals } from "../pack-index/pack-index.ts";
 import { SqliteIndex } from "../pack-index/sqlite-index.ts";
 import type { LongOperationOptions } from "../progress.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
-import { Pacer } from "../store/context.ts";
+import { inSteps, Pacer } from "../store/context.ts";
 import { readToEnd } from "../store/read-to-end.ts";
 import type { ObjectReader } from "../store/stored-object.ts";
 import type { CheckFailure, CheckResult, CheckTask } from "./check-objects.ts";
@@ -98,7 +98,8 @@ export class DamageSearch {
     const { index } = this.#store.packed;
     if (index instanceof SqliteIndex) index.refresh();
     yield* this.#paced(this.#strays());
-    yield* this.#paced(index instanceof SqliteIndex ? this.#database(index) : this.#index());
+    if (index instanceof SqliteIndex) yield* this.#database(index);
+    else yield* this.#paced(this.#index());
     if (this.#packedReadable) yield* this.#paced(this.#rows(this.#places()));
     await this.#countLoose();
   }
@@ -226,11 +227,12 @@ export class DamageSearch {
     this.#expected.bytes += this.#options.quick ? storedBytes : rawBytes;
   }
 
-  *#database(index: SqliteIndex): Generator<readonly Finding[]> {
+  async *#database(index: SqliteIndex): AsyncGenerator<readonly Finding[]> {
     const path = `${this.#store.packed.context.root}/${SQLITE_INDEX_FILE}`;
     try {
-      this.#expectPacked(index.totals());
-      for (const reason of index.damage(this.#options.quick ?? false)) {
+      this.#tellLooked(0);
+      this.#expectPacked(await inSteps(index.totalling(), this.#options.signal));
+      for (const reason of await this.#orAbort(index.damage(this.#options.quick ?? false))) {
         yield [{ kind: "database", error: new TsdosError("CORRUPT_INDEX", `${path} is damaged: ${reason}`, { path }) }];
       }
     } catch (error) {
@@ -298,7 +300,8 @@ export class DamageSearch {
     const sizes: PackSizes = new Map();
     let some: Placed[] = [];
     let bytes = 0;
-    for (const { placed } of placedEntries(packed, this.#known, after)) {
+    for (const { placed } of placedEntries(packed, this.#known, { after })) {
+      yield undefined;
       for (const one of placed) {
         // What is out of bounds was found before.
         if (!this.#isWanted(one.key) || outOfBounds(packed, one, sizes) !== undefined) continue;

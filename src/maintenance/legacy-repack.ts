@@ -1,6 +1,7 @@
 import { LEGACY_REPACK_ID, packLockName, SANDBOX_FOLDER } from "../format/paths.ts";
 import { examineForeignLock, FOREIGN_LOCK_AGE_MS } from "../fs/foreign-lock.ts";
 import { nameAside, removeSameFile } from "../fs/remove-same-file.ts";
+import { drain } from "../pack-index/drain.ts";
 import { SqliteIndex } from "../pack-index/sqlite-index.ts";
 import { copyDurably, isNoLink } from "../replace-file.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
@@ -64,7 +65,7 @@ function removeLocks(
 /** True when the leftover, which no row points to, holds nothing that is not in the packs that rows point to. */
 function isSpare(store: CombinedStore, index: SqliteIndex, leftover: string): boolean {
   if (samePack(store, leftover) !== undefined) return true;
-  const ends = [...index.packEnds()];
+  const ends = [...drain(index.walk.packEnds())];
   return ends.length > 0 && ends.every(([id, end]) => (store.packed.files.sizeOf(id) ?? -1) >= end);
 }
 

@@ -1,5 +1,7 @@
 import { TsdosError } from "../errors.ts";
+import { MAX_U48 } from "../format/bytes.ts";
 import type { ObjectKey } from "../key/object-key.ts";
+import type { Region } from "../pack-index/sqlite-walk.ts";
 import type { Place } from "../store/corruption.ts";
 import type { PackedStore } from "../store/packed-store.ts";
 import type { Located } from "../store/read-runs.ts";
@@ -81,24 +83,32 @@ class Neighbours {
 
 /** Compares the objects of a pack, a window of the nearest ones after the other: memory stays bounded. */
 function* sortedOverlaps(packed: PackedStore, known: KnownPacks, packId: number): Generator<Finding[]> {
-  const only = { ...known, packs: known.packs.filter((pack) => pack.packId === packId) };
   const neighbours = new Neighbours(packed);
   const sizes: PackSizes = new Map();
   for (let after: Located | undefined; ; ) {
-    const window: Located[] = yield* nearest(placedEntries(packed, only), after);
+    const region: Region = { packId, from: after?.entry.offset ?? 0, to: MAX_U48 };
+    const window: Located[] = yield* nearest(placedEntries(packed, known, { region }), region, after);
     for (const one of window) yield outOfBounds(packed, one, sizes) === undefined ? neighbours.compare(one) : [];
     after = window.at(-1);
     if (window.length < WINDOW) return;
   }
 }
 
-/** The first objects behind `after`, in the order of their places. */
-function* nearest(batches: Iterable<PlacedBatch>, after: Located | undefined): Generator<Finding[], Located[]> {
+/** The first objects of a region behind `after`, in the order of their places; makes the region as small as that allows. */
+function* nearest(
+  batches: Iterable<PlacedBatch>,
+  region: Region,
+  after: Located | undefined,
+): Generator<Finding[], Located[]> {
   let window: Located[] = [];
   for (const { placed } of batches) {
-    for (const { key, entry } of placed)
-      if (after === undefined || byPlace({ key, entry }, after) > 0) window.push({ key, entry });
-    window = window.sort(byPlace).slice(0, WINDOW);
+    const known = window.length;
+    for (const { key, entry } of placed) {
+      if (entry.offset > region.to || (after !== undefined && byPlace({ key, entry }, after) <= 0)) continue;
+      window.push({ key, entry });
+    }
+    if (window.length > known) window = window.sort(byPlace).slice(0, WINDOW);
+    if (window.length === WINDOW) region.to = (window.at(-1) as Located).entry.offset;
     yield [];
   }
   return window;

@@ -3,7 +3,8 @@ import { ENTRY_SIZE, isTombstone, type PackEntry } from "../format/entry.ts";
 import { tocFileName } from "../format/paths.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { AuditedPack, IndexAudit } from "../pack-index/index-audit.ts";
-import { type RowPlace, SqliteIndex } from "../pack-index/sqlite-index.ts";
+import { SqliteIndex } from "../pack-index/sqlite-index.ts";
+import type { Region, RowPlace } from "../pack-index/sqlite-walk.ts";
 import { TocFile } from "../pack-index/toc-file.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { collectKeys } from "../store/key-windows.ts";
@@ -36,18 +37,30 @@ export interface PlacedBatch {
 /** Version 2: what is known of the packs beforehand. */
 export type KnownPacks = Pick<IndexAudit, "packs" | "hasSuperseded">;
 
-/**
- * Every packed object that readers find, pack by pack in the order in which they stand there (but for entries that were added out of
- * turn), so that they are read in one go. In batches; `known` is for version 2.
- */
-export function placedEntries(packed: PackedStore, known: KnownPacks, after?: PlaceMark): Generator<PlacedBatch> {
-  const { index } = packed;
-  if (index instanceof SqliteIndex) return placedRows(index, after as RowPlace | undefined);
-  return placedTocEntries(packed, known, after as { packId: number; tocOffset: number } | undefined);
+export interface PlacedRange {
+  /** Those behind it. */
+  readonly after?: PlaceMark | undefined;
+  /** Those of a part of a pack; others may be among them. */
+  readonly region?: Region | undefined;
 }
 
-function* placedRows(index: SqliteIndex, after: RowPlace | undefined): Generator<PlacedBatch> {
-  for (const { rows, invalid } of index.byPlace(after)) {
+/**
+ * Every packed object that readers find, pack by pack in the order in which they stand there (but for entries that were added out of
+ * turn), so that they are read in one go. In batches, some of them empty; `known` is for version 2.
+ */
+export function placedEntries(
+  packed: PackedStore,
+  known: KnownPacks,
+  { after, region }: PlacedRange = {},
+): Generator<PlacedBatch> {
+  const { index } = packed;
+  if (index instanceof SqliteIndex) return placedRows(index, after as RowPlace | undefined, region);
+  const packs = region === undefined ? known.packs : known.packs.filter(({ packId }) => packId === region.packId);
+  return placedTocEntries(packed, { ...known, packs }, after as { packId: number; tocOffset: number } | undefined);
+}
+
+function* placedRows(index: SqliteIndex, after?: RowPlace, region?: Region): Generator<PlacedBatch> {
+  for (const { rows, invalid } of index.walk.byPack(after, region)) {
     const findings = invalid.map(({ id, error, like }) => ({
       kind: "row" as const,
       error,

@@ -113,7 +113,7 @@ class RoundMover {
       return all;
     } catch (error) {
       const isLost = isTsdosError(error, "NOT_FOUND") && this.#packed.files.sizeOf(packId) === undefined;
-      this.#tryRemoveOld(old);
+      await this.#tryRemoveOld(old);
       throw isLost ? this.#lost(packId) : error;
     }
   }
@@ -122,7 +122,7 @@ class RoundMover {
     if (this.#isUnsettled) await this.#walk(this.#packed.index.repacking.settling());
     this.#isUnsettled = false;
     if (this.#pacer.due) await this.#pacer.pause();
-    this.#removeOld(old);
+    await this.#removeOld(old);
   }
 
   #nextPackId(): number {
@@ -331,18 +331,20 @@ class RoundMover {
   }
 
   /** After an error: what was not completed goes now, or with the next holder of the lock. */
-  #tryRemoveOld(old: readonly PackUse[]): void {
+  async #tryRemoveOld(old: readonly PackUse[]): Promise<void> {
     try {
-      this.#removeOld(old);
+      await this.#removeOld(old);
     } catch {
       // The first error is the one to tell.
     }
   }
 
-  #removeOld(old: readonly PackUse[]): void {
+  async #removeOld(old: readonly PackUse[]): Promise<void> {
     this.#lock.keepPack();
     const leftovers = this.#packed.index.repacking.leftovers();
     if (leftovers === undefined) return;
+    // In version 1 all rows were looked at for that, and they are once more before anything is removed.
+    if (this.#pacer.due) await this.#pacer.pause();
     const { files } = this.#packed;
     const grown = old.find(({ packId, fileBytes }) => (files.sizeOf(packId) ?? fileBytes) !== fileBytes);
     if (grown === undefined) removePacks(this.#packed, leftovers);

@@ -33,5 +33,5 @@ export function markBefore(
     return packId <= place.packId && (old?.inode !== inode || size < old.size);
   });
   if (rewritten.length === 0) return mark;
-  return { place: { packId: Math.min(...rewritten.map(([packId]) => packId)), offset: -1, id: 0 } };
+  return { place: { packId: Math.min(...rewritten.map(([packId]) => packId)), rowId: 0 } };
 }

@@ -70,6 +70,8 @@ export interface PackIndex {
   isSuspect(packId: number): boolean;
   /** Removes every entry of each of `count` keys (32 bytes each, in a row). Durable with `sync`. */
   remove(keys: Uint8Array, count: number, sync: boolean): void;
+  /** As {@link remove}, in steps, so that others may run in between; each key is removed by one of them. */
+  removing(keys: Uint8Array, count: number, sync: boolean): Generator<void>;
   /** Makes the next open fast; `force` also when there is little to gain. */
   flush(sync: boolean, force?: boolean): void;
   /** As {@link flush} without `force`, in steps of some milliseconds: whoever takes them lets others run in between. */

@@ -12,6 +12,7 @@ import {
   writeRecord,
 } from "../format/entry.ts";
 import type { TocDamage } from "../format/manifest.ts";
+import { drain } from "./drain.ts";
 import { IndexRebuild, type Rebuilt } from "./index-rebuild.ts";
 import { FLUSH_MAX_RECORDS, IndexState } from "./index-state.ts";
 import type { IndexTotals, PackIndex, RebuildCounts } from "./pack-index.ts";
@@ -260,6 +261,12 @@ export class SegmentedIndex implements PackIndex {
     this.#state.writeManifest(manifest.segments, manifest.covered, sync);
   }
 
+  /** In a single step: each would write a MANIFEST. */
+  *removing(keys: Uint8Array, count: number, sync: boolean): Generator<void> {
+    this.remove(keys, count, sync);
+    yield;
+  }
+
   /** The packs with live entries, and the numbers of the keys that each of them has. */
   #packsWith(state: IndexState, keys: Uint8Array, count: number): Map<number, number[]> {
     const packs = new Map<number, number[]>();
@@ -367,11 +374,4 @@ export class SegmentedIndex implements PackIndex {
 function newestFirst({ tail }: IndexState, segments: readonly SegmentFile[], after?: Uint8Array): SortedRecords[] {
   const records: SortedRecords[] = segments.map((segment) => segment.pieces(after)).reverse();
   return tail.count > 0 ? [[tail.sorted()], ...records] : records;
-}
-
-function drain<T>(steps: Generator<void, T>): T {
-  for (;;) {
-    const step = steps.next();
-    if (step.done) return step.value;
-  }
 }

@@ -1,7 +1,9 @@
+import { dirname } from "node:path";
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { isTaken, noRoomBeside } from "../replace-file.ts";
 import { openDatabase, type SqliteDatabase, type SqliteOptions, type SqliteStatement } from "../sqlite.ts";
+import { tooManyOpen } from "../too-many-open.ts";
 import { CREATE_SCHEMA, SELECT_ONE, SELECT_SCHEMA } from "./sqlite-schema.ts";
 
 /** How long a call waits, blocking, for a Python process that commits. */
@@ -18,6 +20,8 @@ export interface SqliteIndexOptions {
 /** A file that is open, and what is asked of it again and again. */
 export interface Connection {
   readonly database: SqliteDatabase;
+  /** As which another one opens the same file. */
+  readonly mode: Exclude<SqliteOptions["mode"], "create">;
   readonly selectOne: SqliteStatement;
   readonly selectVersion: SqliteStatement;
   insert: SqliteStatement | undefined;
@@ -76,7 +80,8 @@ function connectAs(mode: SqliteOptions["mode"], { fs, path }: SqliteIndexOptions
   }
   if (mode === "create" && fs.stat(path) === undefined) makeEmpty(fs, path);
   const inode = fs.stat(path)?.inode;
-  const database = openDatabase(path, { mode, busyTimeoutMs: BUSY_TIMEOUT_MS });
+  const whyNot = (): TsdosError | undefined => tooManyOpen(fs, dirname(path));
+  const database = openDatabase(path, { mode, busyTimeoutMs: BUSY_TIMEOUT_MS, whyNot });
   try {
     if (mode === "create" && database.prepare(SELECT_SCHEMA).get() === undefined) {
       database.exec("PRAGMA journal_mode = wal");
@@ -86,7 +91,13 @@ function connectAs(mode: SqliteOptions["mode"], { fs, path }: SqliteIndexOptions
     database.exec("SELECT 1 FROM db_object LIMIT 1");
     const selectVersion = database.prepare("PRAGMA data_version");
     const statements = { selectOne: database.prepare(SELECT_ONE), selectVersion, insert: undefined };
-    return { database, ...statements, stamp, inode: inode ?? fs.stat(path)?.inode };
+    return {
+      database,
+      mode: mode === "create" ? "write" : mode,
+      ...statements,
+      stamp,
+      inode: inode ?? fs.stat(path)?.inode,
+    };
   } catch (error) {
     database.close();
     throw error;

@@ -1,11 +1,11 @@
-import { isTsdosError, TsdosError } from "../errors.ts";
+import { TsdosError } from "../errors.ts";
 import { ENTRY_SIZE, type PackEntry, type RecordBatch, readRecord, recordKey, writeRecord } from "../format/entry.ts";
-import { LEGACY_REPACK_ID } from "../format/paths.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { SqliteDatabase, SqliteRow } from "../sqlite.ts";
+import { drain } from "./drain.ts";
 import type { IndexTotals, PackIndex } from "./pack-index.ts";
-import { type Connection, connect, type SqliteIndexOptions, stampOf } from "./sqlite-connection.ts";
-import { hasUniqueKeys, sqliteDamage } from "./sqlite-damage.ts";
+import { BUSY_TIMEOUT_MS, type Connection, connect, type SqliteIndexOptions, stampOf } from "./sqlite-connection.ts";
+import { hasUniqueKeys } from "./sqlite-damage.ts";
 import { SqliteLog } from "./sqlite-log.ts";
 import { SqliteRepacking } from "./sqlite-repacking.ts";
 import {
@@ -15,40 +15,24 @@ import {
   DELETE_ROW,
   entryToSql,
   INSERT,
-  type KeyedEntry,
   MOVE_PACK,
   outOfOrder,
   packIdToSql,
   rowToEntry,
-  rowWithLikeKey,
   SELECT_AFTER,
-  SELECT_BY_PLACE,
   SELECT_FIRST,
-  SELECT_PACK_ENDS,
-  SELECT_TOTALS,
 } from "./sqlite-schema.ts";
+import type { SqliteTask } from "./sqlite-task.ts";
+import { doBeside } from "./sqlite-thread.ts";
+import { SqliteWalk } from "./sqlite-walk.ts";
 
 const KEY_SIZE = 32;
 const BATCH = 4096;
-/** Rows of {@link SqliteIndex.byPlace} that are held at once. */
-const PLACED_BATCH = 65_536;
-const FIRST_PLACE: RowPlace = { packId: Number.MIN_SAFE_INTEGER, offset: 0, id: 0 };
+/** Rows of one transaction, while everybody else in the process waits: each is somewhere else in the table and its index. */
+const REMOVED_AT_ONCE = 1024;
 /** Opens `packs.idx`; where it cannot be written to, for reading. */
 export function openSqliteIndex(options: SqliteIndexOptions): SqliteIndex {
   return new SqliteIndex(options);
-}
-
-/** Where a row stands in the order of {@link SqliteIndex.byPlace}; `packId` and `offset` as SQLite has them. */
-export interface RowPlace {
-  readonly packId: number;
-  readonly offset: number;
-  readonly id: number;
-}
-
-export interface PlacedRows {
-  readonly rows: { readonly key: ObjectKey; readonly entry: PackEntry; readonly place: RowPlace }[];
-  /** With what such a row may mean when only some characters of its key are wrong. */
-  readonly invalid: { readonly id: number; readonly error: TsdosError; readonly like: KeyedEntry | undefined }[];
 }
 
 /** The index of format version 1, an SQLite table that disk-objectstore and rsdos may use at the same time. */
@@ -61,17 +45,17 @@ export class SqliteIndex implements PackIndex {
   #reconnections = 0;
   readonly #log: SqliteLog;
   readonly repacking: SqliteRepacking;
+  readonly walk: SqliteWalk;
 
   constructor(options: SqliteIndexOptions) {
     this.#options = options;
     this.#connection = connect(options);
     this.#version = this.#dataVersion();
-    this.#log = new SqliteLog(
-      () => this.#database,
-      () => this.packEnds().keys(),
-    );
+    const database = (): SqliteDatabase => this.#database;
+    this.walk = new SqliteWalk(options.path, database);
+    this.#log = new SqliteLog(database, () => drain(this.walk.packEnds()).keys());
     this.repacking = new SqliteRepacking(options, {
-      database: () => this.#database,
+      database,
       write: (work) => this.#write(true, work),
       sync: () => this.sync(),
     });
@@ -158,18 +142,11 @@ export class SqliteIndex implements PackIndex {
   }
 
   totals(): IndexTotals {
-    const row = this.#database.prepare(SELECT_TOTALS).get() ?? {};
-    return {
-      objects: Number(row["objects"]),
-      rawBytes: Number(row["rawBytes"]),
-      storedBytes: Number(row["storedBytes"]),
-    };
+    return drain(this.totalling());
   }
 
-  *totalling(): Generator<void, IndexTotals> {
-    const totals = this.totals();
-    yield;
-    return totals;
+  totalling(): Generator<void, IndexTotals> {
+    return this.walk.totals();
   }
 
   isSealed(): boolean {
@@ -203,30 +180,17 @@ export class SqliteIndex implements PackIndex {
   }
 
   remove(keys: Uint8Array, count: number, sync: boolean): void {
-    if (count === 0) return;
-    const remove = this.#database.prepare(DELETE);
-    this.#write(sync, () => {
-      for (let i = 0; i < count; i++) remove.run(hexOf(keys, i * KEY_SIZE));
-    });
+    drain(this.removing(keys, count, sync));
   }
 
-  /** All rows in the order in which their objects stand in the packs, behind `after`. Those that cannot be right come apart. */
-  *byPlace(after: RowPlace = FIRST_PLACE): Generator<PlacedRows> {
-    for (let last = after; ; ) {
-      const found: PlacedRows = { rows: [], invalid: [] };
-      const select = this.#database.prepare(SELECT_BY_PLACE);
-      for (const row of select.iterate(last.packId, last.offset, last.id, PLACED_BATCH)) {
-        // Even if they are no numbers: SQLite sorts them all the same.
-        last = { packId: row["pack_id"], offset: row["offset"], id: row["id"] } as RowPlace;
-        try {
-          found.rows.push({ ...rowToEntry(row, this.#options.path), place: last });
-        } catch (error) {
-          if (!isTsdosError(error, "CORRUPT_INDEX")) throw error;
-          found.invalid.push({ id: last.id, error, like: rowWithLikeKey(row, this.#options.path) });
-        }
-      }
-      if (found.rows.length + found.invalid.length === 0) return;
-      yield found;
+  *removing(keys: Uint8Array, count: number, sync: boolean): Generator<void> {
+    for (let from = 0; from < count; from += REMOVED_AT_ONCE) {
+      const remove = this.#database.prepare(DELETE);
+      this.#write(sync, () => {
+        const to = Math.min(count, from + REMOVED_AT_ONCE);
+        for (let i = from; i < to; i++) remove.run(hexOf(keys, i * KEY_SIZE));
+      });
+      yield;
     }
   }
 
@@ -239,8 +203,8 @@ export class SqliteIndex implements PackIndex {
   }
 
   /** What SQLite finds wrong with the file; `quick` leaves out whether its index fits its table. */
-  damage(quick: boolean): string[] {
-    return sqliteDamage(this.#database, quick);
+  damage(quick: boolean): Promise<readonly string[]> {
+    return this.#beside({ what: "damage", quick });
   }
 
   /**
@@ -255,13 +219,13 @@ export class SqliteIndex implements PackIndex {
    * Writes the database anew without free pages; returns how many bytes that saves. Waits a few seconds for others who write.
    * @throws TsdosError `LOCKED` when they go on
    */
-  vacuum(dryRun: boolean): number {
+  async vacuum(dryRun: boolean): Promise<number> {
     const pragma = (name: string): number =>
       Number(Object.values(this.#database.prepare(`PRAGMA ${name}`).get() ?? {})[0]);
     const size = (): number => pragma("page_count") * pragma("page_size");
     if (dryRun) return pragma("freelist_count") * pragma("page_size");
     const before = size();
-    this.#database.exec("VACUUM");
+    await this.#beside({ what: "vacuum" });
     // The file becomes shorter when the write-ahead log is brought into it; with readers about, that is later.
     this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     return before - size();
@@ -270,13 +234,6 @@ export class SqliteIndex implements PackIndex {
   /** The rows that say that an object is in this pack. */
   countInPack(packId: number): number {
     return Number(this.#database.prepare(COUNT_IN_PACK).get(packIdToSql(packId))?.["objects"]);
-  }
-
-  /** How far the rows reach into each pack that they name. */
-  packEnds(): Map<number, number> {
-    const rows = this.#database.prepare(SELECT_PACK_ENDS).all();
-    const idOf = (id: unknown): number => (id === -1 ? LEGACY_REPACK_ID : Number(id));
-    return new Map(rows.map((row) => [idOf(row["pack_id"]), Number(row["packEnd"])]));
   }
 
   /** Says that everything in pack `from` is now at the same places of pack `to`. */
@@ -306,8 +263,13 @@ export class SqliteIndex implements PackIndex {
   }
 
   /** Writes all that is committed now into a database of its own, at a path that is free, while others go on. */
-  snapshot(path: string): void {
-    this.#database.prepare("VACUUM INTO ?").run(path);
+  async snapshot(path: string): Promise<void> {
+    await this.#beside({ what: "snapshot", to: path });
+  }
+
+  #beside(task: SqliteTask): Promise<readonly string[]> {
+    const { path } = this.#options;
+    return doBeside(this.#database, { path, mode: this.#connection.mode, busyTimeoutMs: BUSY_TIMEOUT_MS, task });
   }
 
   flush(): void {}

@@ -6,11 +6,21 @@ import type { TocHeader } from "../format/toc-header.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { SqliteDatabase } from "../sqlite.ts";
 import type { Leftovers, PackEntries, Repacking, Replacement } from "./repacking.ts";
-import { COUNT_IN_PACK, MOVE_OBJECT, outOfOrder, packIdToSql, rowToEntry, SELECT_IN_PACK } from "./sqlite-schema.ts";
+import {
+  MOVE_OBJECT,
+  outOfOrder,
+  packIdToSql,
+  rowToEntry,
+  SELECT_IN_PACK,
+  SELECT_PACK_OF,
+  SELECT_PACKS,
+} from "./sqlite-schema.ts";
 import { readTocHeader, TocFile } from "./toc-file.ts";
 
-/** Rows that are read, and changed in one transaction. */
+/** Rows that are read. */
 const BATCH = 4096;
+/** Rows that are changed in one transaction, while everybody else in the process waits: they may be anywhere in the table. */
+const MOVED_AT_ONCE = 1024;
 
 /**
  * Version 1: a repack notes the new places of objects in a file of the sandbox, which looks like a table of contents. The rows are
@@ -89,24 +99,31 @@ export class SqliteRepacking implements Repacking {
   *#moveRows(log: TocFile, replaced: readonly number[], check?: () => void): Generator<void> {
     log.seal(replaced);
     log.close();
-    const from = [...new Set(replaced)];
+    const from = new Set(replaced.map(packIdToSql));
     for (const records of log.batches(log.position)) {
-      this.#write(() => {
-        check?.();
-        this.#move(records, from);
-      });
-      yield;
+      for (let first = 0; first < records.count; first += MOVED_AT_ONCE) {
+        this.#write(() => {
+          check?.();
+          this.#move(records, first, from);
+        });
+        yield;
+      }
     }
   }
 
-  #move({ bytes, count }: RecordBatch, from: readonly number[]): void {
+  /** Within a transaction: where a row says that its object is, it stays until it is changed. */
+  #move({ bytes, count }: RecordBatch, first: number, from: ReadonlySet<unknown>): void {
+    const find = this.#database().prepare(SELECT_PACK_OF);
+    const [only] = from.size === 1 ? from : [];
     const move = this.#database().prepare(MOVE_OBJECT);
     const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    for (let at = 0; at < count * ENTRY_SIZE; at += ENTRY_SIZE) {
+    const end = Math.min(count, first + MOVED_AT_ONCE) * ENTRY_SIZE;
+    for (let at = first * ENTRY_SIZE; at < end; at += ENTRY_SIZE) {
       const { codec, offset, storedSize, packId } = readRecord(bytes, at);
       const key = recordKey(buffer, at) as ObjectKey;
       const compressed = codec === codecIds.none ? 0 : 1;
-      for (const old of from) move.run(compressed, offset, storedSize, packIdToSql(packId), key, packIdToSql(old));
+      const old = only ?? find.get(key)?.["pack_id"];
+      if (from.has(old)) move.run(compressed, offset, storedSize, packIdToSql(packId), key, old as number);
     }
   }
 
@@ -129,11 +146,12 @@ export class SqliteRepacking implements Repacking {
     const fs = this.#fs;
     const names = (fs.list(this.#sandbox) ?? []).filter((name) => name.startsWith(SANDBOX_REPACK_PREFIX));
     if (names.length === 0) return undefined;
+    const isUnused = this.#unused();
     const logs = names.map((name) => {
       const path = `${this.#sandbox}/${name}`;
       const header = this.#header(path);
-      const unfinished = header === undefined ? [] : [header.packId].filter((packId) => this.#isUnused(packId));
-      const replaced = [...new Set(header?.replaces ?? [])].filter((packId) => this.#isUnused(packId));
+      const unfinished = header === undefined ? [] : [header.packId].filter(isUnused);
+      const replaced = [...new Set(header?.replaces ?? [])].filter(isUnused);
       return { path, unfinished, replaced };
     });
     return {
@@ -143,10 +161,11 @@ export class SqliteRepacking implements Repacking {
         // before it commits its rows: a transaction of ours waits for them. Only now is certain what no row refers to.
         this.#sync();
         const isNeeded = logs.some(({ replaced }) => replaced.length > 0) && this.#hasOldReaders();
+        const isStillUnused = this.#unused();
         for (const { path, unfinished, replaced } of logs) {
-          for (const packId of unfinished) if (this.#isUnused(packId)) removePack(packId);
+          for (const packId of unfinished.filter(isStillUnused)) removePack(packId);
           if (isNeeded && replaced.length > 0) continue;
-          for (const packId of replaced) if (this.#isUnused(packId)) removePack(packId);
+          for (const packId of replaced.filter(isStillUnused)) removePack(packId);
           fs.remove(path);
         }
         fs.syncDirectory(this.#sandbox);
@@ -154,8 +173,15 @@ export class SqliteRepacking implements Repacking {
     };
   }
 
-  #isUnused(packId: number): boolean {
-    return Number(this.#database().prepare(COUNT_IN_PACK).get(packIdToSql(packId))?.["objects"]) === 0;
+  /** Tells packs that no row names: for many of them, the rows are looked at once. */
+  #unused(): (packId: number) => boolean {
+    const used = new Set(
+      this.#database()
+        .prepare(SELECT_PACKS)
+        .all()
+        .map((row) => row["pack_id"]),
+    );
+    return (packId) => !used.has(packIdToSql(packId));
   }
 
   /**

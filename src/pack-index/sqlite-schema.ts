@@ -22,8 +22,10 @@ const COLUMNS = 'hashkey, compressed, size, "offset", length, pack_id';
 export const SELECT_ONE: string = `SELECT ${COLUMNS} FROM db_object WHERE hashkey = ?`;
 export const SELECT_FIRST: string = `SELECT ${COLUMNS} FROM db_object ORDER BY hashkey LIMIT ?`;
 export const SELECT_AFTER: string = `SELECT ${COLUMNS} FROM db_object WHERE hashkey > ? ORDER BY hashkey LIMIT ?`;
-export const SELECT_TOTALS =
-  "SELECT count(*) AS objects, total(size) AS rawBytes, total(length) AS storedBytes FROM db_object";
+/** So many rows, behind an id. */
+const SOME_ROWS = `(SELECT id, size, "offset", length, pack_id FROM db_object WHERE id > ? ORDER BY id LIMIT ?)`;
+export const SELECT_TOTALS: string = `SELECT count(*) AS objects, total(size) AS rawBytes, total(length) AS storedBytes,
+max(id) AS last FROM ${SOME_ROWS} HAVING count(*) > 0`;
 /** A key that is there already gets the new place: it is given only when the old one is damaged. */
 export const INSERT: string = `INSERT INTO db_object (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (hashkey) DO UPDATE SET compressed = excluded.compressed, size = excluded.size, "offset" = excluded."offset",
@@ -31,17 +33,25 @@ length = excluded.length, pack_id = excluded.pack_id`;
 export const DELETE = "DELETE FROM db_object WHERE hashkey = ?";
 export const COUNT_IN_PACK = "SELECT count(*) AS objects FROM db_object WHERE pack_id = ?";
 /** How far rows reach into each pack that they name. */
-export const SELECT_PACK_ENDS = `SELECT pack_id, max("offset" + length) AS packEnd FROM db_object GROUP BY pack_id`;
+export const SELECT_PACK_ENDS: string = `SELECT pack_id, max("offset" + length) AS packEnd, max(id) AS last FROM ${SOME_ROWS}
+GROUP BY pack_id`;
 /** The rows of a pack, a part at a time: for each pack a walk through the table, which has no index for it. */
 export const SELECT_IN_PACK: string = `SELECT id, ${COLUMNS} FROM db_object WHERE pack_id = ? AND id > ? ORDER BY id LIMIT ?`;
 /** An object that was deleted meanwhile, or is in another pack now, stays so. */
 export const MOVE_OBJECT =
   'UPDATE db_object SET compressed = ?, "offset" = ?, length = ?, pack_id = ? WHERE hashkey = ? AND pack_id = ?';
+export const SELECT_PACK_OF = "SELECT pack_id FROM db_object WHERE hashkey = ?";
+export const SELECT_PACKS = "SELECT DISTINCT pack_id FROM db_object";
 export const MOVE_PACK = "UPDATE db_object SET pack_id = ? WHERE pack_id = ?";
 
-/** In the order in which objects stand in the packs, behind a place; without an index for that, each time all rows are looked at. */
-export const SELECT_BY_PLACE: string = `SELECT id, ${COLUMNS} FROM db_object WHERE (pack_id, "offset", id) > (?, ?, ?)
-ORDER BY pack_id, "offset", id LIMIT ?`;
+/** NULL where it is no pack's id. */
+const PACK = `CASE WHEN typeof(pack_id) = 'integer' AND pack_id BETWEEN -1 AND ${MAX_PACK_ID} THEN pack_id END`;
+/** Between which ids the rows of each pack are. */
+export const SELECT_RANGES: string = `SELECT ${PACK} AS pack, min(id) AS first, max(id) AS last FROM ${SOME_ROWS} GROUP BY pack`;
+/** The rows of a pack between two ids. */
+export const SELECT_RANGE: string = `SELECT id, ${COLUMNS} FROM db_object WHERE id BETWEEN ? AND ? AND ${PACK} IS ? ORDER BY id`;
+export const SELECT_RANGE_REGION: string = `SELECT id, ${COLUMNS} FROM db_object WHERE id BETWEEN ? AND ? AND ${PACK} IS ?
+AND "offset" BETWEEN ? AND ? ORDER BY id`;
 export const DELETE_ROW = "DELETE FROM db_object WHERE id = ?";
 
 export function packIdToSql(packId: number): number {
@@ -101,6 +111,10 @@ export function rowToEntry(row: SqliteRow, path: string): KeyedEntry {
 /** In a damaged file, rows may come in any order: whoever goes on behind the last one would go round for ever. */
 export function outOfOrder(path: string, key: ObjectKey): TsdosError {
   return corrupt(path, `the row of ${key} stands in a wrong place`, key);
+}
+
+export function rowsGoBack(path: string): TsdosError {
+  return corrupt(path, "its rows are not in the order of their ids");
 }
 
 function corrupt(path: string, what: string, key?: string): TsdosError {

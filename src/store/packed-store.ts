@@ -6,7 +6,7 @@ import { syncOrSuspect } from "../pack-index/sync-or-suspect.ts";
 import { BaseStore } from "./base-store.ts";
 import { checkLockTimeout } from "./check-option.ts";
 import { closeAll } from "./close-all.ts";
-import { Pacer, type StoreContext, syncs } from "./context.ts";
+import { inSteps, Pacer, type StoreContext, syncs } from "./context.ts";
 import { collectKeys, READ_WINDOW, windowsOf } from "./key-windows.ts";
 import { keysOf } from "./merged-keys.ts";
 import type {
@@ -128,19 +128,11 @@ export class PackedStore extends BaseStore {
       await this.exclusively("delete", options, async () => {
         const { found } = await this.findAll(window);
         const present = [...new Set(found.map(({ key }) => key))];
-        this.index.remove(collectKeys(present), present.length, sync);
+        await inSteps(this.index.removing(collectKeys(present), present.length, sync));
         deleted.push(...present);
       });
     }
     return deleted;
-  }
-
-  #hasAny(keys: readonly ObjectKey[]): boolean {
-    const isFound = (key: ObjectKey): boolean => {
-      this.#key.write(key, 0, "hex");
-      return this.index.get(this.#key, 0) !== undefined;
-    };
-    return keys.some(isFound) || (this.#refresh() && keys.some(isFound));
   }
 
   // --- for the other stores and for maintenance ---
@@ -167,6 +159,15 @@ export class PackedStore extends BaseStore {
     const hasChanged = this.index.refresh();
     if (hasChanged) this.files.forgetRemoved();
     return hasChanged;
+  }
+
+  /** True when one of the keys is there; looks once more at the files when none is known. */
+  #hasAny(keys: readonly ObjectKey[]): boolean {
+    const isKnown = (key: ObjectKey): boolean => {
+      this.#key.write(key, 0, "hex");
+      return this.index.get(this.#key, 0) !== undefined;
+    };
+    return keys.some(isKnown) || (this.#refresh() && keys.some(isKnown));
   }
 
   /** The entries of many keys; looks once more at the files for those that are not known. */

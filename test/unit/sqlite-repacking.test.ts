@@ -1,15 +1,16 @@
 import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { type TestContext, test } from "node:test";
 import { openStoresAt } from "../../src/container/open-stores.ts";
+import { ENTRY_SIZE, FLAG_NO_CHECKSUM, writeRecord } from "../../src/format/entry.ts";
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { Container } from "../../src/index.ts";
 import { repack } from "../../src/maintenance/repack.ts";
 import { openSqliteIndex } from "../../src/pack-index/sqlite-index.ts";
 import { SqliteRepacking } from "../../src/pack-index/sqlite-repacking.ts";
-import { openDatabase } from "../../src/sqlite.ts";
+import { openDatabase, type SqliteDatabase } from "../../src/sqlite.ts";
 import { InterceptedFileSystem } from "../../src/testing.ts";
 import { temporaryFolder } from "../support/folders.ts";
 
@@ -84,3 +85,66 @@ for (const [moment, wanted] of Object.entries({ "is filled": "write", "is synced
     assert.deepEqual(readdirSync(join(root, "packs")), ["1"]);
   });
 }
+
+/** Each object was looked for in each of the packs that were replaced, and all rows were looked at for each pack. */
+test("what is asked of the index does not grow with the number of packs that are put together", () => {
+  const root = temporaryFolder();
+  const path = join(root, "packs.idx");
+  const fs = new NodeFileSystem();
+  const index = openSqliteIndex({ fs, path, create: true });
+  const packs = Array.from({ length: 200 }, (_, i) => i);
+  const records = new Uint8Array(packs.length * ENTRY_SIZE);
+  const entry = {
+    offset: 0,
+    storedSize: 1,
+    rawSize: 1,
+    codec: 0,
+    flags: FLAG_NO_CHECKSUM,
+    dictionaryId: 0,
+    checksum: 0,
+  };
+  for (const packId of packs) {
+    const record = records.subarray(packId * ENTRY_SIZE, (packId + 1) * ENTRY_SIZE);
+    record[0] = packId;
+    writeRecord(record, 0, { ...entry, packId });
+    index.commit(packId, { bytes: record, count: 1 }, false);
+    writeRecord(record, 0, { ...entry, packId: 200, offset: packId });
+  }
+  const database = openDatabase(path, { mode: "write", busyTimeoutMs: 0 });
+  let asked = 0;
+  const counting = {
+    exec: (sql: string) => database.exec(sql),
+    prepare: (sql: string) => {
+      const statement = database.prepare(sql);
+      const counted = (values: SQLInputValue[]): SQLInputValue[] => {
+        asked++;
+        return values;
+      };
+      return {
+        run: (...values: SQLInputValue[]) => statement.run(...counted(values)),
+        get: (...values: SQLInputValue[]) => statement.get(...counted(values)),
+        all: (...values: SQLInputValue[]) => statement.all(...counted(values)),
+      };
+    },
+  };
+  const repacking = new SqliteRepacking(
+    { fs, path },
+    {
+      database: () => counting as unknown as SqliteDatabase,
+      write: (work) => database.transaction(work),
+      sync: () => undefined,
+    },
+  );
+  const replacement = repacking.begin(200, packs);
+  replacement.append({ bytes: records, count: packs.length });
+  for (const _ of replacement.finish(packs));
+  assert.ok(asked <= 2 * packs.length, `${asked} statements for ${packs.length} objects`);
+  asked = 0;
+  const removed: number[] = [];
+  repacking.leftovers()?.remove((id) => removed.push(id));
+  assert.deepEqual(removed, packs);
+  assert.ok(asked < 10, `${asked} statements`);
+  assert.equal(index.countInPack(200), packs.length);
+  database.close();
+  index.close();
+});

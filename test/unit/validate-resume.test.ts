@@ -142,7 +142,7 @@ test("version 1: a resumed validation reads a pack anew that disk-objectstore ha
   const checkpoint = JSON.parse(
     readFileSync(join(root, "sandbox/tsdos.validate.json"), "utf8").split("\n")[0] as string,
   );
-  assert.ok(checkpoint.mark.place.offset > 0);
+  assert.ok(checkpoint.mark.place.rowId > 0);
   repackedWithout(root, 1500);
   flip(join(root, "packs/0"), 0);
   const { problems, resumed } = await container.validate({ resume: true });

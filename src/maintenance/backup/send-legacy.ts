@@ -1,10 +1,10 @@
 import { tmpdir } from "node:os";
 import { setTimeout } from "node:timers/promises";
 import { isTsdosError, TsdosError } from "../../errors.ts";
-import type { FileSystem } from "../../file-system.ts";
 import { LEGACY_REPACK_ID, packFileName, packLockName, SANDBOX_FOLDER, SQLITE_INDEX_FILE } from "../../format/paths.ts";
 import { openSqliteIndex, SqliteIndex } from "../../pack-index/sqlite-index.ts";
 import { closeAll } from "../../store/close-all.ts";
+import { inSteps } from "../../store/context.ts";
 import { isBadSector } from "../../store/unreadable.ts";
 import { type Hole, holeIn, piecesAround, unreadableObject } from "../holes.ts";
 import { piecesOf } from "../pieces.ts";
@@ -65,11 +65,11 @@ async function leaveOut(
   const { files } = store.packed;
   if ([...holes.values()].every(({ length }) => length === 0)) return;
   const gone: number[] = [];
-  for (const { rows } of snapshot.byPlace()) {
+  for (const { rows } of snapshot.walk.byPack()) {
     for (const { key, entry, place } of rows) {
       const hole = holeIn(holes.get(entry.packId) ?? [], entry.offset, entry.offset + entry.storedSize);
       if (hole === undefined) continue;
-      gone.push(place.id);
+      gone.push(place.rowId);
       const where = { key, path: files.pathOf(entry.packId), offset: entry.offset };
       tally.reportUnreadable(unreadableObject(hole, where, "the backup does not have it"));
     }
@@ -109,8 +109,8 @@ async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path:
     }
     fs.remove(path);
     index.refresh();
-    index.snapshot(path);
-    const { snapshot, objects } = openSnapshot(fs, path);
+    await index.snapshot(path);
+    const { snapshot, objects } = await openSnapshot(sending, path);
     const moved = snapshot.ends
       .map(([id]) => id)
       .find((id) => fs.stat(files.pathOf(id))?.inode !== held.get(id)?.inode);
@@ -133,14 +133,21 @@ async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path:
   }
 }
 
-function openSnapshot(fs: FileSystem, path: string): { snapshot: Snapshot; objects: number } {
+async function openSnapshot(
+  { store, signal }: Sending,
+  path: string,
+): Promise<{ snapshot: Snapshot; objects: number }> {
+  const { fs } = store.packed.context;
   const file = hold(fs, path);
   if (file === undefined) throw new TsdosError("NOT_FOUND", `${path} was removed; run it again`, { path });
+  let index: SqliteIndex | undefined;
   try {
-    const index = openSqliteIndex({ fs, path });
-    const ends = [...index.packEnds()].sort(([a], [b]) => a - b);
-    return { snapshot: { index, file, ends }, objects: index.totals().objects };
+    index = openSqliteIndex({ fs, path });
+    const ends = [...(await inSteps(index.walk.packEnds(), signal))].sort(([a], [b]) => a - b);
+    const { objects } = await inSteps(index.totalling(), signal);
+    return { snapshot: { index, file, ends }, objects };
   } catch (error) {
+    index?.close();
     file[Symbol.dispose]();
     throw error;
   }
