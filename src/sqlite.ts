@@ -36,6 +36,8 @@ interface Meaning {
 
 /** The primary result code for a file that cannot be opened. */
 const CANTOPEN = 14;
+/** What errors call it. */
+export const CANTOPEN_NAME = "SQLITE_CANTOPEN";
 const FREE_SPACE = "free some space and run it again; nothing that was acknowledged is lost";
 
 /** SQLite's primary result codes (the low byte of `errcode`), and some that say more; those that are not here are `IO_ERROR`. */
@@ -61,7 +63,7 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   11: { name: "SQLITE_CORRUPT", code: "CORRUPT_INDEX", advice: "restore it from a backup" },
   13: { name: "SQLITE_FULL", code: "NO_SPACE", advice: FREE_SPACE },
   [CANTOPEN]: {
-    name: "SQLITE_CANTOPEN",
+    name: CANTOPEN_NAME,
     code: "ACCESS_DENIED",
     advice:
       "check that it exists, the permissions of the file and its folder, and that its path, links resolved, has no more than 500 bytes, which is all that SQLite opens",
@@ -172,11 +174,6 @@ export class SqliteDatabase {
 
   get path(): string {
     return this.#origin.path;
-  }
-
-  /** For an error of another thread's connection to the same file, where nobody was there to say why. */
-  withReason(error: TsdosError): TsdosError {
-    return error.details.errno === MEANINGS[CANTOPEN]?.name ? withReason(error, this.#origin) : error;
   }
 
   exec(sql: string): void {

@@ -1,6 +1,6 @@
 import type { Worker } from "node:worker_threads";
 import { TsdosError } from "../errors.ts";
-import type { SqliteDatabase } from "../sqlite.ts";
+import { CANTOPEN_NAME, type SqliteDatabase } from "../sqlite.ts";
 import { startThread, THREAD_LIMITS, threadProgram } from "../thread-pool.ts";
 import { doSqliteTask, type SqliteAnswer, type SqliteTaskData } from "./sqlite-task.ts";
 
@@ -18,7 +18,9 @@ export async function doBeside(database: SqliteDatabase, data: SqliteTaskData): 
   if (answer === undefined) return here();
   if ("damage" in answer) return answer.damage;
   const { code, message, details } = answer.failure;
-  throw database.withReason(new TsdosError(code, message, details));
+  // A thread has files of its own open: there may be too few without it, or enough.
+  if (details.errno === CANTOPEN_NAME) return here();
+  throw new TsdosError(code, message, details);
 }
 
 function sizeOf(database: SqliteDatabase): number {
@@ -39,8 +41,12 @@ function answerOfThread(data: SqliteTaskData): Promise<SqliteAnswer | undefined>
       resolve(undefined);
       return;
     }
-    worker.once("message", resolve);
-    worker.once("error", () => resolve(undefined));
-    worker.once("exit", () => resolve(undefined));
+    let answer: SqliteAnswer | undefined;
+    worker.once("message", (posted: SqliteAnswer) => {
+      answer = posted;
+    });
+    // An error that nobody listens to would end the process; the end comes all the same.
+    worker.once("error", () => undefined);
+    worker.once("exit", () => resolve(answer));
   });
 }
