@@ -61,6 +61,7 @@ export class SqliteIndex implements PackIndex {
   #reconnections = 0;
   readonly #log: SqliteLog;
   readonly repacking: SqliteRepacking;
+  readonly isRead = true;
 
   constructor(options: SqliteIndexOptions) {
     this.#options = options;
