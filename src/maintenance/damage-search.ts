@@ -94,9 +94,9 @@ export class DamageSearch {
 
   /** Names, places, indexes: everything but the objects themselves. Yields what is wrong, often nothing. */
   async *structure(): AsyncGenerator<readonly Finding[]> {
-    // Version 2: of an index that is missing, all tables of contents would be read into memory, where mostly nobody asks for anything.
+    // Where the index is missing, all tables of contents would be read into memory, and mostly nobody asks for anything.
     const { index } = this.#store.packed;
-    if (index instanceof SqliteIndex) index.refresh();
+    if (index.isRead) index.refresh();
     yield* this.#paced(this.#strays());
     if (index instanceof SqliteIndex) yield* this.#database(index);
     else yield* this.#paced(this.#index());

@@ -148,7 +148,7 @@ function* liveRecords(state: AuditState, onLooked: (entries: number) => void): G
     const after = range.from === 0 ? undefined : lastKeyBelow(range.from);
     const segments = state.segments.map((segment) => segment.pieces(after)).reverse();
     const options = { final: true, retired: state.retired, after };
-    for (const { bytes, count } of new RecordMerge([[state.tail.sorted()], ...segments], options).batches()) {
+    for (const { bytes, count } of new RecordMerge([state.tail.sortedBatches(), ...segments], options).batches()) {
       let inside = count;
       while (inside > 0 && prefixOf(bytes, (inside - 1) * ENTRY_SIZE) >= range.to) inside--;
       yield { bytes, count: inside };

@@ -1,5 +1,6 @@
 import { compareBytes, prefixOf } from "../format/bytes.ts";
 import { ENTRY_SIZE, isTombstone, type RecordBatch, recordKey } from "../format/entry.ts";
+import { BATCH_RECORDS } from "./record-merge.ts";
 
 const KEY_SIZE = 32;
 const WORDS = ENTRY_SIZE / 4;
@@ -83,14 +84,28 @@ export class MemoryIndex {
   /** All records in ascending order of keys, newer ones of the same key first. Costs a copy. */
   sorted(): RecordBatch {
     const bytes = new Uint8Array(this.count * ENTRY_SIZE);
-    const words = new Int32Array(bytes.buffer);
+    this.#collect(this.#order(), bytes);
+    return { bytes, count: this.count };
+  }
+
+  /** As {@link sorted}, without a copy of all of them: nothing may be added meanwhile. A batch is valid until the next one is asked for. */
+  *sortedBatches(): Generator<RecordBatch> {
     const order = this.#order();
-    for (let i = 0; i < order.length; i++) {
-      const from = (order[i] as number) * WORDS;
+    const bytes = new Uint8Array(Math.min(BATCH_RECORDS, order.length) * ENTRY_SIZE);
+    for (let from = 0; from < order.length; from += BATCH_RECORDS) {
+      const some = order.subarray(from, from + BATCH_RECORDS);
+      this.#collect(some, bytes);
+      yield { bytes, count: some.length };
+    }
+  }
+
+  #collect(numbers: Uint32Array, into: Uint8Array): void {
+    const words = new Int32Array(into.buffer);
+    for (let i = 0; i < numbers.length; i++) {
+      const from = (numbers[i] as number) * WORDS;
       const to = i * WORDS;
       for (let word = 0; word < WORDS; word++) words[to + word] = this.#words[from + word] as number;
     }
-    return { bytes, count: this.count };
   }
 
   /**

@@ -41,6 +41,8 @@ export interface PackIndex {
   readonly version: number;
   /** Changes whenever entries may have become visible, also those that this instance has committed. */
   readonly changes: number;
+  /** False while nothing of the files was read: the first who asks for anything reads them as they are then. */
+  readonly isRead: boolean;
   /**
    * Picks up what other processes have committed; true when anything changed. Cheap when nothing did. With `all`, for who is about to
    * change anything: also deletions that were interrupted, of which MANIFEST does not tell.

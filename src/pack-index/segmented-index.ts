@@ -149,6 +149,10 @@ export class SegmentedIndex implements PackIndex {
     return this.#ready().version + this.#commits;
   }
 
+  get isRead(): boolean {
+    return this.#loaded;
+  }
+
   refresh(all = false): boolean {
     return this.#wholly((state) => state.refresh(all));
   }

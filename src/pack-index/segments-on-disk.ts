@@ -29,7 +29,7 @@ export class SegmentsOnDisk {
     const number = state.nextSegmentNumber();
     const path = state.segmentPath(number);
     const isFirst = segments.length === 0;
-    const sorted = [tail.sorted()];
+    const sorted = tail.sortedBatches();
     const records = new RecordMerge([sorted], { final: isFirst, retired });
     const isWhole =
       tail.plain && retired.size === 0

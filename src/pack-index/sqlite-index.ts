@@ -46,6 +46,7 @@ export class SqliteIndex implements PackIndex {
   readonly #log: SqliteLog;
   readonly repacking: SqliteRepacking;
   readonly walk: SqliteWalk;
+  readonly isRead = true;
 
   constructor(options: SqliteIndexOptions) {
     this.#options = options;

@@ -30,6 +30,8 @@ function offsetsOf(index: MemoryIndex, key: Uint8Array): number[] {
 
 function sortedOf(index: MemoryIndex): string[] {
   const { bytes, count } = index.sorted();
+  const batches = Array.from(index.sortedBatches(), (batch) => batch.bytes.slice(0, batch.count * ENTRY_SIZE));
+  assert.equal(Buffer.compare(Buffer.concat(batches), bytes), 0);
   return Array.from({ length: count }, (_, i) => {
     const at = i * ENTRY_SIZE;
     return `${Buffer.from(bytes.subarray(at, at + 32)).toString("hex")} ${readRecord(bytes, at).offset}`;
