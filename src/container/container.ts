@@ -27,6 +27,7 @@ import { statusOf } from "../maintenance/status.ts";
 import { validate } from "../maintenance/validate.ts";
 import type { ValidateOptions, ValidateReport } from "../maintenance/validate-reports.ts";
 import type { BulkIterator } from "../store/batch-iterator.ts";
+import { checkPath } from "../store/check-option.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { inSteps } from "../store/context.ts";
 import type { DeleteManyOptions, DeleteResult } from "../store/delete-many.ts";
@@ -208,7 +209,7 @@ export class Container implements ObjectStore, AsyncDisposable {
    * @throws TsdosError `ALREADY_EXISTS` where `create` would
    */
   async planExport(path: string, options: ImportOptions = {}): Promise<ImportReport> {
-    refuseExisting(new NodeFileSystem(), resolve(path));
+    refuseExisting(new NodeFileSystem(), rootAt(path));
     return importFrom(undefined, this.#store, { ...options, dryRun: true });
   }
 
@@ -252,8 +253,7 @@ export class Container implements ObjectStore, AsyncDisposable {
   }
 }
 
-/** @throws RangeError for an empty path, such as that of a variable that is not set: it would be the current folder. */
 function rootAt(path: string): string {
-  if (path === "") throw new RangeError("the path of a container must not be empty");
+  checkPath("the path of a container", path);
   return resolve(path);
 }

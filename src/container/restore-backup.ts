@@ -9,6 +9,7 @@ import type { BackupTarget } from "../maintenance/backup/target.ts";
 import type { BackupInfo, BackupReport, RestoreBackupOptions } from "../maintenance/backup-reports.ts";
 import { validate } from "../maintenance/validate.ts";
 import type { ValidateReport } from "../maintenance/validate-reports.ts";
+import { checkPath } from "../store/check-option.ts";
 import { openStoresAt } from "./open-stores.ts";
 
 /**
@@ -20,6 +21,8 @@ export async function restoreBackup(
   destination: string,
   options: RestoreBackupOptions = {},
 ): Promise<BackupReport> {
+  checkPath("the folder of backups", source);
+  checkPath("the path of the new container", destination);
   const fs = new NodeFileSystem();
   const root = resolve(destination);
   const place = parseRemote(source);
@@ -95,6 +98,7 @@ async function fromThere(
 
 /** What is in a folder of backups, here or on another machine. */
 export async function backupsIn(folder: string, options: RemoteOptions = {}): Promise<BackupInfo[]> {
+  checkPath("the folder of backups", folder);
   const place = parseRemote(folder);
   if (place === undefined) return listBackups(new NodeFileSystem(), resolve(folder));
   const remote = await connectRemote(place, { role: "list", path: place.path }, options);

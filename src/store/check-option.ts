@@ -15,6 +15,15 @@ export function checkReadOptions({ verify, from }: ExtractOptions): void {
   checkOption("from", from, ["loose", "packed"]);
 }
 
+/**
+ * @throws RangeError for an empty path, such as that of a variable that is not set: it would be the current folder
+ * @throws TypeError for something else than a string
+ */
+export function checkPath(name: string, path: string): void {
+  if (typeof path !== "string") throw new TypeError(`${name} must be a string, not ${typeof path}`);
+  if (path === "") throw new RangeError(`${name} must not be empty`);
+}
+
 /** @throws RangeError when it is no time to wait */
 export function checkLockTimeout(timeoutMs: number): void {
   if (typeof timeoutMs !== "number" || !(timeoutMs >= 0))

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
+import { pathToFileURL } from "node:url";
 import { Container } from "../../src/container/container.ts";
+import { backupsIn, restoreBackup } from "../../src/container/restore-backup.ts";
 import { noise } from "../../src/testing/contents.ts";
 import { temporaryFolder } from "../support/folders.ts";
 
@@ -74,7 +76,20 @@ test("one key or source in place of many is refused in words", async () => {
 });
 
 // `Container.create(process.env.STORE ?? "")` made a container of the current folder, if that was empty.
-test("an empty path is no container's", async () => {
-  await assert.rejects(Container.create(""), RangeError);
-  await assert.rejects(Container.open(""), RangeError);
+test("an empty path is no container's, nor a place for one, or for backups", async () => {
+  await using container = await Container.create(join(temporaryFolder(), "container"));
+  const calls: ((path: string) => Promise<unknown>)[] = [
+    (path) => Container.create(path),
+    (path) => Container.open(path),
+    (path) => container.planExport(path),
+    (path) => container.backup(path),
+    (path) => backupsIn(path),
+    (path) => restoreBackup(path, join(temporaryFolder(), "new")),
+    (path) => restoreBackup(temporaryFolder(), path),
+  ];
+  for (const call of calls) {
+    await assert.rejects(call(""), RangeError, String(call));
+    // It was taken for a folder on another machine, called `file`.
+    await assert.rejects(call(pathToFileURL("/nowhere") as unknown as string), TypeError, String(call));
+  }
 });

@@ -2,7 +2,7 @@ import { dirname, resolve } from "node:path";
 import { TsdosError } from "../../errors.ts";
 import type { FileSystem } from "../../file-system.ts";
 import { isNameInBackups } from "../../format/backup-paths.ts";
-import { checkOption } from "../../store/check-option.ts";
+import { checkOption, checkPath } from "../../store/check-option.ts";
 import type { CombinedStore } from "../../store/combined-store.ts";
 import type { BackupOptions, BackupReport } from "../backup-reports.ts";
 import { recordHistory } from "../history.ts";
@@ -18,6 +18,7 @@ export async function backup(store: CombinedStore, destination: string, options:
   if (keep !== undefined && (!Number.isInteger(keep) || keep < 0))
     throw new RangeError(`keep must be a number of backups, not ${keep}`);
   checkOption("verify", options.verify, ["written", "full"]);
+  checkPath("the folder for backups", destination);
   const place = parseRemote(destination);
   const report =
     place === undefined
