@@ -16,6 +16,7 @@ import { isNoLink, replaceFile } from "../../replace-file.ts";
 import { closeAll } from "../../store/close-all.ts";
 import { inSteps, Pacer } from "../../store/context.ts";
 import { keptOpen } from "../../store/kept-open.ts";
+import { isBadSector, isOfOne } from "../../store/unreadable.ts";
 import { hashOfFile, type Pieces } from "../pieces.ts";
 import type { Base, Place } from "./place.ts";
 import { StagedFile } from "./staged-file.ts";
@@ -77,8 +78,7 @@ export class Receiver implements BackupTarget {
     const pacer = new Pacer();
     for (const [i, file] of files.entries()) {
       const base = await this.#baseWith(file);
-      if (base === undefined) wanted.push(i);
-      else if (!this.#now.options.dryRun) await this.#take(file.path, base, file.size);
+      if (base === undefined || !(this.#now.options.dryRun || (await this.#tryTake(file, base)))) wanted.push(i);
       if (pacer.due) await pacer.pause();
     }
     return wanted;
@@ -90,9 +90,30 @@ export class Receiver implements BackupTarget {
     for (const base of bases) {
       const stat = this.#fs.stat(`${base.path}/${path}`);
       if (!stat?.isFile || stat.size !== size) continue;
-      if (options.verify === "written" || (await hashOfFile(this.#fs, `${base.path}/${path}`)) === sha256) return base;
+      if (options.verify === "written" || (await this.#hashOf(`${base.path}/${path}`)) === sha256) return base;
     }
     return undefined;
+  }
+
+  /** Undefined also for what cannot be read: it is as good as missing. */
+  async #hashOf(path: string, end?: number): Promise<string | undefined> {
+    try {
+      return await hashOfFile(this.#fs, path, end);
+    } catch (error) {
+      if (isOfOne(error, path)) return undefined;
+      throw error;
+    }
+  }
+
+  /** False where it has to be copied, and cannot be read. */
+  async #tryTake({ path, size }: FileOffer, base: Base): Promise<boolean> {
+    try {
+      await this.#take(path, base, size);
+      return true;
+    } catch (error) {
+      if (isBadSector(error)) return false;
+      throw error;
+    }
   }
 
   /** Gives a file of an earlier backup its name in this one: moved if nobody needs it there, or linked, or else copied. */
@@ -127,7 +148,8 @@ export class Receiver implements BackupTarget {
     for (const [i, base] of this.#now.bases.entries()) {
       const stat = this.#fs.stat(`${base.path}/${path}`);
       if (!stat?.isFile) continue;
-      const hash = hashUpTo === undefined ? undefined : await hashOfFile(this.#fs, `${base.path}/${path}`, hashUpTo);
+      const hash = hashUpTo === undefined ? undefined : await this.#hashOf(`${base.path}/${path}`, hashUpTo);
+      if (hashUpTo !== undefined && hash === undefined) continue;
       const { size, mtimeMs } = stat;
       found.push({ base: i, size, mtimeMs, ...(hash !== undefined && { sha256: hash }) });
     }

@@ -1,4 +1,5 @@
 import type { FileSystem } from "../../file-system.ts";
+import { isBadSector } from "../../store/unreadable.ts";
 import { type Pieces, piecesOf } from "../pieces.ts";
 import type { Sending } from "./sending.ts";
 import type { FoundFile } from "./target.ts";
@@ -67,6 +68,29 @@ export async function sendFile(sending: Sending, file: SentFile, chunks: () => P
     },
     added === 0 ? [] : counted(sending, chunks()),
   );
+}
+
+/**
+ * As {@link sendFile}, of the first `end` bytes of a file: all of them, where what the target has of it cannot be read there, and we
+ * have no less.
+ */
+export async function sendUpTo(
+  sending: Sending,
+  { end, base, ...file }: Omit<SentFile, "added"> & { readonly end: number },
+  chunks: (start: number) => Pieces,
+): Promise<void> {
+  const send = (from: SentFile["base"]): Promise<void> => {
+    const start = from?.length ?? 0;
+    return sendFile(sending, { ...file, base: from, added: Math.max(0, end - start) }, () => chunks(start));
+  };
+  const { copiedFiles, copiedBytes, reusedBytes, linkedFiles, linkedBytes } = sending.tally;
+  try {
+    await send(base);
+  } catch (error) {
+    if (base === undefined || end < base.length || !isBadSector(error)) throw error;
+    Object.assign(sending.tally, { copiedFiles, copiedBytes, reusedBytes, linkedFiles, linkedBytes });
+    await send(undefined);
+  }
 }
 
 /** Passes pieces on, and counts them as copied. */

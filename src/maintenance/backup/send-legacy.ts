@@ -6,7 +6,7 @@ import { LEGACY_REPACK_ID, packFileName, packLockName, SANDBOX_FOLDER, SQLITE_IN
 import { openSqliteIndex, SqliteIndex } from "../../pack-index/sqlite-index.ts";
 import { piecesOf } from "../pieces.ts";
 import { randomSuffix } from "./backups-folder.ts";
-import { type HeldFile, hold, type SentFile, sendFile, sendWhole } from "./send-file.ts";
+import { type HeldFile, hold, type SentFile, sendUpTo, sendWhole } from "./send-file.ts";
 import type { Sending } from "./sending.ts";
 import { prefixHashes } from "./toc-snapshot.ts";
 
@@ -125,8 +125,7 @@ async function sendLegacyPack(
   if (pack === undefined) return;
   const name = `${folder}/${packFileName(id, 1)}`;
   const base = await legacyBase(sending, name, pack, copied);
-  const start = base?.length ?? 0;
-  await sendFile(sending, { path: name, base, mtimeMs: pack.mtimeMs, added: Math.max(0, copied - start) }, () =>
+  await sendUpTo(sending, { path: name, base, mtimeMs: pack.mtimeMs, end: copied }, (start) =>
     piecesOf(context.fs, pack.file, start, copied),
   );
 }

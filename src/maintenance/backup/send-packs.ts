@@ -5,7 +5,7 @@ import { Pacer } from "../../store/context.ts";
 import { corruptObject } from "../../store/corruption.ts";
 import { piecesOf } from "../pieces.ts";
 import { checkedPack } from "./checked-pack.ts";
-import { type HeldFile, hold, type SentFile, sendFile } from "./send-file.ts";
+import { type HeldFile, hold, type SentFile, sendUpTo } from "./send-file.ts";
 import type { Sending } from "./sending.ts";
 import type { FoundFile } from "./target.ts";
 import { prefixHashes, snapshotToc, storedRanges, type TocSnapshot } from "./toc-snapshot.ts";
@@ -84,9 +84,9 @@ async function sendPack(
   const open = { folder, id, toc, pack, snapshot };
   const history = await sameHistory(sending, open);
   await sendPackFile(sending, open, history);
-  const [path, from] = [`${folder}/${tocFileName(id)}`, history?.length ?? 0];
-  await sendFile(sending, { path, base: history, added: snapshot.size - from }, () =>
-    piecesOf(context.fs, toc.file, from, snapshot.size),
+  const end = snapshot.size;
+  await sendUpTo(sending, { path: `${folder}/${tocFileName(id)}`, base: history, end }, (from) =>
+    piecesOf(context.fs, toc.file, from, end),
   );
   sending.tally.objects += snapshot.objects - (before?.objects ?? 0);
   return snapshot;
@@ -126,11 +126,11 @@ async function sendPackFile(sending: Sending, open: OpenPack, history: SentFile[
     tally.report(new TsdosError("CORRUPT_OBJECT", message, { path: files.pathOf(id), offset: end }));
   }
   if (pack === undefined && base === undefined) return;
-  await sendFile(sending, { path, base, added: Math.max(0, end - start) }, () =>
+  await sendUpTo(sending, { path, base, end }, (from) =>
     checkedPack(
       context.fs,
       (pack as HeldFile).file,
-      { start, end },
+      { start: from, end },
       storedRanges(context.fs, toc.file, snapshot.size),
       (range) => {
         const entry = store.packed.find(range.key);
