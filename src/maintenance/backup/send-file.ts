@@ -46,7 +46,7 @@ export interface SentFile {
 }
 
 /** Sends a file, or only what the target does not have of it, and counts it. */
-export async function sendFile(sending: Sending, file: SentFile, chunks: () => Pieces): Promise<void> {
+async function sendFile(sending: Sending, file: SentFile, chunks: () => Pieces): Promise<void> {
   const { target, tally, dryRun } = sending;
   const { path, base, mtimeMs, added } = file;
   const isOwn = base?.found.base === 0;
