@@ -32,8 +32,8 @@ export class BadSectors {
   }
 
   readonly errorOf = ({ name, path, position = 0, size = 0 }: FileCall): Error | undefined => {
-    const isHit =
-      name === "list" ? path === this.folder : name.startsWith("read") && this.hits(path, position, position + size);
+    const end = name === "copy" ? Number.POSITIVE_INFINITY : position + size;
+    const isHit = name === "list" ? path === this.folder : /^(read|copy)/.test(name) && this.hits(path, position, end);
     if (!isHit) return undefined;
     return new TsdosError("IO_ERROR", `cannot ${name} ${path}: on purpose (EIO)`, { path, errno: "EIO" });
   };

@@ -1,4 +1,5 @@
 import type { LongOperationOptions, Progress } from "../../progress.ts";
+import type { BackupReport } from "../backup-reports.ts";
 import { Tally } from "../tally.ts";
 
 /** What there is to do, as far as it can be known beforehand. */
@@ -6,6 +7,11 @@ export interface Totals {
   readonly objects: number;
   readonly bytes: number;
 }
+
+export type CopiedFiles = Pick<
+  BackupReport,
+  "copiedFiles" | "copiedBytes" | "linkedFiles" | "linkedBytes" | "reusedBytes"
+>;
 
 /** Counts what a backup has done. */
 export class BackupTally extends Tally {
@@ -21,6 +27,16 @@ export class BackupTally extends Tally {
   constructor(options: LongOperationOptions, totals: Totals) {
     super(options);
     this.#totals = totals;
+  }
+
+  /** What was copied, linked and reused so far; set to what it was where something has to be done again. */
+  get copied(): CopiedFiles {
+    const { copiedFiles, copiedBytes, linkedFiles, linkedBytes, reusedBytes } = this;
+    return { copiedFiles, copiedBytes, linkedFiles, linkedBytes, reusedBytes };
+  }
+
+  set copied(before: CopiedFiles) {
+    Object.assign(this, before);
   }
 
   get bytes(): number {

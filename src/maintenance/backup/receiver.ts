@@ -16,7 +16,7 @@ import { isNoLink, replaceFile } from "../../replace-file.ts";
 import { closeAll } from "../../store/close-all.ts";
 import { inSteps, Pacer } from "../../store/context.ts";
 import { keptOpen } from "../../store/kept-open.ts";
-import { isBadSector } from "../../store/unreadable.ts";
+import { isBadSector, isOfOne } from "../../store/unreadable.ts";
 import { hashOfFile, type Pieces } from "../pieces.ts";
 import type { Base, Place } from "./place.ts";
 import { StagedFile } from "./staged-file.ts";
@@ -78,8 +78,7 @@ export class Receiver implements BackupTarget {
     const pacer = new Pacer();
     for (const [i, file] of files.entries()) {
       const base = await this.#baseWith(file);
-      if (base === undefined) wanted.push(i);
-      else if (!this.#now.options.dryRun) await this.#take(file.path, base, file.size);
+      if (base === undefined || !(this.#now.options.dryRun || (await this.#tryTake(file, base)))) wanted.push(i);
       if (pacer.due) await pacer.pause();
     }
     return wanted;
@@ -94,6 +93,27 @@ export class Receiver implements BackupTarget {
       if (options.verify === "written" || (await this.#hashOf(`${base.path}/${path}`)) === sha256) return base;
     }
     return undefined;
+  }
+
+  /** Undefined also for what cannot be read: it is as good as missing. */
+  async #hashOf(path: string, end?: number): Promise<string | undefined> {
+    try {
+      return await hashOfFile(this.#fs, path, end);
+    } catch (error) {
+      if (isOfOne(error, path)) return undefined;
+      throw error;
+    }
+  }
+
+  /** False where it has to be copied, and cannot be read. */
+  async #tryTake({ path, size }: FileOffer, base: Base): Promise<boolean> {
+    try {
+      await this.#take(path, base, size);
+      return true;
+    } catch (error) {
+      if (isBadSector(error)) return false;
+      throw error;
+    }
   }
 
   /** Gives a file of an earlier backup its name in this one: moved if nobody needs it there, or linked, or else copied. */
@@ -137,16 +157,6 @@ export class Receiver implements BackupTarget {
       if (sha256 !== undefined) found.push({ base: i, size, mtimeMs, sha256 });
     }
     return found;
-  }
-
-  /** Undefined where a bad sector is in the way: such a file is of no use. */
-  async #hashOf(path: string, end?: number): Promise<string | undefined> {
-    try {
-      return await hashOfFile(this.#fs, path, end);
-    } catch (error) {
-      if (!isBadSector(error)) throw error;
-      return undefined;
-    }
   }
 
   async put(file: PutFile, chunks: Pieces): Promise<void> {

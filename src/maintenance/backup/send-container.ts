@@ -48,9 +48,7 @@ export async function sendContainer(
   tally.enter("finish");
   signal?.throwIfAborted();
   const { objects, bytes } = tally;
-  const { copiedFiles, copiedBytes, linkedFiles, linkedBytes, reusedBytes } = tally;
-  const { problems, problemCount, unreadableCount } = tally;
-  const copied = { copiedFiles, copiedBytes, linkedFiles, linkedBytes, reusedBytes };
+  const { problems, problemCount, unreadableCount, copied } = tally;
   const report = { objects, bytes, ...copied, problems, problemCount, unreadableCount, dryRun };
   const record = destination === undefined ? readHistory(context).lastBackup : recordOf(destination, report);
   // Earlier backups may be the only ones that have what could not be read now.

@@ -1,4 +1,5 @@
 import type { FileSystem } from "../../file-system.ts";
+import { isBadSector } from "../../store/unreadable.ts";
 import { type Pieces, piecesOf } from "../pieces.ts";
 import type { Sending } from "./sending.ts";
 import type { FoundFile } from "./target.ts";
@@ -45,7 +46,7 @@ export interface SentFile {
 }
 
 /** Sends a file, or only what the target does not have of it, and counts it. */
-export async function sendFile(sending: Sending, file: SentFile, chunks: () => Pieces): Promise<void> {
+async function sendFile(sending: Sending, file: SentFile, chunks: () => Pieces): Promise<void> {
   const { target, tally, dryRun } = sending;
   const { path, base, mtimeMs, added } = file;
   const isOwn = base?.found.base === 0;
@@ -67,6 +68,30 @@ export async function sendFile(sending: Sending, file: SentFile, chunks: () => P
     },
     added === 0 ? [] : counted(sending, chunks()),
   );
+}
+
+/**
+ * As {@link sendFile}, of the first `end` bytes of a file: all of them, where what the target has of it cannot be read there, and we
+ * have no less. `source`: where our bytes are.
+ */
+export async function sendUpTo(
+  sending: Sending,
+  { end, base, source, ...file }: Omit<SentFile, "added"> & { readonly end: number; readonly source: string },
+  chunks: (start: number) => Pieces,
+): Promise<void> {
+  const send = (from: SentFile["base"]): Promise<void> => {
+    const start = from?.length ?? 0;
+    return sendFile(sending, { ...file, base: from, added: Math.max(0, end - start) }, () => chunks(start));
+  };
+  const counted = sending.tally.copied;
+  try {
+    await send(base);
+  } catch (error) {
+    const isOfBase = isBadSector(error) && error.details.path !== source;
+    if (base === undefined || end < base.length || !isOfBase) throw error;
+    sending.tally.copied = counted;
+    await send(undefined);
+  }
 }
 
 /** Passes pieces on, and counts them as copied. */

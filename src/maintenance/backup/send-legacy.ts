@@ -9,7 +9,7 @@ import { isBadSector } from "../../store/unreadable.ts";
 import { type Hole, holeIn, piecesAround, unreadableObject } from "../holes.ts";
 import { piecesOf } from "../pieces.ts";
 import { randomSuffix } from "./backups-folder.ts";
-import { type HeldFile, hold, type SentFile, sendFile, sendHeld } from "./send-file.ts";
+import { type HeldFile, hold, type SentFile, sendHeld, sendUpTo } from "./send-file.ts";
 import type { Sending } from "./sending.ts";
 import { prefixHashes } from "./toc-snapshot.ts";
 
@@ -173,18 +173,18 @@ async function sendLegacyPack(
   if (pack === undefined) return [];
   const name = `${folder}/${packFileName(id, 1)}`;
   const base = await legacyBase(sending, name, pack, copied);
-  const start = base?.length ?? 0;
-  const file = { path: name, base, added: Math.max(0, copied - start) };
-  const { copiedFiles, copiedBytes, reusedBytes } = sending.tally;
+  const file = { path: name, base, end: copied, source: path };
   const holes: Hole[] = [];
+  const counted = sending.tally.copied;
   try {
-    const { mtimeMs } = pack;
-    await sendFile(sending, { ...file, mtimeMs }, () => piecesOf(context.fs, pack.file, start, copied));
+    await sendUpTo(sending, { ...file, mtimeMs: pack.mtimeMs }, (from) =>
+      piecesOf(context.fs, pack.file, from, copied),
+    );
   } catch (error) {
     if (!isBadSector(error)) throw error;
-    Object.assign(sending.tally, { copiedFiles, copiedBytes, reusedBytes });
+    sending.tally.copied = counted;
     // Without the pack's time, the next backup does not take the zeros for what the pack has there.
-    await sendFile(sending, file, () => piecesAround(context.fs, pack.file, { start, end: copied }, holes));
+    await sendUpTo(sending, file, (start) => piecesAround(context.fs, pack.file, { start, end: copied }, holes));
   }
   return holes;
 }

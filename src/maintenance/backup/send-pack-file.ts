@@ -5,7 +5,7 @@ import { Pacer } from "../../store/context.ts";
 import { corruptObject, type Place } from "../../store/corruption.ts";
 import { type Hole, holeIn, piecesAround, unreadableObject } from "../holes.ts";
 import { checkedPack } from "./checked-pack.ts";
-import { type HeldFile, type SentFile, sendFile } from "./send-file.ts";
+import { type HeldFile, type SentFile, sendUpTo } from "./send-file.ts";
 import type { Sending } from "./sending.ts";
 import type { FoundFile } from "./target.ts";
 import { prefixHashes, type StoredRange, storedRanges, type TocSnapshot } from "./toc-snapshot.ts";
@@ -51,20 +51,18 @@ export async function sendPackFile(sending: Sending, open: OpenPack, history: Se
     return entry?.packId === id && entry.offset === offset;
   };
   let isWhole = true;
-  await sendFile(sending, { path, base, added: Math.max(0, end - start) }, () =>
-    checkedPack(
-      piecesAround(context.fs, (pack as HeldFile).file, { start, end }, holes),
-      start,
-      rangesOfAll(),
-      (range) => {
-        if (holeIn(holes, range.offset, range.end) !== undefined || !isNeeded(range)) return;
-        isWhole = false;
-        tally.report(
-          corruptObject(placeOf(range), "the checksum of its stored bytes is wrong, and it was copied as it is"),
-        );
-      },
-    ),
-  );
+  const onDamaged = (range: StoredRange): void => {
+    if (holeIn(holes, range.offset, range.end) !== undefined || !isNeeded(range)) return;
+    isWhole = false;
+    tally.report(
+      corruptObject(placeOf(range), "the checksum of its stored bytes is wrong, and it was copied as it is"),
+    );
+  };
+  await sendUpTo(sending, { path, base, end, source: files.pathOf(id) }, (from) => {
+    holes.length = 0;
+    const pieces = piecesAround(context.fs, (pack as HeldFile).file, { start: from, end }, holes);
+    return checkedPack(pieces, from, rangesOfAll(), onDamaged);
+  });
   if (holes.length === 0) return isWhole;
   for (const range of rangesOfAll()) {
     await tally.breathe();

@@ -2,7 +2,7 @@ import { TsdosError } from "../../errors.ts";
 import { packFileName, parseTocFileName, tocFileName } from "../../format/paths.ts";
 import { FILLER } from "../entry-writer.ts";
 import { piecesOf } from "../pieces.ts";
-import { hold, type SentFile, sendFile } from "./send-file.ts";
+import { hold, type SentFile, sendUpTo } from "./send-file.ts";
 import { type OpenPack, sendPackFile } from "./send-pack-file.ts";
 import type { Sending } from "./sending.ts";
 import { prefixHashes, snapshotToc, type TocSnapshot } from "./toc-snapshot.ts";
@@ -71,10 +71,11 @@ async function sendPack(
   const open = { folder, id, toc, pack, snapshot };
   const history = await sameHistory(sending, open);
   const isWhole = await sendPackFile(sending, open, history);
-  const from = history?.length ?? 0;
-  const end = isWhole ? new Uint8Array() : FILLER;
-  const table = { path: `${folder}/${tocFileName(id)}`, base: history, added: snapshot.size - from + end.length };
-  await sendFile(sending, table, () => joined(piecesOf(context.fs, toc.file, from, snapshot.size), end));
+  const added = isWhole ? new Uint8Array() : FILLER;
+  const end = snapshot.size + added.length;
+  await sendUpTo(sending, { path: `${folder}/${tocFileName(id)}`, base: history, end, source: tocPath }, (from) =>
+    joined(piecesOf(context.fs, toc.file, from, snapshot.size), added),
+  );
   sending.tally.objects += snapshot.objects - (before?.objects ?? 0);
   return snapshot;
 }
@@ -96,7 +97,7 @@ async function sameHistory(
   return best === undefined ? undefined : { found: best, length: best.size };
 }
 
-function* joined(pieces: Iterable<Uint8Array>, end: Uint8Array): Generator<Uint8Array> {
+function* joined(pieces: Iterable<Uint8Array>, added: Uint8Array): Generator<Uint8Array> {
   yield* pieces;
-  if (end.length > 0) yield end;
+  if (added.length > 0) yield added;
 }
