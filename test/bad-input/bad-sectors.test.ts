@@ -170,22 +170,20 @@ const steps: Readonly<Record<string, Step>> = {
 
   async backup(store, spoilt, before) {
     const folder = temporaryFolder();
-    try {
-      const { name, problems } = await backup(store, folder, {});
-      await using made = await Container.open(join(folder, name ?? assert.fail()));
-      const met = listed(spoilt, before);
-      const good = keysWhere(met, isReadable);
-      assert.deepEqual(await readableFrom(made, [...spoilt.contents.values()]), good);
-      // Version 1 has no checksums of what is packed.
-      const told = new Set([...good, ...named(problems)]);
-      if (spoilt.formatVersion === 2)
-        assert.deepEqual(
-          keysWhere(met, (_, key) => !told.has(key)),
-          [],
-        );
-    } catch (error) {
-      if (!isTsdosError(error, "IO_ERROR") || !spoilt.isAnyPackHit) throw error;
-    }
+    const { name, problems } = await backup(store, folder, {});
+    await using made = await Container.open(join(folder, name ?? assert.fail()));
+    const met = listed(spoilt, before);
+    const good = new Set(keysWhere(met, isReadable));
+    const got = await readableFrom(made, [...spoilt.contents.values()]);
+    assert.ok(got.every((key) => good.has(key)));
+    // A pack has whole pages of zeros where it cannot be read: they may hit what can be read by itself, and is told as well.
+    const told = new Set([...got, ...named(problems)]);
+    // Version 1 has no checksums: nobody sees wrong bytes.
+    const isExpected = (key: ObjectKey): boolean => spoilt.formatVersion === 2 || good.has(key);
+    assert.deepEqual(
+      keysWhere(met, (_, key) => isExpected(key) && !told.has(key)),
+      [],
+    );
   },
 
   async import(store, spoilt, before) {

@@ -151,10 +151,6 @@ export class SpoiltContainer {
     });
   }
 
-  get isAnyPackHit(): boolean {
-    return this.#packPaths().some((path) => this.disk.hits(path, 0, Number.POSITIVE_INFINITY));
-  }
-
   open(): Promise<OpenStores> {
     return openFailing(this.root, this.disk.errorOf);
   }
