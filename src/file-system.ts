@@ -18,9 +18,10 @@ export interface FileStat {
 export interface FileWindow {
   /**
    * The bytes at `position` up to `end`, as many as a window shows, until `atOnce` more were shown; undefined when they have to be
-   * read, since not all of them are in memory, or behind the end of the file.
+   * read, since not all of them are in memory, or behind the end of the file. `willLoad`: {@link load} comes before anybody touches
+   * them, and finds out by itself what the disk cannot give.
    */
-  show(position: number, end: number): Uint8Array | undefined;
+  show(position: number, end: number, willLoad?: boolean): Uint8Array | undefined;
   /**
    * Has what was shown last brought nearer, in a thread of the runtime, so that it takes less time to look at; false when it has to
    * be read after all.

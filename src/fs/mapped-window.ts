@@ -51,12 +51,13 @@ export class MappedWindow implements FileWindow {
     return new MappedWindow(file, calls, size, places);
   }
 
-  show(position: number, end: number): Uint8Array | undefined {
+  show(position: number, end: number, willLoad = false): Uint8Array | undefined {
     const from = position - (position % ALIGNMENT);
     const until = Math.min(end, position + this.#size);
     if (!this.#isInMemory(from, until)) return undefined;
     const place = this.#places[this.#turn++ % this.#places.length] as Uint8Array;
-    if (!this.#map(place, until - from, 0, this.#file, from) || !this.#isReadable(place, until - from)) {
+    const isMapped = this.#map(place, until - from, 0, this.#file, from);
+    if (!isMapped || !(willLoad || this.#isReadable(place, until - from))) {
       // Nothing may be left there now.
       this.#clear(place);
       return undefined;

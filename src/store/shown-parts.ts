@@ -98,7 +98,8 @@ export class ShownParts {
   #show(): boolean {
     const { end, checksum, ahead } = this.#options;
     const until = Math.min(end, this.#next + this.#size);
-    const bytes = this.#next < end ? this.#window.show(this.#next, until) : undefined;
+    const willLoad = ahead && checksum?.updateBeside === undefined;
+    const bytes = this.#next < end ? this.#window.show(this.#next, until, willLoad) : undefined;
     if (bytes === undefined) return false;
     const isWhole = bytes.length === until - this.#next;
     const summed = isWhole ? checksum?.updateBeside?.(bytes)?.then(() => true) : undefined;
