@@ -76,8 +76,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: "what delete does in packs is not synced",
     file: "src/store/packed-store.ts",
-    find: "this.index.remove(collectKeys(present), present.length, sync);",
-    replace: "this.index.remove(collectKeys(present), present.length, false);",
+    find: "this.index.removing(collectKeys(present), present.length, sync));",
+    replace: "this.index.removing(collectKeys(present), present.length, false));",
     caughtBy: "crash explorer",
   },
   {

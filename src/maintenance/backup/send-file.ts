@@ -108,18 +108,9 @@ export async function sendWhole(sending: Sending, path: string, from: string): P
   const { fs } = sending.store.packed.context;
   const file = fs.open(from, "read");
   try {
-    await sendHeld(sending, path, { file, size: fs.size(file) });
+    const size = fs.size(file);
+    await sendFile(sending, { path, base: undefined, added: size }, () => piecesOf(fs, file, 0, size));
   } finally {
     fs.close(file);
   }
-}
-
-/** As {@link sendWhole}, of a file that is open. */
-export async function sendHeld(
-  sending: Sending,
-  path: string,
-  { file, size }: Pick<HeldFile, "file" | "size">,
-): Promise<void> {
-  const { fs } = sending.store.packed.context;
-  await sendFile(sending, { path, base: undefined, added: size }, () => piecesOf(fs, file, 0, size));
 }

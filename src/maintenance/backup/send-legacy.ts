@@ -3,13 +3,12 @@ import { setTimeout } from "node:timers/promises";
 import { isTsdosError, TsdosError } from "../../errors.ts";
 import { LEGACY_REPACK_ID, packFileName, packLockName, SANDBOX_FOLDER, SQLITE_INDEX_FILE } from "../../format/paths.ts";
 import { openSqliteIndex, SqliteIndex } from "../../pack-index/sqlite-index.ts";
-import { closeAll } from "../../store/close-all.ts";
 import { inSteps } from "../../store/context.ts";
 import { isBadSector } from "../../store/unreadable.ts";
 import { type Hole, holeIn, piecesAround, unreadableObject } from "../holes.ts";
 import { piecesOf } from "../pieces.ts";
 import { randomSuffix } from "./backups-folder.ts";
-import { type HeldFile, hold, type SentFile, sendHeld, sendUpTo } from "./send-file.ts";
+import { type HeldFile, hold, type SentFile, sendUpTo, sendWhole } from "./send-file.ts";
 import type { Sending } from "./sending.ts";
 import { prefixHashes } from "./toc-snapshot.ts";
 
@@ -20,63 +19,59 @@ const PAUSE_MS = 100;
 const SAME_TIME_MS = 0.01;
 
 /**
- * Backs up the packs of format version 1, each up to where the rows of a snapshot of the index reach, and then that snapshot.
+ * Backs up the index and the packs of format version 1: a snapshot of the index, and each pack up to where its rows reach.
  * disk-objectstore's repack puts another file in a pack's place, and changes its rows before and afterwards: the files that are held
  * since before the snapshot, and are still in their places behind it, are those that its rows are about.
  */
 export async function sendLegacyPacks(sending: Sending, folder: string): Promise<void> {
   const { fs } = sending.store.packed.context;
   const held = new Map<number, HeldFile>();
-  const path = temporaryPath(sending);
-  let snapshot: Snapshot | undefined;
+  const snapshot = temporaryPath(sending);
   try {
-    snapshot = await takeSnapshot(sending, held, path);
+    const ends = await takeSnapshot(sending, held, snapshot);
+    await sendWhole(sending, SQLITE_INDEX_FILE, snapshot);
     const holes = new Map<number, readonly Hole[]>();
-    for (const [id, end] of snapshot.ends) {
-      holes.set(id, await sendLegacyPack(sending, folder, id, end, held.get(id)));
+    for (const [id, end] of ends) {
+      const found = await sendLegacyPack(sending, folder, id, end, held.get(id));
+      if (found.length > 0) holes.set(id, found);
+      // It may be needed once more, and `clean` removes what has been in the sandbox for an hour.
+      if (fs.stat(snapshot) !== undefined) fs.setModified(snapshot, Date.now());
       await sending.tally.breathe();
     }
-    await leaveOut(sending, snapshot.index, holes);
-    await sendHeld(sending, SQLITE_INDEX_FILE, snapshot.file);
+    if (holes.size === 0) return;
+    await leaveOut(sending, snapshot, holes);
+    await sendWhole(sending, SQLITE_INDEX_FILE, snapshot);
   } finally {
-    closeAll(
-      () => snapshot?.index.close(),
-      () => snapshot?.file[Symbol.dispose](),
-      ...[...held.values()].map((file) => () => file[Symbol.dispose]()),
-      () => fs.remove(path),
-    );
+    for (const file of held.values()) file[Symbol.dispose]();
+    fs.remove(snapshot);
   }
-}
-
-/** A copy of the index, which stays open: `clean` removes by its name what has been in the sandbox for an hour. */
-interface Snapshot {
-  readonly index: SqliteIndex;
-  readonly file: HeldFile;
-  /** How far its rows reach into the packs. */
-  readonly ends: readonly [number, number][];
 }
 
 /** Takes the rows out of the snapshot whose objects could not be read: without checksums, nobody would see that their bytes are wrong. */
 async function leaveOut(
   { store, tally }: Sending,
-  snapshot: SqliteIndex,
+  path: string,
   holes: ReadonlyMap<number, readonly Hole[]>,
 ): Promise<void> {
-  const { files } = store.packed;
-  if ([...holes.values()].every(({ length }) => length === 0)) return;
-  const gone: number[] = [];
-  for (const { rows } of snapshot.walk.byPack()) {
-    for (const { key, entry, place } of rows) {
-      const hole = holeIn(holes.get(entry.packId) ?? [], entry.offset, entry.offset + entry.storedSize);
-      if (hole === undefined) continue;
-      gone.push(place.rowId);
-      const where = { key, path: files.pathOf(entry.packId), offset: entry.offset };
-      tally.reportUnreadable(unreadableObject(hole, where, "the backup does not have it"));
+  const { files, context } = store.packed;
+  const snapshot = openSqliteIndex({ fs: context.fs, path });
+  try {
+    const gone: number[] = [];
+    for (const { rows } of snapshot.walk.byPack()) {
+      for (const { key, entry, place } of rows) {
+        const hole = holeIn(holes.get(entry.packId) ?? [], entry.offset, entry.offset + entry.storedSize);
+        if (hole === undefined) continue;
+        gone.push(place.rowId);
+        const where = { key, path: files.pathOf(entry.packId), offset: entry.offset };
+        tally.reportUnreadable(unreadableObject(hole, where, "the backup does not have it"));
+      }
+      await tally.breathe();
     }
-    await tally.breathe();
+    snapshot.removeRows(gone);
+    tally.objects -= gone.length;
+  } finally {
+    snapshot.close();
   }
-  snapshot.removeRows(gone);
-  tally.objects -= gone.length;
 }
 
 /** In the sandbox, where `clean` finds it if this is killed; elsewhere if nothing can be written there. */
@@ -94,7 +89,12 @@ function temporaryPath({ store }: Sending): string {
   }
 }
 
-async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path: string): Promise<Snapshot> {
+/** How far the rows of a snapshot of the index, which is made at `path`, reach into the packs, which are `held`. */
+async function takeSnapshot(
+  sending: Sending,
+  held: Map<number, HeldFile>,
+  path: string,
+): Promise<readonly [number, number][]> {
   const { files, index, context } = sending.store.packed;
   const { fs } = context;
   if (!(index instanceof SqliteIndex)) throw new TypeError("not an index of format version 1");
@@ -110,18 +110,12 @@ async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path:
     fs.remove(path);
     index.refresh();
     await index.snapshot(path);
-    const { snapshot, objects } = await openSnapshot(sending, path);
-    const moved = snapshot.ends
-      .map(([id]) => id)
-      .find((id) => fs.stat(files.pathOf(id))?.inode !== held.get(id)?.inode);
+    const { ends, objects } = await readSnapshot(sending, path);
+    const moved = ends.map(([id]) => id).find((id) => fs.stat(files.pathOf(id))?.inode !== held.get(id)?.inode);
     if (moved === undefined) {
       sending.tally.objects += objects;
-      return snapshot;
+      return ends;
     }
-    closeAll(
-      () => snapshot.index.close(),
-      () => snapshot.file[Symbol.dispose](),
-    );
     if (attempt === ATTEMPTS_MAX) {
       const place = files.pathOf(moved);
       throw new TsdosError("LOCKED", `${place} is replaced again and again; try again when the repack has finished`, {
@@ -133,23 +127,17 @@ async function takeSnapshot(sending: Sending, held: Map<number, HeldFile>, path:
   }
 }
 
-async function openSnapshot(
+async function readSnapshot(
   { store, signal }: Sending,
   path: string,
-): Promise<{ snapshot: Snapshot; objects: number }> {
-  const { fs } = store.packed.context;
-  const file = hold(fs, path);
-  if (file === undefined) throw new TsdosError("NOT_FOUND", `${path} was removed; run it again`, { path });
-  let index: SqliteIndex | undefined;
+): Promise<{ ends: [number, number][]; objects: number }> {
+  const snapshot = openSqliteIndex({ fs: store.packed.context.fs, path, readOnly: true });
   try {
-    index = openSqliteIndex({ fs, path });
-    const ends = [...(await inSteps(index.walk.packEnds(), signal))].sort(([a], [b]) => a - b);
-    const { objects } = await inSteps(index.totalling(), signal);
-    return { snapshot: { index, file, ends }, objects };
-  } catch (error) {
-    index?.close();
-    file[Symbol.dispose]();
-    throw error;
+    const ends = await inSteps(snapshot.walk.packEnds(), signal);
+    const { objects } = await inSteps(snapshot.totalling(), signal);
+    return { ends: [...ends].sort(([a], [b]) => a - b), objects };
+  } finally {
+    snapshot.close();
   }
 }
 
