@@ -231,8 +231,11 @@ export class DamageSearch {
     const path = `${this.#store.packed.context.root}/${SQLITE_INDEX_FILE}`;
     try {
       this.#tellLooked(0);
-      this.#expectPacked(await inSteps(index.totalling(), this.#options.signal));
-      for (const reason of await this.#orAbort(index.damage(this.#options.quick ?? false))) {
+      const reasons = await this.#orAbort(index.damage(this.#options.quick ?? false));
+      const isDamaged = reasons.length > 0;
+      this.#known = { ...this.#known, isDamaged };
+      this.#expectPacked(await inSteps(index.walk.totals(isDamaged), this.#options.signal));
+      for (const reason of reasons) {
         yield [{ kind: "database", error: new TsdosError("CORRUPT_INDEX", `${path} is damaged: ${reason}`, { path }) }];
       }
     } catch (error) {

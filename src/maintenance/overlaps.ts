@@ -22,6 +22,7 @@ export function* checkPlaces(
 ): Generator<Finding[]> {
   const last = new Neighbours(packed);
   const unordered = new Set<number>();
+  const told = new Set<ObjectKey>();
   const sizes: PackSizes = new Map();
   for (const { placed, findings } of placedEntries(packed, known)) {
     const found = [...findings];
@@ -29,12 +30,19 @@ export function* checkPlaces(
       const problem = outOfBounds(packed, one, sizes);
       if (problem !== undefined) found.push(problem);
       else if (last.goesBack(one)) unordered.add(one.entry.packId);
-      else found.push(...last.compare(one));
+      else {
+        const overlaps = last.compare(one);
+        if (overlaps.length > 0) told.add(one.key);
+        found.push(...overlaps);
+      }
     }
     onLooked(placed.length);
     yield found;
   }
-  for (const packId of unordered) yield* sortedOverlaps(packed, known, packId);
+  for (const packId of unordered) {
+    for (const found of sortedOverlaps(packed, known, packId))
+      yield found.filter(({ kind, key }) => kind !== "overlap" || key === undefined || !told.has(key));
+  }
 }
 
 /** Compares objects that are given in the order of their places, each with the one that reaches farthest so far. */

@@ -4,7 +4,7 @@ import { tocFileName } from "../format/paths.ts";
 import type { ObjectKey } from "../key/object-key.ts";
 import type { AuditedPack, IndexAudit } from "../pack-index/index-audit.ts";
 import { SqliteIndex } from "../pack-index/sqlite-index.ts";
-import type { Region, RowPlace } from "../pack-index/sqlite-walk.ts";
+import type { PlacedRows, Region, RowPlace } from "../pack-index/sqlite-walk.ts";
 import { TocFile } from "../pack-index/toc-file.ts";
 import type { CombinedStore } from "../store/combined-store.ts";
 import { collectKeys } from "../store/key-windows.ts";
@@ -34,8 +34,11 @@ export interface PlacedBatch {
   readonly findings: readonly Finding[];
 }
 
-/** Version 2: what is known of the packs beforehand. */
-export type KnownPacks = Pick<IndexAudit, "packs" | "hasSuperseded">;
+/** What is known beforehand. */
+export interface KnownPacks extends Pick<IndexAudit, "packs" | "hasSuperseded"> {
+  /** Version 1: SQLite has found damage. */
+  readonly isDamaged?: boolean;
+}
 
 export interface PlacedRange {
   /** Those behind it. */
@@ -46,7 +49,7 @@ export interface PlacedRange {
 
 /**
  * Every packed object that readers find, pack by pack in the order in which they stand there (but for entries that were added out of
- * turn), so that they are read in one go. In batches, some of them empty; `known` is for version 2.
+ * turn), so that they are read in one go. In batches, some of them empty.
  */
 export function placedEntries(
   packed: PackedStore,
@@ -54,13 +57,17 @@ export function placedEntries(
   { after, region }: PlacedRange = {},
 ): Generator<PlacedBatch> {
   const { index } = packed;
-  if (index instanceof SqliteIndex) return placedRows(index, after as RowPlace | undefined, region);
+  if (index instanceof SqliteIndex) {
+    const behind = after as RowPlace | undefined;
+    const { walk } = index;
+    return placedRows(known.isDamaged ? walk.byPlace(behind) : walk.byPack(behind, region));
+  }
   const packs = region === undefined ? known.packs : known.packs.filter(({ packId }) => packId === region.packId);
   return placedTocEntries(packed, { ...known, packs }, after as { packId: number; tocOffset: number } | undefined);
 }
 
-function* placedRows(index: SqliteIndex, after?: RowPlace, region?: Region): Generator<PlacedBatch> {
-  for (const { rows, invalid } of index.walk.byPack(after, region)) {
+function* placedRows(batches: Iterable<PlacedRows>): Generator<PlacedBatch> {
+  for (const { rows, invalid } of batches) {
     const findings = invalid.map(({ id, error, like }) => ({
       kind: "row" as const,
       error,

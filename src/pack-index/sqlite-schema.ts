@@ -52,6 +52,9 @@ export const SELECT_RANGES: string = `SELECT ${PACK} AS pack, min(id) AS first, 
 export const SELECT_RANGE: string = `SELECT id, ${COLUMNS} FROM db_object WHERE id BETWEEN ? AND ? AND ${PACK} IS ? ORDER BY id`;
 export const SELECT_RANGE_REGION: string = `SELECT id, ${COLUMNS} FROM db_object WHERE id BETWEEN ? AND ? AND ${PACK} IS ?
 AND "offset" BETWEEN ? AND ? ORDER BY id`;
+/** In the order of their places, behind one: SQLite looks at all rows each time. */
+export const SELECT_BY_PLACE: string = `SELECT id, ${COLUMNS} FROM db_object WHERE (pack_id, "offset", id) > (?, ?, ?)
+ORDER BY pack_id, "offset", id LIMIT ?`;
 export const DELETE_ROW = "DELETE FROM db_object WHERE id = ?";
 
 export function packIdToSql(packId: number): number {

@@ -10,6 +10,7 @@ import {
   rowsGoBack,
   rowToEntry,
   rowWithLikeKey,
+  SELECT_BY_PLACE,
   SELECT_PACK_ENDS,
   SELECT_RANGE,
   SELECT_RANGE_REGION,
@@ -19,7 +20,10 @@ import {
 
 /** Rows that one statement looks at, while everybody else in the process waits: some 3 ms. */
 const ROWS_AT_ONCE = 1024;
+/** Rows of {@link SqliteWalk.byPlace} that are held at once. */
+const PLACED_BATCH = 65_536;
 const BEFORE_ALL: number = Number.MIN_SAFE_INTEGER;
+const ALL: number = Number.MAX_SAFE_INTEGER;
 
 /** Behind which row a walk through the packs is; as SQLite has them. */
 export interface RowPlace {
@@ -63,21 +67,23 @@ export class SqliteWalk {
   }
 
   /** What `sql` makes of some rows after the other. */
-  *#parts(sql: string): Generator<SqliteRow[]> {
+  *#parts(sql: string, atOnce: number = ROWS_AT_ONCE): Generator<SqliteRow[]> {
     for (let last = BEFORE_ALL; ; ) {
-      const rows = this.#database().prepare(sql).all(last, ROWS_AT_ONCE);
+      const rows = this.#database().prepare(sql).all(last, atOnce);
       if (rows.length === 0) return;
       const highest = rows.reduce((most, row) => Math.max(most, Number(row["last"])), BEFORE_ALL);
       // In a damaged file, rows may come in any order: whoever goes on behind the last one would go round for ever.
       if (highest <= last) throw rowsGoBack(this.#path);
-      last = highest;
       yield rows;
+      if (atOnce === ALL) return;
+      last = highest;
     }
   }
 
-  *totals(): Generator<void, IndexTotals> {
+  /** `isDamaged`: rows may come in any order. */
+  *totals(isDamaged = false): Generator<void, IndexTotals> {
     const totals = { objects: 0, rawBytes: 0, storedBytes: 0 };
-    for (const [row] of this.#parts(SELECT_TOTALS)) {
+    for (const [row] of this.#parts(SELECT_TOTALS, isDamaged ? ALL : ROWS_AT_ONCE)) {
       totals.objects += Number(row?.["objects"]);
       totals.rawBytes += Number(row?.["rawBytes"]);
       totals.storedBytes += Number(row?.["storedBytes"]);
@@ -118,6 +124,22 @@ export class SqliteWalk {
       }
       if (region !== undefined) return;
       if (isFirst && after === undefined) yield* this.#rowsOf(null, ranges.get(null) ?? [], BEFORE_ALL);
+    }
+  }
+
+  /**
+   * As {@link byPack}, where rows may come in any order, as SQLite has found damage: sorted by what they say, however long that takes.
+   * From behind a row means from the beginning of its pack.
+   */
+  *byPlace(after?: RowPlace): Generator<PlacedRows> {
+    let last: readonly unknown[] = [after?.packId ?? BEFORE_ALL, BEFORE_ALL, BEFORE_ALL];
+    for (;;) {
+      const select = this.#database().prepare(SELECT_BY_PLACE);
+      const rows = select.all(...(last as number[]), PLACED_BATCH);
+      if (rows.length === 0) return;
+      // Even if they are no numbers: SQLite sorts them all the same.
+      last = ["pack_id", "offset", "id"].map((name) => rows.at(-1)?.[name]);
+      yield this.#placed(rows);
     }
   }
 

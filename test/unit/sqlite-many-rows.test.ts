@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
@@ -127,21 +128,61 @@ test("what SQLite does with the whole file holds up nobody", async () => {
   snapshot.close();
 });
 
-test("objects that stand in the opposite order of their rows are compared with their neighbours", async () => {
+/** A container whose pack 0 has `count` objects of 10 bytes, and what a quick look at it finds. */
+async function newRows(count: number, offset: string): Promise<{ root: string; kinds: () => Promise<string[]> }> {
   const { root, container } = await newContainer({ formatVersion: 1 });
   await container.close();
-  const count = 40_000;
-  fill(join(root, "packs.idx"), count, "0", `10 * (${count} - id)`);
-  fs.truncate(fs.open(join(root, "packs/0"), "create"), 10 * count);
+  fill(join(root, "packs.idx"), count, "0", offset);
+  const pack = fs.open(join(root, "packs/0"), "create");
+  fs.truncate(pack, 10 * count + 10);
+  fs.close(pack);
   const kinds = async (): Promise<string[]> => {
     await using opened = await Container.open(root);
     return (await opened.validate({ quick: true })).problems.map(({ kind }) => kind);
   };
-  assert.deepEqual(await kinds(), []);
+  return { root, kinds };
+}
+
+function sql(root: string, statement: string): void {
   const database = new DatabaseSync(join(root, "packs.idx"));
-  database.exec('UPDATE db_object SET "offset" = "offset" - 1 WHERE id IN (100, 39990)');
+  database.exec(statement);
   database.close();
+}
+
+test("objects that stand in the opposite order of their rows are compared with their neighbours", async () => {
+  const { root, kinds } = await newRows(40_000, "10 * (40000 - id)");
+  assert.deepEqual(await kinds(), []);
+  sql(root, 'UPDATE db_object SET "offset" = "offset" - 1 WHERE id IN (100, 39990)');
   assert.deepEqual(await kinds(), ["overlap", "overlap"]);
+});
+
+test("an object that shares bytes is told once, also where rows are out of order", async () => {
+  const { root, kinds } = await newRows(100, "10 * id");
+  sql(root, 'UPDATE db_object SET "offset" = "offset" + 15 WHERE id = 50');
+  assert.deepEqual(await kinds(), ["overlap", "overlap"]);
+});
+
+// In the file, the rows behind one whose id is damaged were passed over.
+test("where SQLite finds damage, all rows are looked at, whatever their order", async () => {
+  const { root } = await newRows(3000, "10 * id");
+  const path = join(root, "packs.idx");
+  const database = new DatabaseSync(path);
+  const key = String(database.prepare("SELECT hashkey FROM db_object WHERE id = 1500").get()?.["hashkey"]);
+  database.close();
+  sql(root, "UPDATE db_object SET pack_id = 1 WHERE id > 2500");
+  copyFileSync(join(root, "packs/0"), join(root, "packs/1"));
+  const bytes = readFileSync(path);
+  // In the table, the key has 9 bytes of header before it, and before these the id, as two bytes of 7 bits.
+  let at = bytes.indexOf(key);
+  while (bytes[at - 9] !== 9 || bytes.readUInt16BE(at - 11) !== 0x8b5c) at = bytes.indexOf(key, at + 1);
+  bytes[at - 11] = 0xfb;
+  writeFileSync(path, bytes);
+  await using opened = await Container.open(root);
+  const { problems } = await opened.validate();
+  const kinds = Map.groupBy(problems, ({ kind }) => kind);
+  assert.deepEqual([...kinds.keys()].sort(), ["database", "packed"]);
+  // None has the content that its key promises, and one cannot be found by its key any more.
+  assert.equal(kinds.get("packed")?.length, 2999);
 });
 
 // Others, also in other processes, waited for the deletion of thousands of keys.
