@@ -1,4 +1,4 @@
-import { dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { isTsdosError, TsdosError } from "../errors.ts";
 import type { FileSystem } from "../file-system.ts";
 import { parseConfig } from "../format/config.ts";
@@ -26,12 +26,12 @@ export function refuseWithinContainer(fs: FileSystem, path: string): void {
 function realPathOf(fs: FileSystem, path: string): string {
   const above = dirname(path);
   if (above === path || fs.stat(path) !== undefined) return fs.realPath(path);
-  return `${realPathOf(fs, above)}${path.slice(above === "/" ? 0 : above.length)}`;
+  return join(realPathOf(fs, above), basename(path));
 }
 
 /** False also for a folder that cannot be looked into, and for a `config.json` of another program. */
 function isContainer(fs: FileSystem, folder: string): boolean {
-  const path = `${folder}/${CONFIG_FILE}`;
+  const path = join(folder, CONFIG_FILE);
   try {
     const text = fs.stat(path)?.isFile ? readText(fs, path, CONFIG_SIZE_MAX) : undefined;
     if (text === undefined) return false;

@@ -7,7 +7,7 @@ const IDLE_MS = 20;
 /**
  * Waits for a promise, unless the signal aborts first: that rejects with the signal's reason, and what the promise brings is dropped.
  */
-function orAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+export function orAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(signal.reason);

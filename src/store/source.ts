@@ -226,8 +226,9 @@ function isGone(bytes: Uint8Array): boolean {
   }
 }
 
-function kindOf(value: unknown): string {
-  return value === null ? "null" : typeof value === "object" ? (value.constructor?.name ?? "an object") : typeof value;
+export function notBytes(what: string, piece: unknown): TypeError {
+  const named = typeof piece === "object" && piece !== null ? (piece.constructor?.name ?? "an object") : undefined;
+  return new TypeError(`a piece of ${what} is no Uint8Array: ${named ?? (piece === null ? "null" : typeof piece)}`);
 }
 
 function memoryGone(what: string): TypeError {
@@ -267,10 +268,7 @@ async function* checked(stream: AsyncIterable<Uint8Array>, what: string): AsyncG
     for await (const chunk of stream) {
       const given: unknown = chunk;
       misused = !isBytes(given) || isGone(given);
-      if (misused)
-        throw isBytes(given)
-          ? memoryGone(`a piece of ${what}`)
-          : new TypeError(`a piece of ${what} is no Uint8Array: ${kindOf(given)}`);
+      if (misused) throw isBytes(given) ? memoryGone(`a piece of ${what}`) : notBytes(what, given);
       if (chunk.length > 0) yield chunk;
     }
   } catch (error) {

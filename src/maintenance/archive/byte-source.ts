@@ -1,20 +1,23 @@
+import { isBytes, notBytes } from "../../store/source.ts";
+import { IDLE, SourcePuller } from "../../store/source-puller.ts";
 import type { Pieces } from "../pieces.ts";
 
 /** Bytes that come in pieces, taken as they are needed. */
 export class ByteSource {
-  readonly #pieces: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
+  readonly #pieces: SourcePuller<Uint8Array>;
   #buffer: Buffer = Buffer.alloc(0);
   #ended = false;
   /** Bytes that were taken. */
   position = 0;
 
-  constructor(pieces: Pieces) {
-    this.#pieces = Symbol.asyncIterator in pieces ? pieces[Symbol.asyncIterator]() : pieces[Symbol.iterator]();
+  /** An abort ends the wait for a piece. */
+  constructor(pieces: Pieces, signal: AbortSignal | undefined) {
+    this.#pieces = new SourcePuller(pieces, signal);
   }
 
   /** Tells whoever makes the pieces that no more are wanted. */
   async stop(): Promise<void> {
-    await this.#pieces.return?.();
+    await this.#pieces.stop();
   }
 
   /** What comes next: at least `size` bytes, or less at the end. Valid until something is taken. */
@@ -23,11 +26,12 @@ export class ByteSource {
     const parts: Buffer[] = [this.#buffer];
     let length = this.#buffer.length;
     while (length < size && !this.#ended) {
-      const next = await this.#pieces.next();
-      if (next.done) {
+      const next = await this.#pieces.next(false);
+      if (next === IDLE || next.done) {
         this.#ended = true;
         break;
       }
+      if (!isBytes(next.value)) throw notBytes("the archive", next.value);
       // Whoever makes the pieces may use their memory again.
       parts.push(Buffer.from(next.value));
       length += next.value.length;

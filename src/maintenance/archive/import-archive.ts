@@ -15,8 +15,8 @@ import { Importer } from "../importer.ts";
 import type { Pieces } from "../pieces.ts";
 import { type ArchiveVisitor, readArchive } from "./read-archive.ts";
 
-/** The bytes of an archive, in pieces of any size. */
-export type ArchiveBytes = Pieces;
+/** The bytes of an archive, in pieces of any size. (Types of web pages do not know that a stream can be iterated.) */
+export type ArchiveBytes = Pieces | ReadableStream<Uint8Array>;
 
 /** Adds the objects of an archive that are not there yet; no key is trusted: each content is hashed. */
 export async function importArchive(
@@ -29,7 +29,7 @@ export async function importArchive(
   const importer = await Importer.open(store, tally, options);
   try {
     const archive = new ArchiveImport(importer, wanted);
-    await readArchive(bytes, archive);
+    await readArchive(bytes as Pieces, archive, options.signal);
     for (const key of wanted ?? []) if (!archive.damagedKeys.has(key)) tally.isMissing(key);
     return await importer.finish(options.dryRun ?? false);
   } finally {
@@ -79,7 +79,7 @@ class ArchiveImport implements ArchiveVisitor {
     await this.#importer.settle();
   }
 
-  async large(record: ArchiveRecord, pieces: ArchiveBytes): Promise<void> {
+  async large(record: ArchiveRecord, pieces: Pieces): Promise<void> {
     if (!this.#skips(record.key as ObjectKey)) await this.#addLarge(record, pieces);
     await this.#importer.settle();
   }
@@ -112,7 +112,7 @@ class ArchiveImport implements ArchiveVisitor {
   }
 
   /** Into the pack as it is, where it is read back and hashed before it gets an entry. */
-  async #addLarge(record: ArchiveRecord, pieces: ArchiveBytes): Promise<void> {
+  async #addLarge(record: ArchiveRecord, pieces: Pieces): Promise<void> {
     const { writer, tally } = this.#importer;
     if (writer === undefined) return this.#copied(record.key, record.rawSize);
     const start = writer.begin();

@@ -30,8 +30,8 @@ export interface ArchiveVisitor {
 }
 
 /** Reads an archive, or several one behind the other, from the beginning to the end, and goes on behind what is damaged. */
-export async function readArchive(bytes: Pieces, visitor: ArchiveVisitor): Promise<void> {
-  const source = new ByteSource(bytes);
+export async function readArchive(bytes: Pieces, visitor: ArchiveVisitor, signal?: AbortSignal): Promise<void> {
+  const source = new ByteSource(bytes, signal);
   try {
     do await new ArchiveReader(source, visitor).read();
     while ((await source.peek(1)).length > 0);

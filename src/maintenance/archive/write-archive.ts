@@ -4,6 +4,7 @@ import { printArchiveHeader, printArchiveRecord, printArchiveTrailer } from "../
 import type { ObjectKey } from "../../key/object-key.ts";
 import type { CombinedStore } from "../../store/combined-store.ts";
 import { Pacer } from "../../store/context.ts";
+import { orAbort } from "../../store/source-puller.ts";
 import { CopyTally } from "../copy-tally.ts";
 import type { ExportArchiveOptions, ExportArchiveReport } from "../import-reports.ts";
 import { containerTotals } from "../progress-totals.ts";
@@ -26,7 +27,7 @@ export async function writeArchive(
   const { keys, signal } = options;
   const totals = keys === undefined ? await containerTotals(store, options) : {};
   const tally = new CopyTally("export", options, totals);
-  const writer = new ArchiveWriter(sink);
+  const writer = new ArchiveWriter(sink, signal);
   // A key that is given twice, far apart, is written twice; an import passes over the second.
   const skip = (): boolean => false;
   const onMissing = (key: ObjectKey): void => tally.isMissing(key);
@@ -40,7 +41,7 @@ export async function writeArchive(
       // From here on an error ends the archive: it would go on in the middle of an object.
       if (body !== undefined) {
         try {
-          await writer.add(key, body, signal);
+          await writer.add(key, body);
         } finally {
           if (body.end !== undefined) await body.end();
         }
@@ -56,6 +57,7 @@ export async function writeArchive(
 
 class ArchiveWriter {
   readonly #sink: ArchiveSink;
+  readonly #signal: AbortSignal | undefined;
   readonly #id = randomBytes(6).toString("hex");
   readonly #records = createHash("sha256");
   #gathered: Uint8Array[] = [];
@@ -65,17 +67,19 @@ class ArchiveWriter {
   #storedBytes = 0;
   bytes = 0;
 
-  constructor(sink: ArchiveSink) {
+  /** An abort ends the wait for the sink. */
+  constructor(sink: ArchiveSink, signal: AbortSignal | undefined) {
     this.#sink = sink;
+    this.#signal = signal;
     this.#gather(printArchiveHeader({ id: this.#id }));
   }
 
-  async add(key: ObjectKey, body: ArchiveBody, signal: AbortSignal | undefined): Promise<void> {
+  async add(key: ObjectKey, body: ArchiveBody): Promise<void> {
     const { rawSize, storedSize, codec, checksum, stored } = body;
     const record = printArchiveRecord({ id: this.#id, key, storedSize, rawSize, codec, checksum });
     this.#records.update(record);
     this.#gather(record);
-    if (Symbol.asyncIterator in stored) await this.#stream(stored, signal);
+    if (Symbol.asyncIterator in stored) await this.#stream(stored);
     else for (const piece of stored) this.#gather(piece);
     if (this.#gatheredSize >= GATHER_SIZE) await this.#flush();
     this.#objects++;
@@ -83,11 +87,11 @@ class ArchiveWriter {
     this.#storedBytes += storedSize;
   }
 
-  async #stream(pieces: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): Promise<void> {
+  async #stream(pieces: AsyncIterable<Uint8Array>): Promise<void> {
     await this.#flush();
     const pacer = new Pacer();
     for await (const piece of pieces) {
-      signal?.throwIfAborted();
+      this.#signal?.throwIfAborted();
       await this.#write(piece);
       if (pacer.due) await pacer.pause();
     }
@@ -106,7 +110,7 @@ class ArchiveWriter {
 
   async #write(bytes: Uint8Array): Promise<void> {
     this.bytes += bytes.length;
-    await this.#sink(lent(bytes));
+    await orAbort(Promise.resolve(this.#sink(lent(bytes))), this.#signal);
   }
 
   async finish(): Promise<void> {

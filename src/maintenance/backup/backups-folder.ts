@@ -12,7 +12,6 @@ import {
   unfinishedName,
 } from "../../format/backup-paths.ts";
 import { CONFIG_FILE } from "../../format/paths.ts";
-import { refuseWithinContainer } from "../refuse-within.ts";
 import { containerIdOf } from "./config-facts.ts";
 import { type Base, type Completed, makeDurableFolder, type Place, type Prepared } from "./place.ts";
 import { removeTree } from "./remove-tree.ts";
@@ -53,7 +52,6 @@ export class BackupsFolder implements Place {
     this.#containerId = subject.containerId;
     // Before anything is made in it, and again when nobody else makes anything.
     this.#refuseForeign(subject);
-    refuseWithinContainer(this.#fs, this.#folder);
     if (!dryRun) {
       makeDurableFolder(this.#fs, this.#folder);
       await this.#lock.acquire();

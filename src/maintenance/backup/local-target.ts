@@ -1,14 +1,16 @@
 import type { FileSystem } from "../../file-system.ts";
 import { BACKUP_LOCK_FILE, BACKUP_LOCK_HOLDER_FILE } from "../../format/backup-paths.ts";
 import { acquireLock, OsLock } from "../../fs/os-lock.ts";
+import { refuseWithinContainer } from "../refuse-within.ts";
 import { type BackupLock, BackupsFolder } from "./backups-folder.ts";
+import type { Place } from "./place.ts";
 import { Receiver } from "./receiver.ts";
 import { RestorePlace } from "./restore-place.ts";
-import type { BackupTarget } from "./target.ts";
+import type { BackupSubject, BackupTarget, BeginOptions } from "./target.ts";
 
 /** Makes backups in a folder of this machine, given by its absolute path; one at a time. */
 export function localBackups(fs: FileSystem, folder: string): BackupTarget {
-  return new Receiver(fs, new BackupsFolder(fs, folder, lockIn(folder, "backup")));
+  return new LocalReceiver(fs, folder, new BackupsFolder(fs, folder, lockIn(folder, "backup")));
 }
 
 /**
@@ -16,7 +18,22 @@ export function localBackups(fs: FileSystem, folder: string): BackupTarget {
  * place.
  */
 export function localRestore(fs: FileSystem, folder: string, verify: (live: string) => Promise<void>): BackupTarget {
-  return new Receiver(fs, new RestorePlace(fs, folder, lockIn(folder, "restore"), verify));
+  return new LocalReceiver(fs, folder, new RestorePlace(fs, folder, lockIn(folder, "restore"), verify));
+}
+
+/** Looks at the folders above its own first. */
+class LocalReceiver extends Receiver {
+  readonly #refuse: () => void;
+
+  constructor(fs: FileSystem, folder: string, place: Place) {
+    super(fs, place);
+    this.#refuse = () => refuseWithinContainer(fs, folder);
+  }
+
+  override async begin(subject: BackupSubject, options: BeginOptions): Promise<void> {
+    this.#refuse();
+    await super.begin(subject, options);
+  }
 }
 
 /** Works with a target and closes it. An error of the work is told, and not what may come of it when that is closed. */

@@ -9,7 +9,6 @@ import {
 } from "../../format/backup-paths.ts";
 import { CONFIG_FILE } from "../../format/paths.ts";
 import { nameNewFile } from "../../replace-file.ts";
-import { refuseWithinContainer } from "../refuse-within.ts";
 import { type BackupLock, randomSuffix } from "./backups-folder.ts";
 import { type Completed, makeDurableFolder, type Place, type Prepared } from "./place.ts";
 import { removeTree } from "./remove-tree.ts";
@@ -45,7 +44,6 @@ export class RestorePlace implements Place {
     const folder = this.#folder;
     // Before anything is made in it, and again when nobody else makes anything.
     this.#unfinished();
-    refuseWithinContainer(fs, folder);
     if (!dryRun) {
       makeDurableFolder(fs, folder);
       await this.#lock.acquire();
