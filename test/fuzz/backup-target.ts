@@ -67,8 +67,6 @@ export const backupTargets: readonly Target[] = [
       const memory = new MemoryFileSystem();
       memory.makeDirectory("/backups");
       const fs = new InterceptedFileSystem(memory, ({ name, path: first, to }) => {
-        // Whether it is in a container is all that is asked of what is above.
-        if (name === "stat" && first.endsWith("/config.json")) return undefined;
         for (const each of [first, to ?? first]) {
           if (each === "/" || (each !== undefined && !`${normalize(each)}/`.startsWith("/backups/")))
             outside.push(`${name} ${each}`);
