@@ -51,6 +51,8 @@ export class SpoiltContainer {
   /** What was stored, and was neither deleted nor told to be lost. */
   readonly contents: Map<ObjectKey, Uint8Array> = new Map<ObjectKey, Uint8Array>();
   readonly deleted: Set<ObjectKey> = new Set<ObjectKey>();
+  /** Wrong bytes may be in packs that no checksum tells: version 1 has none, and what is packed unverified gets that of wrong bytes. */
+  hasUnseenDamage: boolean;
   /** How much of it was spoilt. */
   readonly counts = { sectors: 0, wrongBytes: 0 };
 
@@ -58,6 +60,7 @@ export class SpoiltContainer {
     this.root = root;
     this.formatVersion = formatVersion;
     this.next = next;
+    this.hasUnseenDamage = formatVersion === 1;
   }
 
   static async make(formatVersion: 1 | 2, seed: number): Promise<SpoiltContainer> {
