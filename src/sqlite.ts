@@ -192,6 +192,16 @@ export class SqliteDatabase {
     }
   }
 
+  /** What a pragma says that answers with a number. */
+  pragma(name: string): number {
+    return Number(Object.values(this.prepare(`PRAGMA ${name}`).get() ?? {})[0]);
+  }
+
+  /** Bytes of the file, without its write-ahead log. */
+  get size(): number {
+    return this.pragma("page_count") * this.pragma("page_size");
+  }
+
   /** Runs `work` in a transaction that takes the write lock first: all of it or nothing. */
   transaction(work: () => void): void {
     this.exec("BEGIN IMMEDIATE");

@@ -172,7 +172,7 @@ export class SqliteIndex implements PackIndex {
    * (A checkpoint would wait for every reader that has an older state open, and then sync nothing, without an error.)
    */
   sync(): void {
-    const version = Number(this.#database.prepare("PRAGMA user_version").get()?.["user_version"]);
+    const version = this.#database.pragma("user_version");
     this.#write(true, () => this.#database.exec(`PRAGMA user_version = ${version}`));
   }
 
@@ -221,15 +221,12 @@ export class SqliteIndex implements PackIndex {
    * @throws TsdosError `LOCKED` when they go on
    */
   async vacuum(dryRun: boolean): Promise<number> {
-    const pragma = (name: string): number =>
-      Number(Object.values(this.#database.prepare(`PRAGMA ${name}`).get() ?? {})[0]);
-    const size = (): number => pragma("page_count") * pragma("page_size");
-    if (dryRun) return pragma("freelist_count") * pragma("page_size");
-    const before = size();
+    if (dryRun) return this.#database.pragma("freelist_count") * this.#database.pragma("page_size");
+    const before = this.#database.size;
     await this.#beside({ what: "vacuum" });
     // The file becomes shorter when the write-ahead log is brought into it; with readers about, that is later.
     this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
-    return before - size();
+    return before - this.#database.size;
   }
 
   /** The rows that say that an object is in this pack. */

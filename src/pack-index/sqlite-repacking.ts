@@ -190,7 +190,7 @@ export class SqliteRepacking implements Repacking {
    */
   #hasOldReaders(): boolean {
     const database = this.#database();
-    const timeout = Number(Object.values(database.prepare("PRAGMA busy_timeout").get() ?? {})[0]);
+    const timeout = database.pragma("busy_timeout");
     database.exec("PRAGMA busy_timeout = 0");
     try {
       return Number(database.prepare("PRAGMA wal_checkpoint(RESTART)").get()?.["busy"]) !== 0;

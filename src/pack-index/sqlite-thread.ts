@@ -13,7 +13,7 @@ const SMALL_FILE: number = 4 * 1024 ** 2;
  */
 export async function doBeside(database: SqliteDatabase, data: SqliteTaskData): Promise<readonly string[]> {
   const here = (): readonly string[] => doSqliteTask(database, data.task);
-  if (sizeOf(database) < SMALL_FILE) return here();
+  if (database.size < SMALL_FILE) return here();
   const answer = await answerOfThread(data);
   if (answer === undefined) return here();
   if ("damage" in answer) return answer.damage;
@@ -21,11 +21,6 @@ export async function doBeside(database: SqliteDatabase, data: SqliteTaskData): 
   // A thread has files of its own open: there may be too few without it, or enough.
   if (details.errno === CANTOPEN_NAME) return here();
   throw new TsdosError(code, message, details);
-}
-
-function sizeOf(database: SqliteDatabase): number {
-  const pragma = (name: string): number => Number(Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0]);
-  return pragma("page_count") * pragma("page_size");
 }
 
 /** Undefined when there is no thread, or it has failed. */

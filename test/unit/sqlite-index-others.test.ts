@@ -4,7 +4,7 @@ import { chmodSync, copyFileSync, cpSync, mkdirSync, readdirSync, renameSync, rm
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, type TestContext, test } from "node:test";
-import { ENTRY_SIZE, FLAG_NO_CHECKSUM, type RecordBatch, writeRecord } from "../../src/format/entry.ts";
+import { FLAG_NO_CHECKSUM, type RecordBatch } from "../../src/format/entry.ts";
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { Container, isTsdosError } from "../../src/index.ts";
 import { keyOf } from "../../src/key/hash.ts";
@@ -12,6 +12,7 @@ import { BUSY_TIMEOUT_MS } from "../../src/pack-index/sqlite-connection.ts";
 import { openSqliteIndex, type SqliteIndex } from "../../src/pack-index/sqlite-index.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { LineProcess } from "../support/line-process.ts";
+import { batchOf, keyBytes, put } from "../support/records.ts";
 
 const fs = new NodeFileSystem();
 const root = temporaryFolder();
@@ -31,22 +32,9 @@ function create(t: TestContext, path: string): SqliteIndex {
 }
 
 function records(name: number, count: number): RecordBatch {
-  const bytes = new Uint8Array(count * ENTRY_SIZE);
-  const entry = {
-    packId: 0,
-    offset: 0,
-    storedSize: 1,
-    rawSize: 1,
-    codec: 0,
-    flags: FLAG_NO_CHECKSUM,
-    dictionaryId: 0,
-    checksum: 0,
-  };
-  for (let i = 0; i < count; i++) {
-    bytes.set([name, i & 0xff, i >>> 8], i * ENTRY_SIZE);
-    writeRecord(bytes, i * ENTRY_SIZE, entry);
-  }
-  return { bytes, count };
+  return batchOf(
+    Array.from({ length: count }, (_, i) => put(keyBytes(1_000_000 * name + i), { flags: FLAG_NO_CHECKSUM })),
+  );
 }
 
 const moduleUrl = (name: string): string => JSON.stringify(new URL(`../../src/${name}.ts`, import.meta.url).href);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { type TestContext, test } from "node:test";
 import { openStoresAt } from "../../src/container/open-stores.ts";
-import { ENTRY_SIZE, FLAG_NO_CHECKSUM, writeRecord } from "../../src/format/entry.ts";
+import { FLAG_NO_CHECKSUM, type PackEntry } from "../../src/format/entry.ts";
 import { NodeFileSystem } from "../../src/fs/node-file-system.ts";
 import { Container } from "../../src/index.ts";
 import { repack } from "../../src/maintenance/repack.ts";
@@ -13,6 +13,7 @@ import { SqliteRepacking } from "../../src/pack-index/sqlite-repacking.ts";
 import { openDatabase, type SqliteDatabase } from "../../src/sqlite.ts";
 import { InterceptedFileSystem } from "../../src/testing.ts";
 import { temporaryFolder } from "../support/folders.ts";
+import { batchOf, type KeyedEntry, keyBytes, put } from "../support/records.ts";
 
 /**
  * disk-objectstore has appended to `packId`, has given its lock back, and commits the row when our transaction waits for it. Answers
@@ -93,27 +94,18 @@ test("what is asked of the index does not grow with the number of packs that are
   const fs = new NodeFileSystem();
   const index = openSqliteIndex({ fs, path, create: true });
   const packs = Array.from({ length: 200 }, (_, i) => i);
-  const records = new Uint8Array(packs.length * ENTRY_SIZE);
-  const entry = {
-    offset: 0,
-    storedSize: 1,
-    rawSize: 1,
-    codec: 0,
-    flags: FLAG_NO_CHECKSUM,
-    dictionaryId: 0,
-    checksum: 0,
-  };
-  for (const packId of packs) {
-    const record = records.subarray(packId * ENTRY_SIZE, (packId + 1) * ENTRY_SIZE);
-    record[0] = packId;
-    writeRecord(record, 0, { ...entry, packId });
-    index.commit(packId, { bytes: record, count: 1 }, false);
-    writeRecord(record, 0, { ...entry, packId: 200, offset: packId });
-  }
+  const object = (number: number, changes: Partial<PackEntry>): KeyedEntry =>
+    put(keyBytes(number), { flags: FLAG_NO_CHECKSUM, ...changes });
+  for (const packId of packs) index.commit(packId, batchOf([object(packId, { packId })]), false);
+  const moved = batchOf(packs.map((packId) => object(packId, { packId: 200, offset: packId })));
   const database = openDatabase(path, { mode: "write", busyTimeoutMs: 0 });
   let asked = 0;
   const counting = {
     exec: (sql: string) => database.exec(sql),
+    pragma: (name: string) => {
+      asked++;
+      return database.pragma(name);
+    },
     prepare: (sql: string) => {
       const statement = database.prepare(sql);
       const counted = (values: SQLInputValue[]): SQLInputValue[] => {
@@ -136,7 +128,7 @@ test("what is asked of the index does not grow with the number of packs that are
     },
   );
   const replacement = repacking.begin(200, packs);
-  replacement.append({ bytes: records, count: packs.length });
+  replacement.append(moved);
   for (const _ of replacement.finish(packs));
   assert.ok(asked <= 2 * packs.length, `${asked} statements for ${packs.length} objects`);
   asked = 0;
